@@ -1,0 +1,58 @@
+/* Float execution and training of a graph on the CPU through oneDNN: evaluation, SGD, fine-tuning.
+ *
+ * An `espl_exec` is a compiled plan (graph + mode + batch). It borrows the graph: parameters are read from and written
+ * to graph params; rebuild the plan after a graph rewrite. All oneDNN calls are in this room behind one wrapper file. */
+#ifndef ESPL_NN_NN_H
+#define ESPL_NN_NN_H
+#include "data/data.h"
+#include "graph/graph.h"
+
+typedef enum espl_mode { ESPL_MODE_INFER, ESPL_MODE_TRAIN } espl_mode;
+typedef enum espl_dtype { ESPL_F32, ESPL_BF16 } espl_dtype; /* compute type; parameters and accumulation stay float32 */
+
+typedef struct espl_exec espl_exec;
+espl_status espl_exec_new(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, espl_exec **out, espl_err *err) ESPL_MUST_CHECK;
+void espl_exec_free(espl_exec *x);
+/* input float [batch,c,h,w]; output float [batch, c,h,w of the graph output], both plain NCHW, owned by the caller. */
+espl_status espl_exec_forward(espl_exec *x, const float *input, float *output, espl_err *err) ESPL_MUST_CHECK;
+/* Copies the float value of any node of the last forward into out [batch,c,h,w]. Values are kept only when asked for before:
+ * espl_exec_keep(x, node) must come before the forward (calibration, slim checks, tests). */
+espl_status espl_exec_keep(espl_exec *x, int32_t node, espl_err *err) ESPL_MUST_CHECK;
+espl_status espl_exec_value(espl_exec *x, int32_t node, float *out, espl_err *err) ESPL_MUST_CHECK;
+/* TRAIN only: loss gradient at the output [batch,...] in, parameter gradients out (param->grad, overwritten). */
+espl_status espl_exec_backward(espl_exec *x, const float *dout, espl_err *err) ESPL_MUST_CHECK;
+
+/* Methods plug into training only through these hooks; any may be NULL; return non-OK to stop. */
+typedef struct espl_train_hooks {
+  void *ctx;
+  espl_status (*after_backward)(void *ctx, espl_graph *g, int64_t step, espl_err *err); /* may add penalty gradients */
+  espl_status (*after_step)(void *ctx, espl_graph *g, int64_t step, espl_err *err);
+  espl_status (*after_epoch)(void *ctx, espl_graph *g, int32_t epoch, espl_err *err);
+  /* progress: fraction 0..1, seconds left (estimate), mean loss and accuracy so far in this epoch */
+  void (*progress)(void *ctx, double fraction, double eta_s, double loss, double accuracy);
+} espl_train_hooks;
+
+typedef struct espl_train_config {
+  double epochs;         /* may be fractional */
+  int32_t batch;         /* 128 */
+  float lr, momentum, weight_decay; /* decay on WEIGHT params only */
+  float warmup_epochs;   /* linear */
+  int nesterov;
+  float label_smoothing;
+  int augment;           /* random crop (pad 4) */
+  int flip;              /* horizontal flip, when augment */
+  espl_dtype dtype;
+  uint64_t seed;
+  const espl_graph *teacher; /* self-distillation when not NULL: loss = a*CE(softmax(t)) + (1-a)*CE(label) */
+  float distill;             /* a */
+} espl_train_config;         /* schedule: cosine from lr to 0 over `epochs` after warm-up */
+void espl_train_default(espl_train_config *c);
+int espl_has_bf16(void);     /* 1 when this CPU computes bfloat16 convolutions natively */
+
+espl_status espl_train(espl_graph *g, const espl_dataset *train, const espl_preprocess *pp, const espl_train_config *cfg,
+                       const espl_train_hooks *hooks, espl_err *err) ESPL_MUST_CHECK;
+/* Top-1 accuracy in [0,1] in float32 over the whole set (limit > 0: its first `limit` images). */
+espl_status espl_evaluate(espl_graph *g, const espl_dataset *d, const espl_preprocess *pp, int32_t limit, double *accuracy, espl_err *err) ESPL_MUST_CHECK;
+/* Re-estimates batch-norm running statistics with `batches` training batches of 128 (cumulative mean). */
+espl_status espl_bn_recalibrate(espl_graph *g, const espl_dataset *train, const espl_preprocess *pp, int32_t batches, espl_err *err) ESPL_MUST_CHECK;
+#endif
