@@ -1,0 +1,14 @@
+/* The subcommands that exist: X(name, one line for `espalier --help`). A line here and cmd_<name>.c make a command. */
+#ifndef ESPL_CLI_COMMANDS_H
+#define ESPL_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+#define ESPL_COMMANDS(X) \
+  X(report, "write the HTML page, CSV and JSON of a results store")
+
+#define X(name, text) espl_status espl_cmd_##name(espl_cli *cli, int argc, char **argv);
+ESPL_COMMANDS(X)
+#undef X
+
+#endif
