@@ -1,0 +1,70 @@
+/* Defaults, legality and hash of a machine point. */
+#include "device/machine.h"
+
+#include <string.h>
+
+void espl_machine_default(espl_machine *m) {
+  *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .wgt_aw = 16, .idx_aw = 10,
+                      .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .mul_stages = 1, .rq_lanes = 16,
+                      .rq_cycles = 1, .residual = 1, .maxpool = 1, .avgpool = 1, .queue_depth = 4, .token_max = 15,
+                      .stage_bursts = 4, .res_bursts = 4,
+                      .mem = {.read_latency = 40, .write_latency = 20, .num = 1, .den = 1, .outstanding = 8},
+                      .mem_bytes = 64u << 20, .clock_mhz = 100.0};
+}
+
+static int is_pow2(int32_t v) { return v > 0 && (v & (v - 1)) == 0; }
+
+static espl_status check_ranges(const espl_machine *m, espl_err *err) {
+#define X(c_name, RtlName, min, max)                                                                                  \
+  if (m->c_name < (min) || m->c_name > (max))                                                                         \
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: " #c_name " is %d, expected %d..%d", m->name, (int)m->c_name, min, max);
+  ESPL_PARAM_LIST(X)
+#undef X
+  const struct { const char *name; int32_t v; } pow2[] = {{"rows", m->rows}, {"cols", m->cols}, {"bus_bytes", m->bus_bytes}, {"rq_lanes", m->rq_lanes}};
+  for (size_t i = 0; i < sizeof pow2 / sizeof pow2[0]; i++)
+    if (!is_pow2(pow2[i].v))
+      return espl_fail(err, ESPL_E_INPUT, "machine %s: %s is %d, expected a power of two", m->name, pow2[i].name, (int)pow2[i].v);
+  return ESPL_OK;
+}
+
+static espl_status need(const espl_machine *m, const char *what, int64_t have, int64_t want, const char *why, espl_err *err) {
+  if (have >= want) return ESPL_OK;
+  return espl_fail(err, ESPL_E_INPUT, "machine %s: %s holds %lld, needs at least %lld (%s)", m->name, what, (long long)have, (long long)want, why);
+}
+
+espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
+  ESPL_TRY(check_ranges(m, err));
+  int32_t g = espl_g(m), tile = espl_tile_bytes(m);
+  if (m->rq_lanes > g)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: rq_lanes is %d, expected at most G = min(rows, cols, 16) = %d", m->name, (int)m->rq_lanes, (int)g);
+  if (m->rq_cycles != 1 && m->rq_cycles != 18)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: rq_cycles is %d, expected 1 (pipelined) or 18 (serial)", m->name, (int)m->rq_cycles);
+  if (m->acc_w != 24 && m->acc_w != 32)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: acc_w is %d, expected 24 or 32", m->name, (int)m->acc_w);
+  int64_t beat = m->bus_bytes > m->cols ? m->bus_bytes : m->cols;
+  ESPL_TRY(need(m, "an activation bank (2^act_aw bytes)", 1ll << m->act_aw, 4ll * (m->bus_bytes > g ? m->bus_bytes : g), "four words", err));
+  ESPL_TRY(need(m, "the weight buffer (2^wgt_aw bytes)", 1ll << m->wgt_aw, 2ll * (tile > beat ? tile : beat), "two weight tiles", err));
+  ESPL_TRY(need(m, "the parameter buffer (2^par_aw entries)", 1ll << m->par_aw, m->cols > m->bus_bytes / 16 ? m->cols : m->bus_bytes / 16, "one column block", err));
+  if (m->idx_aw > 0) ESPL_TRY(need(m, "the index buffer (2^idx_aw entries)", 1ll << m->idx_aw, 16, "one beat of each bus", err));
+  const espl_mem_timing *t = &m->mem;
+  if (t->read_latency < 1 || t->read_latency > 1000 || t->write_latency < 1 || t->write_latency > 1000)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: memory latency %d/%d, expected 1..1000 cycles", m->name, (int)t->read_latency, (int)t->write_latency);
+  if (t->num < 1 || t->den < t->num || t->den > 64)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: memory rate %d/%d beats per cycle, expected 1 <= num <= den <= 64", m->name, (int)t->num, (int)t->den);
+  if (t->outstanding < 1 || t->outstanding > 16)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: outstanding is %d, expected 1..16", m->name, (int)t->outstanding);
+  if (t->stall_mod != 0 && (t->stall_mod < 2 || t->stall_mod > 65535))
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: stall_mod is %d, expected 0 or 2..65535", m->name, (int)t->stall_mod);
+  if (m->mem_bytes < 8192)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: memory of %u bytes, expected at least 8192", m->name, (unsigned)m->mem_bytes);
+  return ESPL_OK;
+}
+
+uint32_t espl_machine_hash(const espl_machine *m) {
+  uint32_t h = ESPL_SPEC_HASH;
+#define X(c_name, RtlName, min, max)                                                                    \
+  for (int i = 0; i < 4; i++) h = (h ^ (((uint32_t)m->c_name >> (8 * i)) & 255u)) * 0x01000193u;
+  ESPL_PARAM_LIST(X)
+#undef X
+  return h ? h : 1u;
+}

@@ -1,0 +1,59 @@
+/* One machine point: the structural parameters of a core (one RTL build) and the run-time settings of its memory.
+ * This struct and device.h are all that software knows of a machine. Units: bytes, cycles, MHz.
+ *
+ * Derived sizes (functions below): G = min(R, C, 16) channels of a pixel word; NB = R/G activation banks;
+ * ROW = C*w_bits/8 bytes of a weight row; TILE = R*ROW bytes of a weight tile. */
+#ifndef ESPL_DEVICE_MACHINE_H
+#define ESPL_DEVICE_MACHINE_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "espl_hw.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Memory timing; meaning of every number: hw/spec/memory.md. */
+typedef struct espl_mem_timing {
+  int32_t read_latency;  /* L, 1..1000 */
+  int32_t write_latency; /* Lw, 1..1000 */
+  int32_t num, den;      /* beats per cycle num/den, 1 <= num <= den <= 64 */
+  int32_t outstanding;   /* N, 1..16 */
+  int32_t shared_path;   /* 0: separate read and write paths, 1: one path */
+  int32_t stall_mod;     /* 0: none; otherwise injected stalls, 2..65535 */
+  uint32_t stall_seed;
+} espl_mem_timing;
+
+#define ESPL_NAME_BYTES 64
+
+typedef struct espl_machine {
+  char name[ESPL_NAME_BYTES];
+#define X(c_name, RtlName, min, max) int32_t c_name;
+  ESPL_PARAM_LIST(X)
+#undef X
+  espl_mem_timing mem;
+  uint32_t mem_bytes; /* size of the memory behind the port */
+  double clock_mhz;   /* for milliseconds in reports; 0: unknown */
+} espl_machine;
+
+/* The default 16x16 machine of configs/machines/16x16.yaml. */
+void espl_machine_default(espl_machine *m);
+/* E_INPUT names the parameter, what was found and what is needed (a buffer too small for one tile: how many bytes it needs). */
+espl_status espl_machine_check(const espl_machine *m, espl_err *err) ESPL_MUST_CHECK;
+/* FNV-1a over the contract and every structural parameter (memory timing not included); never 0. */
+uint32_t espl_machine_hash(const espl_machine *m);
+
+static inline int32_t espl_g(const espl_machine *m) {
+  int32_t g = m->rows < m->cols ? m->rows : m->cols;
+  return g < 16 ? g : 16;
+}
+static inline int32_t espl_nb(const espl_machine *m) { return m->rows / espl_g(m); }
+static inline int32_t espl_row_bytes(const espl_machine *m) { return m->cols * m->w_bits / 8; }
+static inline int32_t espl_tile_bytes(const espl_machine *m) { return m->rows * espl_row_bytes(m); }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,66 @@
+/* Memory timing: see memtime.h and hw/spec/memory.md. */
+#include "timing/memtime.h"
+
+#include "base/rng.h"
+
+void espl_memtime_reset(espl_memtime *mt, const espl_mem_timing *t, int64_t now) {
+  mt->t = *t;
+  for (int i = 0; i < 2; i++) {
+    mt->path[i] = (espl_path){.free_at = now, .credit_at = now, .credit = t->den};
+    mt->bursts[i] = 0;
+  }
+  mt->resp_at = now - 1;
+}
+
+/* Cycles a beat is held back by injected stalls: 0..15. */
+static int32_t stall_cycles(const espl_mem_timing *t, int channel, uint32_t burst, int32_t beat) {
+  int32_t k = 0;
+  uint64_t stream = (uint64_t)burst << 8 | (uint64_t)(channel << 7) | (uint64_t)beat;
+  while (k < 15 && espl_rng_u64(t->stall_seed, stream, (uint64_t)k) % (uint64_t)t->stall_mod == 0) k++;
+  return k;
+}
+
+/* First cycle >= x in which the bucket lets a beat go; takes den. Refill happens before the take. */
+static int64_t take_credit(espl_path *p, const espl_mem_timing *t, int64_t x) {
+  if (x <= p->credit_at) x = p->credit_at + 1;
+  int64_t credit = p->credit + (x - p->credit_at) * t->num;
+  if (credit > t->den) credit = t->den;
+  if (credit < t->den) {
+    int64_t wait = (t->den - credit + t->num - 1) / t->num;
+    x += wait;
+    credit += wait * t->num;
+    if (credit > t->den) credit = t->den;
+  }
+  p->credit_at = x;
+  p->credit = (int32_t)(credit - t->den);
+  return x;
+}
+
+void espl_memtime_accept(espl_memtime *mt, int channel, int64_t t, int32_t beats, espl_burst_time *out) {
+  const espl_mem_timing *mem = &mt->t;
+  espl_path *p = &mt->path[mem->shared_path ? 0 : channel];
+  int64_t x = t + (channel == ESPL_READ ? mem->read_latency : 1);
+  if (x < p->free_at) x = p->free_at;
+  uint32_t burst = mt->bursts[channel]++;
+  out->beats = beats;
+  out->uniform = mem->num == mem->den && mem->stall_mod == 0;
+  if (out->uniform) {
+    out->first = x;
+    out->last = x + beats - 1;
+  } else {
+    for (int32_t i = 0; i < beats; i++) {
+      if (mem->num < mem->den) x = take_credit(p, mem, x);
+      if (mem->stall_mod) x += stall_cycles(mem, channel, burst, i);
+      out->beat[i] = x++;
+    }
+    out->first = out->beat[0];
+    out->last = out->beat[beats - 1];
+  }
+  p->free_at = out->last + 1;
+  out->resp = 0;
+  if (channel == ESPL_WRITE) {
+    out->resp = out->last + mem->write_latency;
+    if (out->resp <= mt->resp_at) out->resp = mt->resp_at + 1;
+    mt->resp_at = out->resp;
+  }
+}

@@ -1,0 +1,160 @@
+/* The event-driven, cycle-exact twin of the core: shared state of its units and the scheduler.
+ *
+ * Law: the model is the RTL evaluated only in the cycles in which something can change. Time is an int64 cycle number; cycle 1 is the
+ * first cycle in which the core is running (the cycle after the accepted start write).
+ *   1. A unit's eval(s, now) does what the unit's RTL does in cycle `now`: it reads registered state as it stands at the
+ *      beginning of `now` and writes what the registers hold from now+1 on.
+ *   2. A unit that changes something another unit looks at calls espl_wake(s, that unit, now + 1).
+ *      Waking a unit too often is harmless; evaluating a unit in a cycle in which nothing changed must not change anything.
+ *   3. Ports are evaluated before all other units in a cycle: a grant is combinational.
+ *   4. No loop over cycles: work per event only (bursts, passes, commands). */
+#ifndef ESPL_TIMING_TSIM_H
+#define ESPL_TIMING_TSIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "device/machine.h"
+#include "timing/memtime.h"
+
+#define ESPL_NEVER INT64_MAX
+
+/* Scheduler slots, in the order of evaluation within a cycle. */
+typedef enum espl_tunit { ESPL_T_RDPORT, ESPL_T_WRPORT, ESPL_T_FETCH, ESPL_T_LOAD, ESPL_T_COMPUTE, ESPL_T_STORE, ESPL_T_COUNT } espl_tunit;
+
+/* A counter register: `cur` is its value in cycles <= t, `next` afterwards. */
+typedef struct espl_reg {
+  int64_t t;
+  int32_t cur, next;
+} espl_reg;
+static inline int32_t espl_reg_get(const espl_reg *r, int64_t now) { return r->t < now ? r->next : r->cur; }
+static inline void espl_reg_add(espl_reg *r, int64_t now, int32_t delta) {
+  if (r->t < now) { r->cur = r->next; r->t = now; }
+  r->next += delta;
+}
+static inline void espl_reg_set(espl_reg *r, int64_t now, int32_t v) {
+  if (r->t < now) { r->cur = r->next; r->t = now; }
+  r->next = v;
+}
+
+typedef enum espl_token { ESPL_TOK_LC, ESPL_TOK_CL, ESPL_TOK_LS, ESPL_TOK_SL, ESPL_TOK_CS, ESPL_TOK_SC, ESPL_TOK_COUNT } espl_token;
+
+/* A unit's command queue. An entry pushed in cycle t is visible from t+1; fetch sees the room of a pop in t from t+1. */
+#define ESPL_QUEUE_MAX 16
+typedef struct espl_tqueue {
+  int32_t head, count, depth;
+  uint32_t index[ESPL_QUEUE_MAX]; /* command index: the words are s->prog[index] */
+  int64_t pushed[ESPL_QUEUE_MAX];
+  int64_t popped_at;              /* cycle of the last pop */
+} espl_tqueue;
+static inline bool espl_queue_visible(const espl_tqueue *q, int64_t now) { return q->count > 0 && q->pushed[q->head] < now; }
+static inline int32_t espl_queue_level(const espl_tqueue *q, int64_t now) { return q->count + (q->popped_at == now); } /* registered count, as fetch sees it */
+static inline void espl_queue_push(espl_tqueue *q, int64_t now, uint32_t index) {
+  int32_t slot = (q->head + q->count++) % ESPL_QUEUE_MAX;
+  q->index[slot] = index;
+  q->pushed[slot] = now;
+}
+static inline uint32_t espl_queue_pop(espl_tqueue *q, int64_t now) {
+  uint32_t i = q->index[q->head];
+  q->head = (q->head + 1) % ESPL_QUEUE_MAX;
+  q->count--;
+  q->popped_at = now;
+  return i;
+}
+
+/* Requesters of the memory port; the order is the priority of ties on a path. */
+typedef enum espl_requester { ESPL_RQ_FETCH, ESPL_RQ_LOAD, ESPL_RQ_RESIDUAL, ESPL_RQ_STORE, ESPL_RQ_MARK, ESPL_RQ_COUNT } espl_requester;
+
+typedef struct espl_request {
+  bool valid;
+  int64_t raised; /* first cycle in which the port sees it */
+  uint32_t addr;
+  int32_t beats;
+} espl_request;
+
+typedef struct espl_tsim espl_tsim;
+struct espl_tfetch; struct espl_tload; struct espl_tcompute; struct espl_tstore;
+
+/* Bank state, owned by compute (taken, full) and store (free): see hw/spec/units.md. */
+typedef struct espl_tbank {
+  espl_reg taken; /* 1 from the cycle after compute took it until the cycle after store freed it */
+  espl_reg full;  /* 1 from the cycle after compute released it until the cycle after store freed it */
+} espl_tbank;
+
+struct espl_tsim {
+  const espl_machine *m;
+  const uint32_t (*prog)[4]; /* commands in list order, padding between layers left out */
+  const uint32_t *prog_addr; /* [prog_count] memory address of each command */
+  uint32_t prog_count;
+  uint32_t prog_end;         /* PROG_ADDR + PROG_BYTES */
+  uint8_t *executed;         /* [prog_count] set to 1 when a unit takes the command (errors: what memory must reflect) */
+
+  int64_t now, wake[ESPL_T_COUNT];
+  espl_reg token[ESPL_TOK_COUNT];
+  espl_reg credit;
+  espl_tbank bank[2];
+  espl_tqueue queue[4];      /* by espl_unit 1..3 */
+
+  espl_memtime mem;
+  espl_request req[ESPL_RQ_COUNT];
+  int32_t open[2];           /* bursts open by path, as the arbiter sees them in `now` */
+
+  int64_t stop_at;           /* first cycle in which `stop` is seen; ESPL_NEVER */
+  int32_t err_code;
+  uint32_t err_index;
+  bool done;
+  int64_t end_at;            /* cycle in which the interrupt rises */
+
+  int64_t counter[ESPL_CNT_COUNT]; /* since the last MARK */
+  struct espl_tfetch *fetch;
+  struct espl_tload *load;
+  struct espl_tcompute *compute;
+  struct espl_tstore *store;
+};
+
+static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
+  if (t < s->wake[u]) s->wake[u] = t;
+}
+static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
+/* Reports an error met in cycle `now`; the lowest index wins. */
+void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index);
+
+/* Raises a request in cycle `now` (the port sees it from now+1). The requester must not have one valid. */
+static inline void espl_port_request(espl_tsim *s, int64_t now, espl_requester r, uint32_t addr, int32_t beats) {
+  s->req[r] = (espl_request){true, now + 1, addr, beats};
+  espl_wake(s, r <= ESPL_RQ_RESIDUAL ? ESPL_T_RDPORT : ESPL_T_WRPORT, now + 1);
+}
+
+/* Called by the port in the cycle of the grant, before the unit itself is evaluated in that cycle. `bad`: outside memory. */
+void espl_tfetch_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+void espl_tstore_residual_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+void espl_tstore_write_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+void espl_tfetch_mark_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+
+/* Each unit: create (NULL: out of memory), free, evaluate cycle s->now, and two observations used by MARK/END/deadlock,
+ * both functions of registered state in cycle `now`:
+ *   idle: no command taken and unfinished (its queue is not part of this);
+ *   blocked: not idle, and only waiting for a token, a credit, a bank or room in a token counter, with nothing in its pipes.
+ * waiting_index: lowest command index the unit waits at (UINT32_MAX: none), for the deadlock report. */
+#define ESPL_TUNIT_API(unit)                                          \
+  struct espl_t##unit *espl_t##unit##_new(const espl_machine *m);     \
+  void espl_t##unit##_free(struct espl_t##unit *u);                   \
+  void espl_t##unit##_eval(espl_tsim *s, int64_t now);                \
+  bool espl_t##unit##_idle(const espl_tsim *s, int64_t now);          \
+  bool espl_t##unit##_blocked(const espl_tsim *s, int64_t now);       \
+  uint32_t espl_t##unit##_waiting_index(const espl_tsim *s, int64_t now);
+ESPL_TUNIT_API(fetch)
+ESPL_TUNIT_API(load)
+ESPL_TUNIT_API(compute)
+ESPL_TUNIT_API(store)
+void espl_trdport_eval(espl_tsim *s, int64_t now);
+void espl_twrport_eval(espl_tsim *s, int64_t now);
+
+/* Compute books every cycle up to and including `upto` into busy/stall/idle counters (called before a snapshot). */
+void espl_tcompute_account(espl_tsim *s, int64_t upto);
+/* Counters are cleared by MARK: accounting starts again after cycle `at`. */
+void espl_tcompute_account_from(espl_tsim *s, int64_t at);
+
+#endif
