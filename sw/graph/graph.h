@@ -113,7 +113,8 @@ void espl_graph_free(espl_graph *g);
 espl_graph *espl_graph_clone(const espl_graph *g); /* deep: params, masks, momentum too; NULL: out of memory */
 
 /* Appends a node whose attributes and inputs the caller has filled in `proto` (params NULL, name copied; NULL name:
- * "<op>_<id>"), infers its shape and makes it the output. Returns the id in *id. E_INPUT when shapes do not agree. */
+ * "<op>_<id>" in lower case; shape.c of a CONV or GEMM proto says its output channels, the weight's first extent rules once
+ * there is one), infers its shape and makes it the output. Returns the id in *id. E_INPUT when shapes do not agree. */
 espl_status espl_graph_add(espl_graph *g, const espl_node *proto, int32_t *id, espl_err *err) ESPL_MUST_CHECK;
 /* Creates a zeroed param on a node; name "<node>.<kind>" when NULL. dims/dim as in the kind's comment. */
 espl_status espl_graph_add_param(espl_graph *g, int32_t node, espl_param_kind kind, const char *name, int dims,
