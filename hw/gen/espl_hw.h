@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0xc3e35cdau
+#define ESPL_SPEC_HASH 0xc2c52288u
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -366,8 +366,8 @@ static inline void espl_cmd_comp_geom_decode(const uint32_t w[4], espl_cmd_comp_
 
 /* Taps present, and what the following COMPUTE commands count. */
 typedef struct espl_cmd_comp_taps {
-  uint32_t ky_mask; /* 0..65535: bit k set: kernel row k is present */
-  uint32_t kx_mask; /* 0..65535: bit k set: kernel column k is present */
+  uint32_t ky_mask; /* 1..65535: bit k set: kernel row k is present */
+  uint32_t kx_mask; /* 1..65535: bit k set: kernel column k is present */
   uint32_t tiles_total; /* 0..65535: tiles of the dense range; tiles_skipped grows by tiles_total - n_tiles */
   uint32_t macs; /* 0..4294967295: useful multiply-accumulates of one command */
   uint32_t macs_dense; /* 0..4294967295: what the dense layer would have counted */
@@ -575,6 +575,8 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
           return ESPL_HW_NONE;
         }
         case 17: { /* COMP_TAPS */
+          if (espl_bits_get(w, 16, 16) < 1u) return ESPL_HW_BAD_FIELD;
+          if (espl_bits_get(w, 32, 16) < 1u) return ESPL_HW_BAD_FIELD;
           return ESPL_HW_NONE;
         }
         case 24: { /* STORE_STRIDE */

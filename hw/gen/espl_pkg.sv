@@ -2,7 +2,7 @@
 // verilator lint_off UNUSEDPARAM
 package espl_pkg;
 
-  localparam logic [31:0] SpecHash = 32'hc3e35cda;
+  localparam logic [31:0] SpecHash = 32'hc2c52288;
   localparam logic [3:0] OpCfg = 4'd1;
   localparam logic [3:0] OpLoad = 4'd2;
   localparam logic [3:0] OpCompute = 4'd3;
@@ -284,6 +284,8 @@ package espl_pkg;
             if (c[81:78] < 4'd1) bad = 1'b1;
           end
           5'd17: begin // COMP_TAPS
+            if (c[31:16] < 16'd1) bad = 1'b1;
+            if (c[47:32] < 16'd1) bad = 1'b1;
           end
           5'd24: begin // STORE_STRIDE
           end

@@ -1,0 +1,72 @@
+/* Executor: COMPUTE, pass by pass (hw/spec/numerics.md, "Pass"). */
+#include <string.h>
+
+#include "model/exec.h"
+
+struct tap {
+  uint32_t ky, kx, cb;
+};
+
+/* Bit positions of a mask, ascending; returns how many. */
+static uint32_t bits_of(uint32_t mask, uint8_t pos[16]) {
+  uint32_t n = 0;
+  for (uint8_t k = 0; k < 16; k++)
+    if (mask >> k & 1u) pos[n++] = k;
+  return n;
+}
+
+static struct tap dense_tap(const espl_exec_state *s, uint32_t i) {
+  uint8_t ky[16], kx[16];
+  /* both masks have a bit: CFG with an empty one is refused, and the reset value of the words is never used by a checked program */
+  uint32_t nky = bits_of(s->taps.ky_mask | (s->taps.ky_mask == 0), ky), nkx = bits_of(s->taps.kx_mask | (s->taps.kx_mask == 0), kx);
+  return (struct tap){.kx = kx[i % nkx], .ky = ky[i / nkx % nky], .cb = i / nkx / nky};
+}
+
+static struct tap sparse_tap(const espl_exec_state *s, uint32_t entry) {
+  const uint8_t *e = s->idx + 4 * (entry & ((1u << s->m->idx_aw) - 1));
+  return (struct tap){.kx = e[0], .ky = e[1], .cb = (uint32_t)e[2] | (uint32_t)e[3] << 8};
+}
+
+/* acc[pixel][c] += sum_r w[r][c] * a[r] over the whole tile; w is [R][C]. */
+static void pass(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, const int8_t *w, uint32_t *acc) {
+  const espl_machine *m = s->m;
+  uint32_t g = (uint32_t)espl_g(m), nb = (uint32_t)espl_nb(m), cols = (uint32_t)m->cols;
+  uint32_t words = (1u << m->act_aw) / g, depth = 1u << m->acc_aw;
+  const espl_cmd_comp_geom *q = &s->geom;
+  int8_t pad[16];
+  memset(pad, (int)q->zi, sizeof pad);
+  for (uint32_t y = 0; y < c->out_h; y++) {
+    int32_t iy = (int32_t)(y * q->sy + t.ky * q->dy) + c->off_y;
+    for (uint32_t x = 0; x < c->out_w; x++) {
+      int32_t ix = (int32_t)(x * q->sx + t.kx * q->dx) + c->off_x;
+      bool inside = iy >= 0 && iy < (int32_t)q->in_h && ix >= 0 && ix < (int32_t)q->in_w;
+      uint32_t word = (c->act_base + t.cb * q->plane_words + (uint32_t)iy * q->row_words + (uint32_t)ix) & 0xffffu & (words - 1);
+      uint32_t *o = acc + (size_t)((y * c->out_w + x) & (depth - 1)) * cols;
+      for (uint32_t b = 0; b < nb; b++) {
+        const int8_t *a = inside ? (const int8_t *)s->act + ((size_t)b << m->act_aw) + (size_t)word * g : pad;
+        for (uint32_t r = 0; r < g; r++) {
+          int32_t av = a[r];
+          const int8_t *wr = w + (size_t)(b * g + r) * cols;
+          for (uint32_t k = 0; k < cols; k++) o[k] += (uint32_t)(av * wr[k]);
+        }
+      }
+    }
+  }
+}
+
+void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
+  const espl_machine *m = s->m;
+  uint32_t cols = (uint32_t)m->cols, rows = (uint32_t)m->rows, depth = 1u << m->acc_aw, wsize = 1u << m->wgt_aw;
+  uint32_t *acc = s->acc + ((size_t)c->bank * depth) * cols;
+  if (c->first)
+    for (uint64_t p = 0; p < (uint64_t)c->out_h * c->out_w && p < depth; p++) memset(acc + p * cols, 0, cols * sizeof *acc);
+  int8_t tile[256 * 256];
+  for (uint32_t i = 0; i < c->n_tiles; i++) {
+    struct tap t = c->sparse ? sparse_tap(s, c->idx_base + i) : dense_tap(s, i);
+    for (uint32_t r = 0; r < rows; r++) {
+      uint32_t at = ((c->wgt_base + i * rows + r) * cols) & (wsize - 1);
+      memcpy(tile + (size_t)r * cols, s->wgt + at, cols); /* rows are C bytes and the buffer a power of two: no row wraps */
+    }
+    pass(s, c, t, tile, acc);
+  }
+}
