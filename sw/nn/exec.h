@@ -1,0 +1,138 @@
+/* Inside of an execution plan, shared by the files of this room only.
+ *
+ * Compiling a graph: nodes are gathered into groups (one operator that runs, with the batch norm and activation it
+ * absorbs); each group is lowered to steps. `prep` prepares weights (fold, cast, reorder), `fwd` and `bwd` run in order.
+ * Laws: 1. a value is materialised only for the last node of a group; IDENTITY and most FLATTEN nodes are aliases (`root`);
+ *       2. the gradient of a value has the layout and type of the value;
+ *       3. slots are counted: a step may write in place only into a slot with one reference;
+ *       4. no activation is reordered between layers unless an operator would otherwise run on a slow path (`reorders`). */
+#ifndef ESPL_NN_EXEC_H
+#define ESPL_NN_EXEC_H
+#include "nn/dnn.h"
+#include "nn/nn.h"
+
+typedef struct nn_slot {
+  struct nn_slot *next;
+  void *ptr;
+  size_t bytes;
+  int refs; /* live tensors on it while compiling */
+} nn_slot;
+
+typedef struct nn_tensor {
+  dnn_mem *mem;  /* NULL: absent */
+  nn_slot *slot; /* its bytes */
+} nn_tensor;
+
+/* dst(n, c, h, w) = src(n, c, h, w) over the extents of `extent`; channel c of a view is its channel c0 + c. */
+typedef struct nn_copy {
+  dnn_view extent, src, dst;
+  int32_t src_c0, dst_c0;
+  dnn_mem *from, *to;
+  bool clear; /* zero all of `to` first */
+} nn_copy;
+
+/* Batch norm folded into the weight and bias in front of it; rows = output channels. */
+typedef struct nn_fold {
+  const espl_node *conv, *bn;
+  dnn_mem *weight, *bias; /* plain float32 */
+} nn_fold;
+
+typedef struct nn_stats {
+  const espl_node *bn;
+  dnn_mem *mean, *var;
+  double samples; /* values a channel in one batch */
+} nn_stats;
+
+typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS } nn_step_kind;
+typedef struct nn_step {
+  nn_step_kind kind;
+  const dnn_op *op;
+  int args;
+  dnn_arg arg[DNN_MAX_ARGS];
+  nn_copy copy;
+  nn_fold fold;
+  nn_stats stats;
+} nn_step;
+
+typedef struct nn_list {
+  nn_step *step;
+  int32_t n, cap;
+} nn_list;
+
+typedef struct nn_group {
+  int32_t head, bn, act, last; /* node ids; -1 absent; last = the node whose value it defines */
+  dnn_act post;                /* of `act` */
+  const dnn_op *fwd;
+  dnn_mem *ws, *mean, *var;    /* what backward needs from forward */
+} nn_group;
+
+/* Brings a kept value into plain float32 memory of the caller. */
+typedef struct nn_reader {
+  const dnn_op *op;
+  dnn_mem *from, *to;
+} nn_reader;
+
+struct espl_exec {
+  espl_graph *g;
+  espl_mode mode;
+  dnn_type type;
+  int32_t batch, output; /* output: node whose value leaves */
+  bool backward;         /* TRAIN with gradients */
+  double bn_rate;        /* >= 0 replaces every node's bn_momentum */
+  bool dirty;            /* compile again before the next forward */
+  bool ran;              /* a forward has run since the last compilation */
+  uint8_t *keep;         /* [nodes] */
+  int32_t *root;         /* [nodes] value that holds the data of this value */
+  int32_t *uses;         /* [nodes] reads of a root by groups, output and keep included */
+  uint8_t *needs;        /* [nodes] gradient wanted */
+  nn_tensor *val, *grad; /* [nodes] by root */
+  nn_reader *reader;     /* [nodes] of kept nodes */
+  nn_group *group;       /* [groups] in order */
+  int32_t groups;
+  dnn *d;
+  nn_slot *slots;
+  nn_list prep, fwd, bwd;
+  dnn_mem *in_user, *out_user, *dout_user;
+  int32_t reorders;      /* activation or gradient layout changes between layers, per step */
+};
+
+/* ---- plan.c: grouping, compilation ---- */
+/* As espl_exec_new, for the value of node `output`; backward false leaves out gradients in TRAIN mode. */
+espl_status nn_exec_new_at(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, int32_t output, bool backward,
+                           espl_exec **out, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_compile(espl_exec *x, espl_err *err) ESPL_MUST_CHECK;
+void nn_plan_clear(espl_exec *x);
+espl_status nn_group_nodes(espl_exec *x, espl_err *err) ESPL_MUST_CHECK; /* group.c */
+
+/* ---- tensor.c: slots, steps, gradients; each NULL/false with err filled on failure ---- */
+nn_step *nn_step_add(nn_list *l, nn_step_kind kind, espl_err *err);
+espl_status nn_emit(nn_list *l, const dnn_op *op, int args, const dnn_arg *arg, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_tensor_new(espl_exec *x, const dnn_md *md, nn_tensor *t, espl_err *err) ESPL_MUST_CHECK;
+void nn_tensor_drop(nn_tensor *t); /* gives one reference back */
+/* `mem` in layout `want`: itself when equal, else a reordered copy made by a new step of `l`. */
+dnn_mem *nn_adapt(espl_exec *x, nn_list *l, dnn_mem *mem, const dnn_md *want, espl_err *err);
+/* Adds `t` (its reference is taken over) to the gradient of value `id`. */
+espl_status nn_grad_put(espl_exec *x, int32_t id, nn_tensor t, espl_err *err) ESPL_MUST_CHECK;
+bool nn_needs(const espl_exec *x, int32_t id);
+dnn_mem *nn_value(const espl_exec *x, int32_t id); /* data of value id */
+espl_status nn_define(espl_exec *x, int32_t id, const dnn_md *md, espl_err *err) ESPL_MUST_CHECK; /* memory for a value */
+
+/* ---- lowering: forward adds to prep and fwd, backward to bwd; backward owns *dout and gives it back ---- */
+espl_status nn_lower_conv(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_fc(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_conv(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_fc(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+/* Layout the first convolution behind the graph input would like; plain when there is none. */
+const dnn_md *nn_input_layout(espl_exec *x, espl_err *err);
+/* Gradient of the activation of `g` in place of *dout (a new tensor where *dout is shared). */
+espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_copy(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK; /* SUBSAMPLE PADCHANNELS CONCAT FLATTEN */
+espl_status nn_back_copy(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+
+/* ---- kernels.c: what oneDNN does not do ---- */
+void nn_run_copy(const nn_copy *c);
+void nn_run_fold(const nn_fold *f);
+void nn_run_stats(const nn_stats *s, double rate);
+#endif

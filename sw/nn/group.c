@@ -1,0 +1,122 @@
+/* Gathers the nodes of a graph into groups that run as one operator each.
+ *
+ * Fusions: convolution or fully connected + activation; addition + activation; batch norm + ReLU; and, for inference,
+ * convolution + batch norm (+ activation). Each needs that the value between has one reader and was not asked for. */
+#include <string.h>
+
+#include "nn/exec.h"
+
+static void mark_live(const espl_exec *x, uint8_t *live) {
+  for (int32_t i = x->g->nodes - 1; i >= 0; i--) {
+    if (i == x->output || x->keep[i]) live[i] = 1;
+    if (!live[i]) continue;
+    for (int k = 0; k < x->g->node[i].inputs; k++) live[x->g->node[i].input[k]] = 1;
+  }
+  live[0] = 1;
+}
+
+static bool only_gemm_reads(const espl_graph *g, int32_t id) {
+  for (int32_t i = id + 1; i < g->nodes; i++)
+    for (int k = 0; k < g->node[i].inputs; k++)
+      if (g->node[i].input[k] == id && g->node[i].op != ESPL_OP_GEMM) return false;
+  return true;
+}
+
+static bool is_alias(const espl_graph *g, int32_t id) {
+  const espl_node *n = &g->node[id];
+  if (n->op == ESPL_OP_IDENTITY) return true;
+  if (n->op != ESPL_OP_FLATTEN) return false;
+  espl_shape s = g->node[n->input[0]].shape;
+  return (s.h == 1 && s.w == 1) || only_gemm_reads(g, id);
+}
+
+static espl_status check_params(const espl_node *n, espl_err *err) {
+  if ((n->op == ESPL_OP_CONV || n->op == ESPL_OP_GEMM) && !n->param[ESPL_PARAM_WEIGHT])
+    return espl_fail(err, ESPL_E_INPUT, "node %s: %s has no weight", n->name, espl_op_name(n->op));
+  if (n->op == ESPL_OP_BATCHNORM)
+    for (int k = ESPL_PARAM_GAMMA; k <= ESPL_PARAM_VAR; k++)
+      if (!n->param[k]) return espl_fail(err, ESPL_E_INPUT, "node %s: batch norm lacks gamma, beta, mean or var", n->name);
+  return ESPL_OK;
+}
+
+/* The group that defines value `r`, when a node that follows it may join. */
+static nn_group *joinable(espl_exec *x, int32_t r) {
+  if (x->uses[r] != 1) return NULL;
+  for (int32_t i = x->groups - 1; i >= 0; i--)
+    if (x->group[i].last == r) return x->group[i].act < 0 ? &x->group[i] : NULL;
+  return NULL;
+}
+
+static bool join(espl_exec *x, int32_t id) {
+  const espl_node *n = &x->g->node[id];
+  bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP;
+  if (!act && n->op != ESPL_OP_BATCHNORM) return false;
+  nn_group *g = joinable(x, x->root[n->input[0]]);
+  if (!g) return false;
+  espl_op head = x->g->node[g->head].op;
+  if (n->op == ESPL_OP_BATCHNORM) {
+    if (x->mode != ESPL_MODE_INFER || head != ESPL_OP_CONV || g->bn >= 0) return false;
+    g->bn = id;
+  } else {
+    bool can = head == ESPL_OP_CONV || head == ESPL_OP_GEMM || head == ESPL_OP_ADD || (head == ESPL_OP_BATCHNORM && n->op == ESPL_OP_RELU);
+    if (!can) return false;
+    g->act = id;
+  }
+  g->last = id;
+  return true;
+}
+
+static dnn_act activation(const espl_node *n) {
+  if (n->op == ESPL_OP_RELU) return (dnn_act){DNN_ACT_RELU, 0.0f, 0.0f};
+  if (n->op == ESPL_OP_CLIP) return (dnn_act){DNN_ACT_CLIP, n->lo, n->hi};
+  return (dnn_act){DNN_ACT_NONE, 0.0f, 0.0f};
+}
+
+static void count_uses(espl_exec *x, const uint8_t *live, bool heads_only) {
+  memset(x->uses, 0, (size_t)x->g->nodes * sizeof *x->uses);
+  for (int32_t i = 0; i < x->g->nodes; i++) {
+    if (i == x->output) x->uses[x->root[i]]++;
+    if (x->keep[i]) x->uses[x->root[i]]++;
+    if (heads_only || !live[i] || x->root[i] != i) continue;
+    for (int k = 0; k < x->g->node[i].inputs; k++) x->uses[x->root[x->g->node[i].input[k]]]++;
+  }
+  for (int32_t i = 0; heads_only && i < x->groups; i++) {
+    const espl_node *n = &x->g->node[x->group[i].head];
+    for (int k = 0; k < n->inputs; k++) x->uses[x->root[n->input[k]]]++;
+  }
+}
+
+static void mark_needs(espl_exec *x) {
+  for (int32_t i = 0; i < x->groups; i++) {
+    const nn_group *g = &x->group[i];
+    const espl_node *n = &x->g->node[g->head];
+    uint8_t need = n->param[ESPL_PARAM_WEIGHT] || n->param[ESPL_PARAM_GAMMA];
+    for (int k = 0; k < n->inputs; k++) need |= x->needs[x->root[n->input[k]]];
+    x->needs[g->last] = need;
+  }
+}
+
+/* `needs` serves as the live mark until the groups are known. */
+espl_status nn_group_nodes(espl_exec *x, espl_err *err) {
+  uint8_t *live = x->needs;
+  memset(live, 0, (size_t)x->g->nodes);
+  mark_live(x, live);
+  for (int32_t i = 0; i < x->g->nodes; i++) {
+    ESPL_TRY(check_params(&x->g->node[i], err));
+    x->root[i] = is_alias(x->g, i) ? x->root[x->g->node[i].input[0]] : i;
+  }
+  count_uses(x, live, false);
+  x->groups = 0;
+  for (int32_t i = 0; i < x->g->nodes; i++) {
+    if (!live[i] || x->root[i] != i || join(x, i)) continue;
+    x->group[x->groups++] = (nn_group){.head = i, .bn = -1, .act = -1, .last = i};
+  }
+  for (int32_t i = 0; i < x->groups; i++) {
+    nn_group *g = &x->group[i];
+    g->post = activation(&x->g->node[g->act >= 0 ? g->act : g->head]);
+  }
+  count_uses(x, live, true);
+  memset(x->needs, 0, (size_t)x->g->nodes);
+  mark_needs(x);
+  return ESPL_OK;
+}

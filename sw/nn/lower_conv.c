@@ -1,0 +1,210 @@
+/* Convolution and fully connected layers: weights are float32 masters in ONNX order, brought into the layout and type
+ * of the operator by `prep`; their gradients come back as float32 in ONNX order. */
+#include "nn/exec.h"
+
+static const dnn_act no_act = {DNN_ACT_NONE, 0.0f, 0.0f};
+
+/* Weight extents as oneDNN sees them: groups get an axis of their own; a fully connected layer takes those of its input. */
+static int weight_dims(const espl_exec *x, const nn_group *g, int32_t dim[5]) {
+  const espl_node *n = &x->g->node[g->head];
+  const espl_param *w = n->param[ESPL_PARAM_WEIGHT];
+  if (n->op == ESPL_OP_GEMM) {
+    const dnn_md *src = dnn_mem_md(nn_value(x, n->input[0]));
+    dim[0] = w->dim[0];
+    for (int i = 1; i < 4; i++) dim[i] = (int32_t)dnn_md_extent(src, i);
+    return 4;
+  }
+  int groups = n->conv.groups, k = 0;
+  if (groups > 1) dim[k++] = groups;
+  dim[k++] = w->dim[0] / groups;
+  for (int i = 1; i < 4; i++) dim[k++] = w->dim[i];
+  return k;
+}
+
+static dnn_window window_of(const espl_node *n) {
+  const espl_conv_attr *a = &n->conv;
+  return (dnn_window){a->kh, a->kw, a->sh, a->sw, a->dh, a->dw, a->pt, a->pl, a->pb, a->pr};
+}
+
+/* The forward or a backward operator of a convolution or fully connected layer, whichever `n` is. */
+static dnn_op *make(espl_exec *x, dnn_dir dir, const espl_node *n, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
+                    const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err) {
+  if (n->op == ESPL_OP_GEMM) return dnn_fc(x->d, dir, src, wei, bias, dst, act, fwd, err);
+  dnn_window w = window_of(n);
+  return dnn_conv(x->d, dir, &w, src, wei, bias, dst, act, fwd, err);
+}
+
+static const dnn_md *any_like(espl_exec *x, const dnn_md *m, espl_err *err) {
+  int32_t dim[4];
+  for (int i = 0; i < 4; i++) dim[i] = (int32_t)dnn_md_extent(m, i);
+  return dnn_md_any(x->d, x->type, dnn_md_dims(m), dim, err);
+}
+
+/* Keeps the given layouts when that runs on generated code, else lets the library choose when its choice is faster. */
+static dnn_op *make_best(espl_exec *x, dnn_dir dir, const espl_node *n, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
+                         const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err) {
+  espl_err first = {0}, second = {0};
+  dnn_op *kept = make(x, dir, n, src, wei, bias, dst, act, fwd, &first);
+  if (kept && (dnn_op_fast(kept) || n->op == ESPL_OP_GEMM)) return kept;
+  const dnn_md *s = any_like(x, src, &second), *d = any_like(x, dst, &second);
+  dnn_op *chosen = s && d ? make(x, dir, n, s, wei, bias, d, act, fwd, &second) : NULL;
+  if (chosen && (!kept || dnn_op_fast(chosen))) return chosen;
+  if (!kept) espl_fail(err, first.code, "%s", first.msg);
+  return kept;
+}
+
+static dnn_mem *plain_mem(espl_exec *x, int dims, const int32_t *dim, void *ptr, espl_err *err) {
+  const dnn_md *m = dnn_md_plain(x->d, DNN_F32, dims, dim, err);
+  return m ? dnn_mem_new(x->d, m, ptr, err) : NULL;
+}
+
+/* Master weights (or a fold of them) in the layout `want`, refreshed by prep. */
+static dnn_mem *weight_in(espl_exec *x, dnn_mem *plain, const dnn_md *want, espl_err *err) {
+  if (!plain || dnn_md_equal(dnn_mem_md(plain), want)) return plain;
+  dnn_mem *to = dnn_mem_new(x->d, want, NULL, err);
+  if (!to) return NULL;
+  const dnn_op *op = dnn_reorder(x->d, dnn_mem_md(plain), want, err);
+  return nn_emit(&x->prep, op, 2, (dnn_arg[]){{DNN_FROM, plain}, {DNN_TO, to}}, err) == ESPL_OK ? to : NULL;
+}
+
+/* Plain weight and bias tensors: the params themselves, or the result of folding g->bn. *bias NULL when there is none. */
+static espl_status masters(espl_exec *x, const nn_group *g, dnn_mem **weight, dnn_mem **bias, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  espl_param *w = n->param[ESPL_PARAM_WEIGHT], *b = n->param[ESPL_PARAM_BIAS];
+  int32_t dim[5];
+  int dims = weight_dims(x, g, dim);
+  bool fold = g->bn >= 0;
+  *bias = NULL;
+  if (!(*weight = plain_mem(x, dims, dim, fold ? NULL : w->value, err))) return err->code;
+  if ((fold || b) && !(*bias = plain_mem(x, 1, w->dim, fold ? NULL : b->value, err))) return err->code;
+  if (!fold) return ESPL_OK;
+  nn_step *s = nn_step_add(&x->prep, NN_STEP_FOLD, err);
+  if (!s) return err->code;
+  s->fold = (nn_fold){n, &x->g->node[g->bn], *weight, *bias};
+  return ESPL_OK;
+}
+
+static const dnn_md *weight_any(espl_exec *x, const nn_group *g, dnn_type type, espl_err *err) {
+  int32_t dim[5];
+  int dims = weight_dims(x, g, dim);
+  return dnn_md_any(x->d, type, dims, dim, err);
+}
+
+const dnn_md *nn_input_layout(espl_exec *x, espl_err *err) {
+  espl_shape in = x->g->node[0].shape;
+  int32_t sd[4] = {x->batch, in.c, in.h, in.w};
+  for (int32_t i = 0; i < x->groups; i++) {
+    const nn_group *g = &x->group[i];
+    const espl_node *n = &x->g->node[g->head];
+    if (n->op != ESPL_OP_CONV || x->root[n->input[0]] != 0) continue;
+    int32_t dd[4] = {x->batch, n->shape.c, n->shape.h, n->shape.w};
+    const dnn_md *src = dnn_md_any(x->d, x->type, 4, sd, err), *dst = dnn_md_any(x->d, x->type, 4, dd, err);
+    const dnn_md *wei = weight_any(x, g, x->type, err);
+    if (!src || !dst || !wei) return NULL;
+    dnn_op *op = make(x, x->backward ? DNN_FWD_TRAIN : DNN_FWD_INFER, n, src, wei, NULL, dst, no_act, NULL, err);
+    return op ? dnn_op_md(op, DNN_SRC) : NULL;
+  }
+  return dnn_md_plain(x->d, x->type, 4, sd, err);
+}
+
+/* Both layers: output layout is the operator's choice for a convolution, plain for a fully connected layer. */
+static espl_status lower(espl_exec *x, nn_group *g, const dnn_md *dst, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *src = nn_value(x, n->input[0]), *weight, *bias;
+  const dnn_md *any = weight_any(x, g, x->type, err);
+  if (!dst || !any) return err->code;
+  ESPL_TRY(masters(x, g, &weight, &bias, err));
+  dnn_dir dir = x->mode == ESPL_MODE_TRAIN ? DNN_FWD_TRAIN : DNN_FWD_INFER;
+  dnn_op *op = make_best(x, dir, n, dnn_mem_md(src), any, bias ? dnn_mem_md(bias) : NULL, dst, g->post, NULL, err);
+  if (!op) return err->code;
+  g->fwd = op;
+  dnn_mem *in = nn_adapt(x, &x->fwd, src, dnn_op_md(op, DNN_SRC), err);
+  dnn_mem *wei = weight_in(x, weight, dnn_op_md(op, DNN_WEI), err);
+  if (!in || !wei) return err->code;
+  dnn_mem *out;
+  if (n->op == ESPL_OP_GEMM) {
+    int32_t d4[4] = {x->batch, n->shape.c, 1, 1};
+    ESPL_TRY(nn_define(x, g->last, dnn_md_plain(x->d, x->type, 4, d4, err), err));
+    out = dnn_mem_new(x->d, dnn_op_md(op, DNN_DST), dnn_mem_ptr(x->val[g->last].mem), err);
+  } else {
+    ESPL_TRY(nn_define(x, g->last, dnn_op_md(op, DNN_DST), err));
+    out = x->val[g->last].mem;
+  }
+  dnn_arg a[4] = {{DNN_SRC, in}, {DNN_WEI, wei}, {DNN_DST, out}, {DNN_BIAS, bias}};
+  return nn_emit(&x->fwd, op, bias ? 4 : 3, a, err);
+}
+
+espl_status nn_lower_conv(espl_exec *x, nn_group *g, espl_err *err) {
+  espl_shape s = x->g->node[g->head].shape;
+  int32_t dim[4] = {x->batch, s.c, s.h, s.w};
+  return lower(x, g, dnn_md_any(x->d, x->type, 4, dim, err), err);
+}
+
+espl_status nn_lower_fc(espl_exec *x, nn_group *g, espl_err *err) {
+  int32_t dim[2] = {x->batch, x->g->node[g->head].shape.c};
+  return lower(x, g, dnn_md_plain(x->d, x->type, 2, dim, err), err);
+}
+
+/* Gradient of the weights (and bias) into the params. */
+static espl_status back_weights(espl_exec *x, nn_group *g, dnn_mem *src, dnn_mem *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  espl_param *w = n->param[ESPL_PARAM_WEIGHT], *b = n->param[ESPL_PARAM_BIAS];
+  int32_t dim[5];
+  int dims = weight_dims(x, g, dim);
+  dnn_mem *plain = plain_mem(x, dims, dim, w->grad, err), *dbias = b ? plain_mem(x, 1, b->dim, b->grad, err) : NULL;
+  const dnn_md *any = weight_any(x, g, DNN_F32, err);
+  if (!plain || !any || (b && !dbias)) return err->code;
+  dnn_op *op = make_best(x, DNN_BWD_WEIGHTS, n, dnn_mem_md(src), any, b ? dnn_mem_md(dbias) : NULL, dnn_mem_md(dout), no_act,
+                         g->fwd, err);
+  if (!op) return err->code;
+  const dnn_md *want = dnn_op_md(op, DNN_DWEI);
+  dnn_mem *dw = dnn_md_equal(want, dnn_mem_md(plain)) ? plain : dnn_mem_new(x->d, want, NULL, err);
+  dnn_arg a[4] = {{DNN_SRC, nn_adapt(x, &x->bwd, src, dnn_op_md(op, DNN_SRC), err)},
+                  {DNN_DDST, nn_adapt(x, &x->bwd, dout, dnn_op_md(op, DNN_DDST), err)},
+                  {DNN_DWEI, dw}, {DNN_DBIAS, dbias}};
+  if (!a[0].mem || !a[1].mem || !dw) return err->code;
+  ESPL_TRY(nn_emit(&x->bwd, op, b ? 4 : 3, a, err));
+  if (dw == plain) return ESPL_OK;
+  return nn_emit(&x->bwd, dnn_reorder(x->d, want, dnn_mem_md(plain), err), 2, (dnn_arg[]){{DNN_FROM, dw}, {DNN_TO, plain}}, err);
+}
+
+static espl_status back_data(espl_exec *x, nn_group *g, dnn_mem *src, dnn_mem *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  int32_t dim[5];
+  int dims = weight_dims(x, g, dim);
+  dnn_mem *plain = plain_mem(x, dims, dim, n->param[ESPL_PARAM_WEIGHT]->value, err);
+  const dnn_md *any = weight_any(x, g, x->type, err);
+  if (!plain || !any) return err->code;
+  dnn_op *op = make_best(x, DNN_BWD_DATA, n, dnn_mem_md(src), any, NULL, dnn_mem_md(dout), no_act, g->fwd, err);
+  if (!op) return err->code;
+  dnn_mem *wei = weight_in(x, plain, dnn_op_md(op, DNN_WEI), err);
+  dnn_mem *dd = nn_adapt(x, &x->bwd, dout, dnn_op_md(op, DNN_DDST), err);
+  nn_tensor din;
+  if (!wei || !dd) return err->code;
+  ESPL_TRY(nn_tensor_new(x, dnn_op_md(op, DNN_DSRC), &din, err));
+  ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_DDST, dd}, {DNN_WEI, wei}, {DNN_DSRC, din.mem}}, err));
+  return nn_grad_put(x, n->input[0], din, err);
+}
+
+static espl_status back(espl_exec *x, nn_group *g, dnn_mem *dout, espl_err *err) {
+  int32_t in = x->g->node[g->head].input[0];
+  dnn_mem *src = nn_value(x, in);
+  ESPL_TRY(back_weights(x, g, src, dout, err));
+  return nn_needs(x, in) ? back_data(x, g, src, dout, err) : ESPL_OK;
+}
+
+espl_status nn_back_conv(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  ESPL_TRY(nn_back_act(x, g, dout, err));
+  ESPL_TRY(back(x, g, dout->mem, err));
+  nn_tensor_drop(dout);
+  return ESPL_OK;
+}
+
+espl_status nn_back_fc(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  ESPL_TRY(nn_back_act(x, g, dout, err));
+  dnn_mem *flat = dnn_mem_new(x->d, dnn_op_md(g->fwd, DNN_DST), dnn_mem_ptr(dout->mem), err); /* [N,O] view of [N,O,1,1] */
+  if (!flat) return err->code;
+  ESPL_TRY(back(x, g, flat, err));
+  nn_tensor_drop(dout);
+  return ESPL_OK;
+}

@@ -1,0 +1,217 @@
+/* Lowering of the operators without weights of their own, and of batch norm. */
+#include "nn/exec.h"
+
+static dnn_dir forward_dir(const espl_exec *x) { return x->mode == ESPL_MODE_TRAIN ? DNN_FWD_TRAIN : DNN_FWD_INFER; }
+
+static dnn_mem *vector(espl_exec *x, int32_t n, void *ptr, espl_err *err) {
+  const dnn_md *m = dnn_md_plain(x->d, DNN_F32, 1, &n, err);
+  return m ? dnn_mem_new(x->d, m, ptr, err) : NULL;
+}
+
+static espl_status lower_input(espl_exec *x, nn_group *g, espl_err *err) {
+  espl_shape s = x->g->node[0].shape;
+  int32_t dim[4] = {x->batch, s.c, s.h, s.w};
+  ESPL_TRY(nn_define(x, g->last, nn_input_layout(x, err), err));
+  const dnn_md *plain = dnn_md_plain(x->d, DNN_F32, 4, dim, err);
+  if (!plain || !(x->in_user = dnn_mem_new(x->d, plain, NULL, err))) return err->code;
+  dnn_mem *to = x->val[g->last].mem;
+  const dnn_op *op = dnn_reorder(x->d, plain, dnn_mem_md(to), err);
+  return nn_emit(&x->fwd, op, 2, (dnn_arg[]){{DNN_FROM, x->in_user}, {DNN_TO, to}}, err);
+}
+
+/* ---- batch norm ---- */
+
+static espl_status lower_bn(espl_exec *x, nn_group *g, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *src = nn_value(x, n->input[0]);
+  const dnn_md *md = dnn_mem_md(src);
+  bool train = x->mode == ESPL_MODE_TRAIN, relu = g->post.kind == DNN_ACT_RELU;
+  int32_t c = n->shape.c;
+  dnn_op *op = dnn_bn(x->d, forward_dir(x), md, n->eps, relu, NULL, err);
+  if (!op) return err->code;
+  g->fwd = op;
+  g->mean = vector(x, c, train ? NULL : n->param[ESPL_PARAM_MEAN]->value, err);
+  g->var = vector(x, c, train ? NULL : n->param[ESPL_PARAM_VAR]->value, err);
+  const dnn_md *ws = dnn_op_md(op, DNN_WS);
+  if (ws && !(g->ws = dnn_mem_new(x->d, ws, NULL, err))) return err->code;
+  ESPL_TRY(nn_define(x, g->last, md, err));
+  dnn_arg a[] = {{DNN_SRC, src}, {DNN_MEAN, g->mean}, {DNN_VAR, g->var},
+                 {DNN_SCALE, vector(x, c, n->param[ESPL_PARAM_GAMMA]->value, err)},
+                 {DNN_SHIFT, vector(x, c, n->param[ESPL_PARAM_BETA]->value, err)},
+                 {DNN_DST, x->val[g->last].mem}, {DNN_WS, g->ws}};
+  ESPL_TRY(nn_emit(&x->fwd, op, ws ? 7 : 6, a, err));
+  if (!train) return ESPL_OK;
+  nn_step *s = nn_step_add(&x->fwd, NN_STEP_STATS, err);
+  if (!s) return err->code;
+  s->stats = (nn_stats){n, g->mean, g->var, (double)x->batch * n->shape.h * n->shape.w};
+  return ESPL_OK;
+}
+
+static espl_status back_bn(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  espl_param *gamma = n->param[ESPL_PARAM_GAMMA], *beta = n->param[ESPL_PARAM_BETA];
+  dnn_mem *src = nn_value(x, n->input[0]);
+  int32_t c = n->shape.c;
+  dnn_op *op = dnn_bn(x->d, DNN_BWD, dnn_mem_md(src), n->eps, g->post.kind == DNN_ACT_RELU, g->fwd, err);
+  nn_tensor din = *dout;
+  if (dout->slot->refs == 1) dout->slot->refs++;
+  else ESPL_TRY(nn_tensor_new(x, dnn_mem_md(src), &din, err));
+  dnn_arg a[] = {{DNN_SRC, src}, {DNN_MEAN, g->mean}, {DNN_VAR, g->var}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem},
+                 {DNN_SCALE, vector(x, c, gamma->value, err)}, {DNN_SHIFT, vector(x, c, beta->value, err)},
+                 {DNN_DSCALE, vector(x, c, gamma->grad, err)}, {DNN_DSHIFT, vector(x, c, beta->grad, err)}, {DNN_WS, g->ws}};
+  ESPL_TRY(nn_emit(&x->bwd, op, g->ws ? 10 : 9, a, err));
+  nn_tensor_drop(dout);
+  if (nn_needs(x, n->input[0])) return nn_grad_put(x, n->input[0], din, err);
+  nn_tensor_drop(&din);
+  return ESPL_OK;
+}
+
+/* ---- activations ---- */
+
+static espl_status lower_act(espl_exec *x, nn_group *g, espl_err *err) {
+  dnn_mem *src = nn_value(x, x->g->node[g->head].input[0]);
+  const dnn_op *op = dnn_eltwise(x->d, forward_dir(x), g->post, dnn_mem_md(src), NULL, err);
+  ESPL_TRY(nn_define(x, g->last, dnn_mem_md(src), err));
+  return nn_emit(&x->fwd, op, 2, (dnn_arg[]){{DNN_SRC, src}, {DNN_DST, x->val[g->last].mem}}, err);
+}
+
+espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  if (g->post.kind == DNN_ACT_NONE) return ESPL_OK;
+  dnn_mem *dst = x->val[g->last].mem;
+  const dnn_op *hint = dnn_eltwise(x->d, DNN_FWD_TRAIN, g->post, dnn_mem_md(dst), NULL, err);
+  const dnn_op *op = hint ? dnn_eltwise(x->d, DNN_BWD, g->post, dnn_mem_md(dst), hint, err) : NULL;
+  nn_tensor din = *dout;
+  if (dout->slot->refs == 1) dout->slot->refs++;
+  else ESPL_TRY(nn_tensor_new(x, dnn_mem_md(dst), &din, err));
+  ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_DST, dst}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem}}, err));
+  nn_tensor_drop(dout);
+  *dout = din;
+  return ESPL_OK;
+}
+
+/* ---- addition ---- */
+
+static espl_status lower_add(espl_exec *x, nn_group *g, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *a = nn_value(x, n->input[0]);
+  const dnn_md *md = dnn_mem_md(a);
+  dnn_mem *b = nn_adapt(x, &x->fwd, nn_value(x, n->input[1]), md, err);
+  const dnn_op *op = dnn_add(x->d, md, md, md, g->post, err);
+  ESPL_TRY(nn_define(x, g->last, md, err));
+  return nn_emit(&x->fwd, op, 3, (dnn_arg[]){{DNN_SRC, a}, {DNN_SRC1, b}, {DNN_DST, x->val[g->last].mem}}, err);
+}
+
+/* Both summands receive the same tensor; it is shared, not copied. */
+static espl_status back_add(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  ESPL_TRY(nn_back_act(x, g, dout, err));
+  for (int i = 0; i < n->inputs; i++) {
+    if (!nn_needs(x, n->input[i])) continue;
+    dout->slot->refs++;
+    ESPL_TRY(nn_grad_put(x, n->input[i], *dout, err));
+  }
+  nn_tensor_drop(dout);
+  return ESPL_OK;
+}
+
+/* ---- pooling ---- */
+
+static dnn_window pool_window(const espl_graph *g, const espl_node *n) {
+  const espl_conv_attr *a = &n->conv;
+  espl_shape s = g->node[n->input[0]].shape;
+  if (n->op == ESPL_OP_GLOBALAVGPOOL) return (dnn_window){s.h, s.w, 1, 1, 1, 1, 0, 0, 0, 0};
+  return (dnn_window){a->kh, a->kw, a->sh, a->sw, a->dh, a->dw, a->pt, a->pl, a->pb, a->pr};
+}
+
+static dnn_pool_kind pool_kind(const espl_node *n) {
+  if (n->op == ESPL_OP_MAXPOOL) return DNN_POOL_MAX;
+  return n->op == ESPL_OP_AVGPOOL && n->conv.count_include_pad ? DNN_POOL_AVG_PADDED : DNN_POOL_AVG;
+}
+
+static espl_status lower_pool(espl_exec *x, nn_group *g, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *src = nn_value(x, n->input[0]);
+  dnn_window w = pool_window(x->g, n);
+  const dnn_md *dst = dnn_md_like(x->d, dnn_mem_md(src), n->shape.c, n->shape.h, n->shape.w, err);
+  dnn_op *op = dst ? dnn_pool(x->d, forward_dir(x), pool_kind(n), &w, dnn_mem_md(src), dst, NULL, err) : NULL;
+  if (!op) return err->code;
+  g->fwd = op;
+  const dnn_md *ws = dnn_op_md(op, DNN_WS);
+  if (ws && !(g->ws = dnn_mem_new(x->d, ws, NULL, err))) return err->code;
+  ESPL_TRY(nn_define(x, g->last, dst, err));
+  return nn_emit(&x->fwd, op, ws ? 3 : 2, (dnn_arg[]){{DNN_SRC, src}, {DNN_DST, x->val[g->last].mem}, {DNN_WS, g->ws}}, err);
+}
+
+static espl_status back_pool(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_window w = pool_window(x->g, n);
+  const dnn_md *src = dnn_mem_md(nn_value(x, n->input[0]));
+  if (nn_needs(x, n->input[0])) {
+    const dnn_op *op = dnn_pool(x->d, DNN_BWD, pool_kind(n), &w, src, dnn_mem_md(dout->mem), g->fwd, err);
+    nn_tensor din;
+    ESPL_TRY(nn_tensor_new(x, src, &din, err));
+    ESPL_TRY(nn_emit(&x->bwd, op, g->ws ? 3 : 2, (dnn_arg[]){{DNN_DDST, dout->mem}, {DNN_DSRC, din.mem}, {DNN_WS, g->ws}}, err));
+    ESPL_TRY(nn_grad_put(x, n->input[0], din, err));
+  }
+  nn_tensor_drop(dout);
+  return ESPL_OK;
+}
+
+/* ---- softmax ---- */
+
+static espl_status lower_softmax(espl_exec *x, nn_group *g, espl_err *err) {
+  dnn_mem *src = nn_value(x, x->g->node[g->head].input[0]);
+  g->fwd = dnn_softmax(x->d, forward_dir(x), dnn_mem_md(src), NULL, err);
+  ESPL_TRY(nn_define(x, g->last, dnn_mem_md(src), err));
+  return nn_emit(&x->fwd, g->fwd, 2, (dnn_arg[]){{DNN_SRC, src}, {DNN_DST, x->val[g->last].mem}}, err);
+}
+
+static espl_status back_softmax(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  if (nn_needs(x, n->input[0])) {
+    dnn_mem *dst = x->val[g->last].mem;
+    const dnn_op *op = dnn_softmax(x->d, DNN_BWD, dnn_mem_md(dst), g->fwd, err);
+    nn_tensor din;
+    ESPL_TRY(nn_tensor_new(x, dnn_mem_md(dst), &din, err));
+    ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_DST, dst}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem}}, err));
+    ESPL_TRY(nn_grad_put(x, n->input[0], din, err));
+  }
+  nn_tensor_drop(dout);
+  return ESPL_OK;
+}
+
+espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  switch (n->op) {
+  case ESPL_OP_INPUT: return lower_input(x, g, err);
+  case ESPL_OP_BATCHNORM: return lower_bn(x, g, err);
+  case ESPL_OP_RELU:
+  case ESPL_OP_CLIP: return lower_act(x, g, err);
+  case ESPL_OP_ADD: return lower_add(x, g, err);
+  case ESPL_OP_MAXPOOL:
+  case ESPL_OP_AVGPOOL:
+  case ESPL_OP_GLOBALAVGPOOL: return lower_pool(x, g, err);
+  case ESPL_OP_SOFTMAX: return lower_softmax(x, g, err);
+  default: return espl_fail(err, ESPL_E_UNSUPPORTED, "operator %s has no float execution", espl_op_name(n->op));
+  }
+}
+
+espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  switch (x->g->node[g->head].op) {
+  case ESPL_OP_BATCHNORM: return back_bn(x, g, dout, err);
+  case ESPL_OP_ADD: return back_add(x, g, dout, err);
+  case ESPL_OP_MAXPOOL:
+  case ESPL_OP_AVGPOOL:
+  case ESPL_OP_GLOBALAVGPOOL: return back_pool(x, g, dout, err);
+  case ESPL_OP_SOFTMAX: return back_softmax(x, g, dout, err);
+  case ESPL_OP_RELU:
+  case ESPL_OP_CLIP: {
+    ESPL_TRY(nn_back_act(x, g, dout, err));
+    int32_t in = x->g->node[g->head].input[0];
+    if (nn_needs(x, in)) return nn_grad_put(x, in, *dout, err);
+    nn_tensor_drop(dout);
+    return ESPL_OK;
+  }
+  default: nn_tensor_drop(dout); return ESPL_OK; /* INPUT */
+  }
+}

@@ -1,0 +1,236 @@
+/* Execution plans: construction, compilation, running. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/exec.h"
+
+static bool trainable(espl_param_kind k) { return k != ESPL_PARAM_MEAN && k != ESPL_PARAM_VAR; }
+
+void nn_plan_clear(espl_exec *x) {
+  dnn_free(x->d);
+  x->d = NULL;
+  for (nn_slot *s = x->slots; s;) {
+    nn_slot *next = s->next;
+    free(s->ptr);
+    free(s);
+    s = next;
+  }
+  x->slots = NULL;
+  x->prep.n = x->fwd.n = x->bwd.n = 0;
+  x->reorders = 0;
+  x->ran = false;
+}
+
+/* ---- compilation ---- */
+
+static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
+  switch (x->g->node[g->head].op) {
+  case ESPL_OP_CONV: return nn_lower_conv(x, g, err);
+  case ESPL_OP_GEMM: return nn_lower_fc(x, g, err);
+  case ESPL_OP_SUBSAMPLE:
+  case ESPL_OP_PADCHANNELS:
+  case ESPL_OP_CONCAT:
+  case ESPL_OP_FLATTEN: return nn_lower_copy(x, g, err);
+  default: return nn_lower_other(x, g, err);
+  }
+}
+
+static espl_status back_group(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  switch (x->g->node[g->head].op) {
+  case ESPL_OP_CONV: return nn_back_conv(x, g, dout, err);
+  case ESPL_OP_GEMM: return nn_back_fc(x, g, dout, err);
+  case ESPL_OP_SUBSAMPLE:
+  case ESPL_OP_PADCHANNELS:
+  case ESPL_OP_CONCAT:
+  case ESPL_OP_FLATTEN: return nn_back_copy(x, g, dout, err);
+  default: return nn_back_other(x, g, dout, err);
+  }
+}
+
+/* Inference gives the memory of a value back after its last reader. */
+static void release_inputs(espl_exec *x, const nn_group *g) {
+  if (x->mode != ESPL_MODE_INFER) return;
+  const espl_node *n = &x->g->node[g->head];
+  for (int k = 0; k < n->inputs; k++) {
+    int32_t r = x->root[n->input[k]];
+    if (--x->uses[r] == 0) nn_tensor_drop(&x->val[r]);
+  }
+}
+
+/* A row-major float32 tensor for value `r`, its memory given later. */
+static dnn_mem *user_tensor(espl_exec *x, int32_t r, espl_err *err) {
+  espl_shape s = x->g->node[r].shape;
+  int32_t dim[4] = {x->batch, s.c, s.h, s.w};
+  const dnn_md *plain = dnn_md_plain(x->d, DNN_F32, 4, dim, err);
+  return plain ? dnn_mem_new(x->d, plain, NULL, err) : NULL;
+}
+
+static espl_status make_readers(espl_exec *x, espl_err *err) {
+  for (int32_t i = 0; i < x->g->nodes; i++) {
+    if (!x->keep[i]) continue;
+    nn_reader *k = &x->reader[i];
+    *k = (nn_reader){NULL, nn_value(x, i), user_tensor(x, x->root[i], err)};
+    if (!k->to || !(k->op = dnn_reorder(x->d, dnn_mem_md(k->from), dnn_mem_md(k->to), err))) return err->code;
+  }
+  return ESPL_OK;
+}
+
+static espl_status user_tensors(espl_exec *x, espl_err *err) {
+  int32_t r = x->root[x->output];
+  dnn_mem *val = x->val[r].mem;
+  if (!(x->out_user = user_tensor(x, r, err))) return err->code;
+  const dnn_md *plain = dnn_mem_md(x->out_user);
+  ESPL_TRY(nn_emit(&x->fwd, dnn_reorder(x->d, dnn_mem_md(val), plain, err), 2,
+                   (dnn_arg[]){{DNN_FROM, val}, {DNN_TO, x->out_user}}, err));
+  if (!x->backward) return ESPL_OK;
+  if (!(x->dout_user = user_tensor(x, r, err))) return err->code;
+  ESPL_TRY(nn_tensor_new(x, dnn_mem_md(val), &x->grad[r], err));
+  return nn_emit(&x->bwd, dnn_reorder(x->d, plain, dnn_mem_md(val), err), 2,
+                 (dnn_arg[]){{DNN_FROM, x->dout_user}, {DNN_TO, x->grad[r].mem}}, err);
+}
+
+static espl_status compile_backward(espl_exec *x, espl_err *err) {
+  for (int32_t i = x->groups - 1; i >= 0; i--) {
+    nn_group *g = &x->group[i];
+    nn_tensor t = x->grad[g->last];
+    x->grad[g->last] = (nn_tensor){0};
+    if (t.mem && back_group(x, g, &t, err) != ESPL_OK) return espl_fail_context(err, "node %s, backward", x->g->node[g->head].name);
+  }
+  return ESPL_OK;
+}
+
+espl_status nn_compile(espl_exec *x, espl_err *err) {
+  espl_err local = {0};
+  if (!err) err = &local;
+  nn_plan_clear(x);
+  size_t n = (size_t)x->g->nodes;
+  memset(x->val, 0, n * sizeof *x->val);
+  memset(x->grad, 0, n * sizeof *x->grad);
+  ESPL_TRY(nn_group_nodes(x, err));
+  if (!(x->d = dnn_new(err))) return err->code;
+  for (int32_t i = 0; i < x->groups; i++) {
+    if (lower_group(x, &x->group[i], err) != ESPL_OK) return espl_fail_context(err, "node %s", x->g->node[x->group[i].head].name);
+    release_inputs(x, &x->group[i]);
+  }
+  ESPL_TRY(make_readers(x, err));
+  ESPL_TRY(user_tensors(x, err));
+  if (x->backward) ESPL_TRY(compile_backward(x, err));
+  x->dirty = false;
+  return ESPL_OK;
+}
+
+static espl_status add_gradients(espl_graph *g, espl_err *err) {
+  for (int32_t i = 0; i < g->nodes; i++)
+    for (int k = 0; k < ESPL_PARAM_COUNT; k++) {
+      espl_param *p = g->node[i].param[k];
+      if (!p || !trainable((espl_param_kind)k) || p->grad) continue;
+      if (!(p->grad = espl_calloc((size_t)p->elems, sizeof *p->grad)))
+        return espl_fail(err, ESPL_E_NOMEM, "gradient of %s: out of memory", p->name);
+    }
+  return ESPL_OK;
+}
+
+static bool allocate(espl_exec *x) {
+  size_t n = (size_t)x->g->nodes;
+  x->keep = espl_calloc(n, 1);
+  x->root = espl_calloc(n, sizeof *x->root);
+  x->uses = espl_calloc(n, sizeof *x->uses);
+  x->needs = espl_calloc(n, 1);
+  x->val = espl_calloc(n, sizeof *x->val);
+  x->grad = espl_calloc(n, sizeof *x->grad);
+  x->group = espl_calloc(n, sizeof *x->group);
+  x->reader = espl_calloc(n, sizeof *x->reader);
+  return x->keep && x->root && x->uses && x->needs && x->val && x->grad && x->group && x->reader;
+}
+
+espl_status nn_exec_new_at(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, int32_t output, bool backward,
+                           espl_exec **out, espl_err *err) {
+  espl_err local = {0};
+  if (!err) err = &local;
+  *out = NULL;
+  if (batch < 1) return espl_fail(err, ESPL_E_INPUT, "batch: found %d, expected at least 1", (int)batch);
+  if (dtype == ESPL_BF16 && !espl_has_bf16())
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "bfloat16: this CPU has no bfloat16 instructions; use float32");
+  espl_exec *x = espl_calloc(1, sizeof *x);
+  if (!x) return espl_fail(err, ESPL_E_NOMEM, "execution plan: out of memory");
+  *x = (espl_exec){.g = g, .mode = mode, .type = dtype == ESPL_BF16 ? DNN_BF16 : DNN_F32, .batch = batch, .output = output,
+                   .backward = mode == ESPL_MODE_TRAIN && backward, .bn_rate = -1.0};
+  espl_status s = allocate(x) ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "execution plan: out of memory");
+  if (s == ESPL_OK && x->backward) s = add_gradients(g, err);
+  if (s == ESPL_OK) s = nn_compile(x, err);
+  if (s == ESPL_OK) *out = x;
+  else espl_exec_free(x);
+  return s;
+}
+
+espl_status espl_exec_new(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, espl_exec **out, espl_err *err) {
+  return nn_exec_new_at(g, mode, dtype, batch, g->output, true, out, err);
+}
+
+void espl_exec_free(espl_exec *x) {
+  if (!x) return;
+  nn_plan_clear(x);
+  free(x->keep);
+  free(x->root);
+  free(x->uses);
+  free(x->needs);
+  free(x->val);
+  free(x->grad);
+  free(x->group);
+  free(x->reader);
+  free(x->prep.step);
+  free(x->fwd.step);
+  free(x->bwd.step);
+  free(x);
+}
+
+int espl_has_bf16(void) { return dnn_native_bf16(); }
+
+/* ---- running ---- */
+
+static espl_status run_list(espl_exec *x, const nn_list *l, espl_err *err) {
+  for (int32_t i = 0; i < l->n; i++) {
+    const nn_step *s = &l->step[i];
+    switch (s->kind) {
+    case NN_STEP_OP: ESPL_TRY(dnn_run(x->d, s->op, s->arg, s->args, err)); break;
+    case NN_STEP_COPY: nn_run_copy(&s->copy); break;
+    case NN_STEP_FOLD: nn_run_fold(&s->fold); break;
+    case NN_STEP_STATS: nn_run_stats(&s->stats, x->bn_rate >= 0.0 ? x->bn_rate : s->stats.bn->bn_momentum); break;
+    }
+  }
+  return dnn_wait(x->d, err);
+}
+
+espl_status espl_exec_forward(espl_exec *x, const float *input, float *output, espl_err *err) {
+  if (x->dirty) ESPL_TRY(nn_compile(x, err));
+  dnn_mem_set(x->in_user, (void *)(uintptr_t)input);
+  dnn_mem_set(x->out_user, output);
+  ESPL_TRY(run_list(x, &x->prep, err));
+  ESPL_TRY(run_list(x, &x->fwd, err));
+  x->ran = true;
+  return ESPL_OK;
+}
+
+espl_status espl_exec_backward(espl_exec *x, const float *dout, espl_err *err) {
+  if (!x->backward) return espl_fail(err, ESPL_E_INPUT, "backward: the plan was not made for training");
+  if (!x->ran || x->dirty) return espl_fail(err, ESPL_E_INPUT, "backward: no forward has run on this plan");
+  dnn_mem_set(x->dout_user, (void *)(uintptr_t)dout);
+  return run_list(x, &x->bwd, err);
+}
+
+espl_status espl_exec_keep(espl_exec *x, int32_t node, espl_err *err) {
+  if (node < 0 || node >= x->g->nodes) return espl_fail(err, ESPL_E_INPUT, "keep: node %d of %d", (int)node, (int)x->g->nodes);
+  if (!x->keep[node]) x->dirty = true;
+  x->keep[node] = 1;
+  return ESPL_OK;
+}
+
+espl_status espl_exec_value(espl_exec *x, int32_t node, float *out, espl_err *err) {
+  if (node < 0 || node >= x->g->nodes || !x->keep[node] || x->dirty || !x->ran)
+    return espl_fail(err, ESPL_E_INPUT, "value of node %d: ask for it with espl_exec_keep before the forward", (int)node);
+  const nn_reader *r = &x->reader[node];
+  dnn_mem_set(r->to, out);
+  ESPL_TRY(dnn_run(x->d, r->op, (dnn_arg[]){{DNN_FROM, r->from}, {DNN_TO, r->to}}, 2, err));
+  return dnn_wait(x->d, err);
+}
