@@ -1,0 +1,141 @@
+/* The program check and the executor on a hand-made program: one 1x1 layer, 4 channels to 4, on a 4x4 machine with a 16-byte bus.
+ * Expectations are computed here by hand from hw/spec/numerics.md. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/decode.h"
+#include "device/device.h"
+#include "model/exec.h"
+
+enum { PROG = 0x4000, ACT = 0x1000, WGT = 0x2000, PAR = 0x3000, OUT = 0x8000, RECORD = 0x9000, MEM = 0x10000 };
+
+struct prog {
+  espl_machine m;
+  uint8_t *mem;
+  uint32_t n;
+  espl_cmd_load act, wgt, par;
+  espl_cmd_compute comp;
+  espl_cmd_store store;
+  espl_cmd_comp_geom geom;
+  espl_cmd_comp_taps taps;
+  espl_cmd_store_quant quant;
+  int late_load; /* a LOAD of the output behind the STORE, without a token */
+};
+
+static void put(struct prog *p, const uint32_t w[4]) { memcpy(p->mem + PROG + 16 * p->n++, w, 16); }
+
+static struct prog start(void) {
+  struct prog p;
+  memset(&p, 0, sizeof p);
+  espl_machine_default(&p.m);
+  p.m.rows = p.m.cols = p.m.rq_lanes = 4;
+  p.m.act_aw = p.m.wgt_aw = 8;
+  p.m.par_aw = p.m.acc_aw = 4;
+  p.m.mem_bytes = MEM;
+  p.mem = calloc(1, MEM);
+  p.act = (espl_cmd_load){.buffer = 0, .addr = ACT, .row_bytes = 16, .rows = 1, .groups = 1};
+  p.wgt = (espl_cmd_load){.buffer = 1, .addr = WGT, .row_bytes = 16, .rows = 1, .groups = 1, .push_compute = 1};
+  p.par = (espl_cmd_load){.buffer = 3, .addr = PAR, .row_bytes = 64, .rows = 1, .groups = 1, .push_store = 1};
+  p.geom = (espl_cmd_comp_geom){.in_h = 1, .in_w = 4, .row_words = 4, .plane_words = 4, .sy = 1, .sx = 1, .dy = 1, .dx = 1};
+  p.taps = (espl_cmd_comp_taps){.ky_mask = 1, .kx_mask = 1, .tiles_total = 1, .macs = 64, .macs_dense = 64};
+  p.comp = (espl_cmd_compute){.pop_load = 1, .first = 1, .last = 1, .n_tiles = 1, .out_h = 1, .out_w = 4};
+  p.store = (espl_cmd_store){.pop_load = 1, .out_contig = 1, .out_addr = OUT, .groups = 1, .out_h = 1, .out_w = 4};
+  p.quant = (espl_cmd_store_quant){.lo = 0x80, .hi = 0x7f, .pool_shift = 1};
+  return p;
+}
+
+static void finish(struct prog *p) {
+  uint32_t w[4];
+  espl_cmd_load_stride ls = {0};
+  espl_cmd_store_stride ss = {0};
+  espl_cmd_load_stride_encode(&ls, w), put(p, w);
+  espl_cmd_comp_geom_encode(&p->geom, w), put(p, w);
+  espl_cmd_comp_taps_encode(&p->taps, w), put(p, w);
+  espl_cmd_store_stride_encode(&ss, w), put(p, w);
+  espl_cmd_store_quant_encode(&p->quant, w), put(p, w);
+  espl_cmd_load_encode(&p->act, w), put(p, w);
+  espl_cmd_load_encode(&p->wgt, w), put(p, w);
+  espl_cmd_load_encode(&p->par, w), put(p, w);
+  espl_cmd_compute_encode(&p->comp, w), put(p, w);
+  espl_cmd_store_encode(&p->store, w), put(p, w);
+  espl_cmd_load late = {.buffer = 0, .addr = OUT, .dst = 64, .row_bytes = 16, .rows = 1, .groups = 1};
+  if (p->late_load) espl_cmd_load_encode(&late, w), put(p, w);
+  espl_cmd_mark mark = {.record = RECORD};
+  espl_cmd_mark_encode(&mark, w), put(p, w);
+  uint32_t end[4] = {ESPL_OPC_END, 0, 0, 0};
+  memcpy(p->mem + PROG + 0x1000, end, 16);
+}
+
+static espl_status check(struct prog *p, espl_err *err) { return espl_program_check(&p->m, p->mem, PROG, 0x2000, err); }
+
+Test(check, legal_program_passes) {
+  struct prog p = start();
+  espl_err err = {0};
+  finish(&p);
+  cr_assert_eq(check(&p, &err), ESPL_OK, "%s", err.msg);
+  free(p.mem);
+}
+
+#define REFUSED(name, change, words)                                                             \
+  Test(check, name) {                                                                            \
+    struct prog p = start();                                                                     \
+    espl_err err = {0};                                                                          \
+    change;                                                                                      \
+    finish(&p);                                                                                  \
+    cr_assert_eq(check(&p, &err), ESPL_E_INPUT, "accepted");                                      \
+    cr_assert(strstr(err.msg, words), "message \"%s\" lacks \"%s\"", err.msg, words);             \
+    free(p.mem);                                                                                 \
+  }
+
+REFUSED(compute_without_token_reads_unordered, p.comp.pop_load = 0, "may not have written yet")
+REFUSED(pop_of_an_empty_counter, p.wgt.push_compute = 0, "empty token counter (load->compute)")
+REFUSED(store_of_a_bank_not_full, p.comp.last = 0, "bank 0 is taken, expected full")
+REFUSED(add_to_a_free_bank, p.comp.first = 0, "bank 0 is free, expected taken")
+REFUSED(parameters_not_loaded_in_order, p.store.pop_load = 0, "parameter buffer granule 0")
+REFUSED(destination_off_the_bus, p.act.dst = 4, "differ modulo the bus width")
+REFUSED(tile_larger_than_bank, (p.comp.out_h = 5, p.comp.out_w = 4), "holds 16")
+REFUSED(write_into_program, p.store.out_addr = PROG, "into the program")
+REFUSED(load_of_what_store_writes, p.late_load = 1, "without a token between them")
+REFUSED(outside_memory, p.store.out_addr = MEM - 8, "memory ends at 0x10000")
+REFUSED(credit_nobody_gives, p.comp.credit = 1, "no earlier load gives")
+REFUSED(zero_rows, p.act.rows = 0, "BAD_FIELD")
+REFUSED(second_bank_not_built, (p.m.acc_banks = 1, p.comp.bank = 1), "BAD_FIELD")
+
+Test(check, credit_orders_weights_without_token) {
+  struct prog p = start();
+  espl_err err = {0};
+  p.wgt.push_compute = 0;
+  p.act.push_compute = 1;
+  p.wgt.credit = p.comp.credit = 1;
+  finish(&p);
+  cr_assert_eq(check(&p, &err), ESPL_OK, "%s", err.msg);
+  free(p.mem);
+}
+
+Test(exec, one_tile_layer) {
+  struct prog p = start();
+  finish(&p);
+  /* pixel x has channels (x+1, 0, 0, -1); weights W[r][c] = r + 1 + c; m = 1, s = 1: q = (acc + bias + 1) >> 1 */
+  for (int x = 0; x < 4; x++) {
+    p.mem[ACT + 4 * x] = (uint8_t)(x + 1);
+    p.mem[ACT + 4 * x + 3] = (uint8_t)-1;
+  }
+  for (int r = 0; r < 4; r++)
+    for (int c = 0; c < 4; c++) p.mem[WGT + 4 * r + c] = (uint8_t)(r + 1 + c);
+  for (int c = 0; c < 4; c++) {
+    p.mem[PAR + 16 * c] = (uint8_t)(10 * c); /* bias */
+    p.mem[PAR + 16 * c + 4] = 1;             /* m */
+    p.mem[PAR + 16 * c + 8] = 1;             /* s */
+  }
+  espl_exec_state *s = espl_exec_state_new(&p.m, p.mem);
+  for (uint32_t i = 0; i < p.n; i++) espl_exec_command(s, (const uint32_t *)(const void *)(p.mem + PROG + 16 * i));
+  for (int x = 0; x < 4; x++)
+    for (int c = 0; c < 4; c++) {
+      int acc = (x + 1) * (1 + c) - (4 + c) + 10 * c;
+      int q = (acc + 1) >> 1;
+      cr_assert_eq((int8_t)p.mem[OUT + 4 * x + c], q, "pixel %d channel %d", x, c);
+    }
+  espl_exec_state_free(s);
+  free(p.mem);
+}
