@@ -1,0 +1,54 @@
+// Two processing elements of one column, rows 2i and 2i+1: the cell boundary at which dual multipliers of a device fit.
+// Weights stay (a shadow register to load, an active register to multiply with), activations go right, the column sum down.
+// Timing: an activation pair on a_i in cycle t is on a_o in t+1; its products are in registers in t+1+MulStages; psum_o
+// holds psum_i + products one cycle later (t+2+MulStages), so psum_i must hold the sum of the rows above in t+1+MulStages.
+// swap_i comes with the first pair of a pass: this pair and later ones meet the weights the shadow held in that cycle.
+// The sum of 256 products of 8x8 bits lies in -2^23 < s < 2^23: 24 bits are exact.
+module espl_pe2 #(
+  parameter int MulStages = 1
+) (
+  input  logic        clk_i,
+  input  logic [15:0] a_i,       // row 2i in bits 7..0, row 2i+1 in bits 15..8
+  input  logic        swap_i,
+  input  logic [1:0]  wsel_i,    // shadow row to write, one bit a row
+  input  logic [7:0]  w_i,
+  input  logic [23:0] psum_i,
+  output logic [15:0] a_o,
+  output logic [23:0] psum_o
+);
+
+  logic [15:0] a_q;
+  logic [15:0] shadow_q;
+  logic [15:0] weight_q;
+  logic signed [15:0] prod0_q;
+  logic signed [15:0] prod1_q;
+  logic signed [15:0] term0;
+  logic signed [15:0] term1;
+
+  always_ff @(posedge clk_i) begin
+    a_q <= a_i;
+    if (wsel_i[0]) shadow_q[7:0] <= w_i;
+    if (wsel_i[1]) shadow_q[15:8] <= w_i;
+    if (swap_i) weight_q <= shadow_q;
+    prod0_q <= $signed(a_q[7:0]) * $signed(weight_q[7:0]);
+    prod1_q <= $signed(a_q[15:8]) * $signed(weight_q[15:8]);
+    psum_o <= psum_i + {{8{term0[15]}}, term0} + {{8{term1[15]}}, term1};
+  end
+
+  if (MulStages == 2) begin : gen_two_stages
+    logic signed [15:0] late0_q;
+    logic signed [15:0] late1_q;
+    always_ff @(posedge clk_i) begin
+      late0_q <= prod0_q;
+      late1_q <= prod1_q;
+    end
+    assign term0 = late0_q;
+    assign term1 = late1_q;
+  end else begin : gen_one_stage
+    assign term0 = prod0_q;
+    assign term1 = prod1_q;
+  end
+
+  assign a_o = a_q;
+
+endmodule
