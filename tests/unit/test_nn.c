@@ -1,0 +1,428 @@
+/* Float execution and training: every operator's forward, in both modes and with every value kept, against a plain
+ * double-precision interpreter written here; every gradient against central differences of that interpreter. */
+#include <criterion/criterion.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/zoo.h"
+#include "nn/exec.h"
+#include "nn_graphs.h"
+
+#define BATCH 3
+
+/* ---- the interpreter ---- */
+
+/* One param element moved by `delta`: how differences are taken without rounding to float. */
+static struct {
+  const espl_param *p;
+  int64_t i;
+  double delta;
+} moved;
+
+static double pv(const espl_param *p, int64_t i) { return p->value[i] + (p == moved.p && i == moved.i ? moved.delta : 0.0); }
+static int64_t at(espl_shape s, int64_t n, int64_t c, int64_t h, int64_t w) { return ((n * s.c + c) * s.h + h) * s.w + w; }
+
+static double conv_point(const espl_node *n, espl_shape si, const double *x, int b, int o, int oh, int ow) {
+  const espl_conv_attr *a = &n->conv;
+  const espl_param *w = n->param[ESPL_PARAM_WEIGHT];
+  int ipg = w->dim[1], opg = w->dim[0] / a->groups;
+  double sum = n->param[ESPL_PARAM_BIAS] ? pv(n->param[ESPL_PARAM_BIAS], o) : 0.0;
+  for (int i = 0; i < ipg; i++)
+    for (int y = 0; y < a->kh; y++)
+      for (int z = 0; z < a->kw; z++) {
+        int h = oh * a->sh - a->pt + y * a->dh, v = ow * a->sw - a->pl + z * a->dw;
+        if (h < 0 || v < 0 || h >= si.h || v >= si.w) continue;
+        sum += x[at(si, b, (o / opg) * ipg + i, h, v)] * pv(w, ((int64_t)(o * ipg + i) * a->kh + y) * a->kw + z);
+      }
+  return sum;
+}
+
+static double pool_point(const espl_node *n, espl_shape si, const double *x, int b, int c, int oh, int ow) {
+  espl_conv_attr a = n->conv;
+  if (n->op == ESPL_OP_GLOBALAVGPOOL) a = (espl_conv_attr){.kh = si.h, .kw = si.w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+  double sum = 0.0, best = -INFINITY;
+  int inside = 0;
+  for (int y = 0; y < a.kh; y++)
+    for (int z = 0; z < a.kw; z++) {
+      int h = oh * a.sh - a.pt + y * a.dh, v = ow * a.sw - a.pl + z * a.dw;
+      if (h < 0 || v < 0 || h >= si.h || v >= si.w) continue;
+      double e = x[at(si, b, c, h, v)];
+      sum += e;
+      inside++;
+      if (e > best) best = e;
+    }
+  if (n->op == ESPL_OP_MAXPOOL) return best;
+  return sum / (a.count_include_pad ? a.kh * a.kw : inside);
+}
+
+static void batchnorm(const espl_node *n, int batch, const double *x, double *y, bool train) {
+  espl_shape s = n->shape;
+  int64_t hw = (int64_t)s.h * s.w;
+  for (int c = 0; c < s.c; c++) {
+    double m = pv(n->param[ESPL_PARAM_MEAN], c), v = pv(n->param[ESPL_PARAM_VAR], c), k = (double)batch * (double)hw;
+    if (train) {
+      m = v = 0.0;
+      for (int b = 0; b < batch; b++)
+        for (int64_t i = 0; i < hw; i++) m += x[at(s, b, c, 0, i)] / k;
+      for (int b = 0; b < batch; b++)
+        for (int64_t i = 0; i < hw; i++) v += (x[at(s, b, c, 0, i)] - m) * (x[at(s, b, c, 0, i)] - m) / k;
+    }
+    for (int b = 0; b < batch; b++)
+      for (int64_t i = 0; i < hw; i++)
+        y[at(s, b, c, 0, i)] = (x[at(s, b, c, 0, i)] - m) / sqrt(v + n->eps) * pv(n->param[ESPL_PARAM_GAMMA], c) + pv(n->param[ESPL_PARAM_BETA], c);
+  }
+}
+
+static double point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
+  const double *x = val[n->input[0]];
+  espl_shape si = g->node[n->input[0]].shape;
+  switch (n->op) {
+  case ESPL_OP_CONV: return conv_point(n, si, x, b, c, h, w);
+  case ESPL_OP_RELU: return fmax(x[at(si, b, c, h, w)], 0.0);
+  case ESPL_OP_CLIP: return fmin(fmax(x[at(si, b, c, h, w)], n->lo), n->hi);
+  case ESPL_OP_ADD: return x[at(si, b, c, h, w)] + val[n->input[1]][at(si, b, c, h, w)];
+  case ESPL_OP_MAXPOOL:
+  case ESPL_OP_AVGPOOL:
+  case ESPL_OP_GLOBALAVGPOOL: return pool_point(n, si, x, b, c, h, w);
+  case ESPL_OP_FLATTEN: return x[(int64_t)b * n->shape.c + c];
+  case ESPL_OP_GEMM: {
+    double sum = n->param[ESPL_PARAM_BIAS] ? pv(n->param[ESPL_PARAM_BIAS], c) : 0.0;
+    for (int i = 0; i < si.c; i++) sum += x[(int64_t)b * si.c + i] * pv(n->param[ESPL_PARAM_WEIGHT], (int64_t)c * si.c + i);
+    return sum;
+  }
+  case ESPL_OP_SUBSAMPLE: return x[at(si, b, c, h * n->conv.sh, w * n->conv.sw)];
+  case ESPL_OP_PADCHANNELS: return c < n->pad_c0 || c >= n->pad_c0 + si.c ? 0.0 : x[at(si, b, c - n->pad_c0, h, w)];
+  case ESPL_OP_CONCAT:
+    for (int k = 0; k < n->inputs; k++) {
+      espl_shape s = g->node[n->input[k]].shape;
+      if (c < s.c) return val[n->input[k]][at(s, b, c, h, w)];
+      c -= s.c;
+    }
+    return NAN;
+  case ESPL_OP_SOFTMAX: {
+    double sum = 0.0;
+    for (int i = 0; i < si.c; i++) sum += exp(x[at(si, b, i, h, w)]);
+    return exp(x[at(si, b, c, h, w)]) / sum;
+  }
+  default: return x[at(si, b, c, h, w)];
+  }
+}
+
+/* val[i]: caller's [batch, shape of node i]; val[0] is the input. */
+static void interpret(const espl_graph *g, int batch, double **val, bool train) {
+  for (int i = 1; i < g->nodes; i++) {
+    const espl_node *n = &g->node[i];
+    espl_shape s = n->shape;
+    if (n->op == ESPL_OP_BATCHNORM) {
+      batchnorm(n, batch, val[n->input[0]], val[i], train);
+      continue;
+    }
+    for (int b = 0; b < batch; b++)
+      for (int c = 0; c < s.c; c++)
+        for (int h = 0; h < s.h; h++)
+          for (int w = 0; w < s.w; w++) val[i][at(s, b, c, h, w)] = point(g, n, val, b, c, h, w);
+  }
+}
+
+/* ---- comparison ---- */
+
+static int64_t elems(const espl_graph *g, int id) { return BATCH * espl_shape_elems(g->node[id].shape); }
+
+static double **values(const espl_graph *g, float **input) {
+  double **v = calloc((size_t)g->nodes, sizeof *v);
+  for (int i = 0; i < g->nodes; i++) v[i] = calloc((size_t)elems(g, i), sizeof **v);
+  *input = calloc((size_t)elems(g, 0), sizeof **input);
+  for (int64_t i = 0; i < elems(g, 0); i++) v[0][i] = (*input)[i] = espl_rng_normal(3, 0, (uint64_t)i);
+  return v;
+}
+
+static void free_values(const espl_graph *g, double **v, float *input) {
+  for (int i = 0; i < g->nodes; i++) free(v[i]);
+  free(v);
+  free(input);
+}
+
+/* Root mean square error against root mean square: bfloat16 keeps 8 bits, single elements may be off by more. */
+static void expect_similar(const float *got, const double *want, int64_t n, double tol, const char *what) {
+  double d = 0.0, all = 0.0;
+  for (int64_t i = 0; i < n; i++) {
+    d += pow(got[i] - want[i], 2);
+    all += want[i] * want[i];
+  }
+  cr_expect(d <= tol * tol * all, "%s: error %g of the signal", what, sqrt(d / all));
+}
+
+static void expect_close(const float *got, const double *want, int64_t n, double tol, const char *what) {
+  double top = 0.0, worst = 0.0;
+  int64_t where = 0;
+  for (int64_t i = 0; i < n; i++) {
+    top = fmax(top, fabs(want[i]));
+    double d = fabs(got[i] - want[i]);
+    if (!(d <= worst)) {
+      worst = d;
+      where = i;
+    }
+  }
+  cr_expect(worst <= tol * top + 2e-5, "%s: element %lld is %g, expected %g (largest %g)", what, (long long)where, (double)got[where], want[where], top);
+}
+
+static void check_mode(espl_graph *g, espl_mode mode, espl_dtype type, bool keep, double tol) {
+  float *input, *out = calloc((size_t)elems(g, g->output), sizeof *out);
+  double **v = values(g, &input);
+  interpret(g, BATCH, v, mode == ESPL_MODE_TRAIN);
+  espl_exec *x;
+  espl_graph *c = espl_graph_clone(g); /* TRAIN moves running statistics */
+  OK(espl_exec_new(c, mode, type, BATCH, &x, &err));
+  for (int i = 0; keep && i < g->nodes; i++) OK(espl_exec_keep(x, i, &err));
+  for (int again = 0; again < 2; again++) { /* the second run meets buffers that are no longer zero */
+    OK(espl_exec_forward(x, input, out, &err));
+    (type == ESPL_F32 ? expect_close : expect_similar)(out, v[g->output], elems(g, g->output), tol, "output");
+  }
+  for (int i = 0; keep && i < g->nodes; i++) {
+    float *f = calloc((size_t)elems(g, i), sizeof *f);
+    OK(espl_exec_value(x, i, f, &err));
+    expect_close(f, v[i], elems(g, i), tol, g->node[i].name);
+    free(f);
+  }
+  espl_exec_free(x);
+  espl_graph_free(c);
+  free_values(g, v, input);
+  free(out);
+}
+
+static double weighted(const espl_graph *g, double **v, const float *dout) {
+  interpret(g, BATCH, v, true);
+  double sum = 0.0;
+  for (int64_t i = 0; i < elems(g, g->output); i++) sum += v[g->output][i] * dout[i];
+  return sum;
+}
+
+/* At most SAMPLES elements of a param, spread evenly. */
+#define SAMPLES 16
+static void check_gradient(const espl_graph *g, double **v, const float *dout, const espl_param *p) {
+  double want[SAMPLES];
+  float got[SAMPLES];
+  int64_t n = p->elems < SAMPLES ? p->elems : SAMPLES;
+  for (int64_t k = 0; k < n; k++) {
+    moved.p = p;
+    moved.i = k * p->elems / n;
+    moved.delta = 1e-6;
+    double up = weighted(g, v, dout);
+    moved.delta = -1e-6;
+    want[k] = (up - weighted(g, v, dout)) / 2e-6;
+    got[k] = p->grad[moved.i];
+  }
+  moved.p = NULL;
+  expect_close(got, want, n, 2e-3, p->name);
+}
+
+static void check_backward(espl_graph *g) {
+  float *input, *out = calloc((size_t)elems(g, g->output), sizeof *out), *dout = calloc((size_t)elems(g, g->output), sizeof *dout);
+  double **v = values(g, &input);
+  for (int64_t i = 0; i < elems(g, g->output); i++) dout[i] = espl_rng_normal(5, 0, (uint64_t)i);
+  espl_exec *x;
+  OK(espl_exec_new(g, ESPL_MODE_TRAIN, ESPL_F32, BATCH, &x, &err));
+  for (int again = 0; again < 2; again++) {
+    OK(espl_exec_forward(x, input, out, &err));
+    OK(espl_exec_backward(x, dout, &err));
+  }
+  for (int i = 0; i < g->nodes; i++)
+    for (int k = 0; k <= ESPL_PARAM_BETA; k++)
+      if (g->node[i].param[k]) check_gradient(g, v, dout, g->node[i].param[k]);
+  espl_exec_free(x);
+  free_values(g, v, input);
+  free(out);
+  free(dout);
+}
+
+static void check_all(espl_graph *g) {
+  OK(espl_graph_check(g, &err));
+  check_mode(g, ESPL_MODE_INFER, ESPL_F32, false, 2e-5);
+  check_mode(g, ESPL_MODE_INFER, ESPL_F32, true, 2e-5);
+  check_mode(g, ESPL_MODE_TRAIN, ESPL_F32, false, 2e-5);
+  check_mode(g, ESPL_MODE_TRAIN, ESPL_F32, true, 2e-5);
+  if (espl_has_bf16()) check_mode(g, ESPL_MODE_INFER, ESPL_BF16, false, 3e-2);
+  check_backward(g);
+  espl_graph_free(g);
+}
+
+/* Each operator under test has a convolution in front, whose weight gradient proves the operator's input gradient. */
+static const struct {
+  const char *what;
+  int in, out;
+  espl_conv_attr a;
+  bool bias;
+} convs[] = {
+    {"3x3, 3 channels in", 3, 16, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, true},
+    {"odd channel counts", 5, 7, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, false},
+    {"blocked channels", 16, 32, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, true},
+    {"channels past one block", 20, 35, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, true},
+    {"1x1", 16, 24, {.kh = 1, .kw = 1}, false},
+    {"1x1 stride 2", 16, 32, {.kh = 1, .kw = 1, .sh = 2, .sw = 2}, true},
+    {"stride 2, padding on one side", 16, 16, {.kh = 3, .kw = 3, .sh = 2, .sw = 2, .pb = 1, .pr = 1}, true},
+    {"3x4 kernel, asymmetric padding", 16, 16, {.kh = 3, .kw = 4, .pt = 2, .pl = 1, .pb = 0, .pr = 2}, true},
+    {"2x1 kernel, padding above the kernel", 4, 6, {.kh = 2, .kw = 1, .pt = 1, .pl = 0, .pb = 2, .pr = 1}, false},
+    {"dilation", 8, 8, {.kh = 3, .kw = 3, .dh = 2, .dw = 2, .pt = 2, .pl = 2, .pb = 2, .pr = 2}, true},
+    {"rectangular stride", 6, 6, {.kh = 3, .kw = 5, .sh = 2, .sw = 1, .pt = 1, .pl = 2, .pb = 1, .pr = 2}, true},
+    {"two groups", 8, 12, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1, .groups = 2}, true},
+    {"depthwise, 16 channels", 16, 16, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1, .groups = 16}, true},
+    {"depthwise stride 2, 5 channels", 5, 5, {.kh = 3, .kw = 3, .sh = 2, .sw = 2, .pt = 1, .pl = 1, .pb = 1, .pr = 1, .groups = 5}, false},
+};
+
+Test(nn, convolutions) {
+  for (size_t i = 0; i < sizeof convs / sizeof convs[0]; i++) {
+    espl_graph *g = start(3, 7, 8);
+    int a = conv(g, 0, convs[i].in, k3, false);
+    conv(g, a, convs[i].out, convs[i].a, convs[i].bias);
+    check_all(g);
+  }
+}
+
+Test(nn, convolution_with_activation) {
+  espl_graph *g = start(4, 6, 6);
+  int a = op(g, ESPL_OP_RELU, conv(g, 0, 16, k3, true));
+  op(g, ESPL_OP_CLIP, conv(g, a, 10, k3, true));
+  check_all(g);
+}
+
+Test(nn, batch_norm_alone_and_with_relu) {
+  for (int c = 13; c <= 32; c += 19) {
+    espl_graph *g = start(3, 5, 6);
+    int a = op(g, ESPL_OP_RELU, bn(g, conv(g, 0, c, k3, true)));
+    bn(g, conv(g, a, c, k3, false));
+    check_all(g);
+  }
+}
+
+Test(nn, batch_norm_with_clip_and_before_convolution) {
+  espl_graph *g = start(16, 5, 5);
+  int a = op(g, ESPL_OP_CLIP, bn(g, 0));
+  op(g, ESPL_OP_RELU, bn(g, op(g, ESPL_OP_RELU, conv(g, a, 8, k3, true))));
+  check_all(g);
+}
+
+Test(nn, residual_blocks) {
+  espl_graph *g = start(3, 6, 6);
+  int a = op(g, ESPL_OP_RELU, bn(g, conv(g, 0, 16, k3, false)));
+  int b = bn(g, conv(g, op(g, ESPL_OP_RELU, bn(g, conv(g, a, 16, k3, false))), 16, k3, false));
+  int c = op(g, ESPL_OP_RELU, add(g, b, a));
+  espl_conv_attr half = k3, point1 = {.kh = 1, .kw = 1, .sh = 2, .sw = 2};
+  half.sh = half.sw = 2;
+  int d = bn(g, conv(g, c, 32, half, false)), e = bn(g, conv(g, c, 32, point1, false));
+  add(g, d, e); /* two batch norms share one gradient tensor */
+  check_all(g);
+}
+
+Test(nn, one_value_read_many_times) {
+  espl_graph *g = start(3, 5, 5);
+  int a = conv(g, 0, 8, k3, true);
+  int twice = add(g, a, a);
+  int b = add(g, op(g, ESPL_OP_RELU, twice), a);
+  add(g, add(g, b, twice), conv(g, a, 8, k3, false));
+  check_all(g);
+}
+
+Test(nn, pooling) {
+  static const struct {
+    espl_op op;
+    int k, s, p0, p1;
+    bool counted;
+  } t[] = {{ESPL_OP_MAXPOOL, 2, 2, 0, 0, 0}, {ESPL_OP_MAXPOOL, 3, 2, 1, 1, 0}, {ESPL_OP_MAXPOOL, 3, 2, 0, 1, 0},
+           {ESPL_OP_AVGPOOL, 2, 2, 0, 0, 0}, {ESPL_OP_AVGPOOL, 3, 2, 1, 1, 0}, {ESPL_OP_AVGPOOL, 3, 2, 1, 1, 1}};
+  for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
+    for (int c = 5; c <= 16; c += 11) {
+      espl_graph *g = start(3, 7, 7);
+      pool(g, t[i].op, conv(g, 0, c, k3, false), t[i].k, t[i].s, t[i].p0, t[i].p1, t[i].counted);
+      check_all(g);
+    }
+}
+
+Test(nn, classifier_heads) {
+  espl_graph *g = start(3, 5, 6);
+  gemm(g, op(g, ESPL_OP_FLATTEN, op(g, ESPL_OP_GLOBALAVGPOOL, conv(g, 0, 20, k3, false))), 10);
+  check_all(g);
+  g = start(3, 5, 6);
+  int a = op(g, ESPL_OP_RELU, gemm(g, op(g, ESPL_OP_FLATTEN, conv(g, 0, 20, k3, false)), 33));
+  op(g, ESPL_OP_SOFTMAX, gemm(g, a, 7));
+  check_all(g);
+  g = start(2, 4, 4);
+  a = op(g, ESPL_OP_RELU, op(g, ESPL_OP_FLATTEN, conv(g, 0, 19, k3, false))); /* a FLATTEN that must move data */
+  gemm(g, op(g, ESPL_OP_IDENTITY, a), 4);
+  check_all(g);
+  g = start(2, 4, 4);
+  op(g, ESPL_OP_FLATTEN, conv(g, 0, 19, k3, false));
+  check_all(g);
+}
+
+Test(nn, data_movement) {
+  for (int c = 8; c <= 16; c += 8) {
+    espl_graph *g = start(3, 7, 5);
+    int a = conv(g, 0, c, k3, true);
+    int s = node(g, (espl_node){.op = ESPL_OP_SUBSAMPLE, .inputs = 1, .input = {a}, .conv = {.sh = 2, .sw = 3}});
+    int p = node(g, (espl_node){.op = ESPL_OP_PADCHANNELS, .inputs = 1, .input = {s}, .pad_c0 = 3, .pad_c1 = 5});
+    conv(g, p, 8, k3, false);
+    check_all(g);
+    g = start(3, 5, 5);
+    int x = conv(g, 0, 3, k3, true), y = conv(g, 0, c, k3, true), z = op(g, ESPL_OP_RELU, conv(g, x, 5, k3, true));
+    int k = node(g, (espl_node){.op = ESPL_OP_CONCAT, .inputs = 4, .input = {x, y, z, y}});
+    conv(g, k, 6, k3, false);
+    check_all(g);
+  }
+}
+
+/* ---- plans ---- */
+
+Test(nn, no_reorder_between_layers) {
+  espl_graph *g;
+  espl_exec *x;
+  OK(espl_zoo_resnet20((espl_shape){3, 32, 32}, 10, 1, &g, &err));
+  for (int type = 0; type <= (espl_has_bf16() ? ESPL_BF16 : ESPL_F32); type++)
+    for (int mode = 0; mode < 2; mode++) {
+      OK(espl_exec_new(g, (espl_mode)mode, (espl_dtype)type, 8, &x, &err));
+      cr_expect_eq(x->reorders, 0, "mode %d type %d: %d", mode, type, x->reorders);
+      espl_exec_free(x);
+    }
+  espl_graph_free(g);
+}
+
+Test(nn, running_statistics_move_by_the_momentum) {
+  espl_graph *g = start(2, 3, 3);
+  int id = bn(g, 0);
+  float *input, out[BATCH * 18];
+  double **v = values(g, &input), m = 0.0, q = 0.0, k = BATCH * 9;
+  for (int b = 0; b < BATCH; b++)
+    for (int i = 0; i < 9; i++) m += v[0][b * 18 + i] / k;
+  for (int b = 0; b < BATCH; b++)
+    for (int i = 0; i < 9; i++) q += pow(v[0][b * 18 + i] - m, 2) / (k - 1);
+  double mean0 = g->node[id].param[ESPL_PARAM_MEAN]->value[0], var0 = g->node[id].param[ESPL_PARAM_VAR]->value[0];
+  espl_exec *x;
+  OK(espl_exec_new(g, ESPL_MODE_TRAIN, ESPL_F32, BATCH, &x, &err));
+  OK(espl_exec_forward(x, input, out, &err));
+  cr_expect_float_eq(g->node[id].param[ESPL_PARAM_MEAN]->value[0], 0.9 * mean0 + 0.1 * m, 1e-5);
+  cr_expect_float_eq(g->node[id].param[ESPL_PARAM_VAR]->value[0], 0.9 * var0 + 0.1 * q, 1e-5);
+  espl_exec_free(x);
+  free_values(g, v, input);
+  espl_graph_free(g);
+}
+
+Test(nn, misuse_is_refused) {
+  espl_graph *g = start(2, 3, 3);
+  op(g, ESPL_OP_RELU, conv(g, 0, 4, k3, false));
+  espl_exec *x;
+  float in[18] = {0}, out[36];
+  cr_expect_eq(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 0, &x, &err), ESPL_E_INPUT);
+  memset(&err, 0, sizeof err);
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &err));
+  OK(espl_exec_forward(x, in, out, &err));
+  cr_expect_eq(espl_exec_backward(x, out, &err), ESPL_E_INPUT);
+  memset(&err, 0, sizeof err);
+  cr_expect_eq(espl_exec_value(x, 1, out, &err), ESPL_E_INPUT);
+  memset(&err, 0, sizeof err);
+  OK(espl_exec_keep(x, 1, &err));
+  cr_expect_eq(espl_exec_value(x, 1, out, &err), ESPL_E_INPUT); /* no forward since */
+  espl_exec_free(x);
+  espl_graph_free(g);
+}
+
