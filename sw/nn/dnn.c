@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <dnnl.h>
+#include <omp.h>
 
 #include "base/mem.h"
 
@@ -96,6 +97,14 @@ void dnn_free(dnn *d) {
 bool dnn_native_bf16(void) {
   unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), need = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
   return (isa & need) == need;
+}
+
+int dnn_threads_max(void) { return omp_get_max_threads(); }
+
+int dnn_threads(int n) {
+  int before = omp_get_max_threads();
+  omp_set_num_threads(n);
+  return before;
 }
 
 /* ---- layouts ---- */

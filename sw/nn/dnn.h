@@ -57,6 +57,9 @@ typedef struct dnn_view {
 dnn *dnn_new(espl_err *err);
 void dnn_free(dnn *d);
 bool dnn_native_bf16(void);
+/* Threads of the calling thread's operators from now on (made and run with the same number); returns the number before. */
+int dnn_threads(int n);
+int dnn_threads_max(void);
 
 const dnn_md *dnn_md_any(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err);
 const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err); /* row-major */

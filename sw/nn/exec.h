@@ -77,6 +77,7 @@ struct espl_exec {
   espl_mode mode;
   dnn_type type;
   int32_t batch, output; /* output: node whose value leaves */
+  int threads;           /* that compiled it and run it */
   bool backward;         /* TRAIN with gradients */
   double bn_rate;        /* >= 0 replaces every node's bn_momentum */
   bool dirty;            /* compile again before the next forward */

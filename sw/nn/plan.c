@@ -5,6 +5,9 @@
 #include "base/mem.h"
 #include "nn/exec.h"
 
+/* Below this many multiply-accumulates a batch, the barriers of a second thread cost more than it brings. */
+#define ONE_THREAD_MACS 8000000
+
 static bool trainable(espl_param_kind k) { return k != ESPL_PARAM_MEAN && k != ESPL_PARAM_VAR; }
 
 void nn_plan_clear(espl_exec *x) {
@@ -100,9 +103,7 @@ static espl_status compile_backward(espl_exec *x, espl_err *err) {
   return ESPL_OK;
 }
 
-espl_status nn_compile(espl_exec *x, espl_err *err) {
-  espl_err local = {0};
-  if (!err) err = &local;
+static espl_status compile(espl_exec *x, espl_err *err) {
   nn_plan_clear(x);
   size_t n = (size_t)x->g->nodes;
   memset(x->val, 0, n * sizeof *x->val);
@@ -118,6 +119,15 @@ espl_status nn_compile(espl_exec *x, espl_err *err) {
   if (x->backward) ESPL_TRY(compile_backward(x, err));
   x->dirty = false;
   return ESPL_OK;
+}
+
+espl_status nn_compile(espl_exec *x, espl_err *err) {
+  espl_err local = {0};
+  x->threads = espl_graph_macs(x->g) * x->batch < ONE_THREAD_MACS ? 1 : dnn_threads_max();
+  int before = dnn_threads(x->threads);
+  espl_status s = compile(x, err ? err : &local);
+  dnn_threads(before);
+  return s;
 }
 
 static espl_status add_gradients(espl_graph *g, espl_err *err) {
@@ -189,7 +199,7 @@ int espl_has_bf16(void) { return dnn_native_bf16(); }
 
 /* ---- running ---- */
 
-static espl_status run_list(espl_exec *x, const nn_list *l, espl_err *err) {
+static espl_status run_steps(espl_exec *x, const nn_list *l, espl_err *err) {
   for (int32_t i = 0; i < l->n; i++) {
     const nn_step *s = &l->step[i];
     switch (s->kind) {
@@ -200,6 +210,13 @@ static espl_status run_list(espl_exec *x, const nn_list *l, espl_err *err) {
     }
   }
   return dnn_wait(x->d, err);
+}
+
+static espl_status run_list(espl_exec *x, const nn_list *l, espl_err *err) {
+  int before = dnn_threads(x->threads);
+  espl_status s = run_steps(x, l, err);
+  dnn_threads(before);
+  return s;
 }
 
 espl_status espl_exec_forward(espl_exec *x, const float *input, float *output, espl_err *err) {
@@ -231,6 +248,9 @@ espl_status espl_exec_value(espl_exec *x, int32_t node, float *out, espl_err *er
     return espl_fail(err, ESPL_E_INPUT, "value of node %d: ask for it with espl_exec_keep before the forward", (int)node);
   const nn_reader *r = &x->reader[node];
   dnn_mem_set(r->to, out);
-  ESPL_TRY(dnn_run(x->d, r->op, (dnn_arg[]){{DNN_FROM, r->from}, {DNN_TO, r->to}}, 2, err));
-  return dnn_wait(x->d, err);
+  int before = dnn_threads(x->threads);
+  espl_status s = dnn_run(x->d, r->op, (dnn_arg[]){{DNN_FROM, r->from}, {DNN_TO, r->to}}, 2, err);
+  if (s == ESPL_OK) s = dnn_wait(x->d, err);
+  dnn_threads(before);
+  return s;
 }

@@ -280,6 +280,15 @@ Test(nn, convolutions) {
   }
 }
 
+Test(nn, large_enough_for_all_threads) {
+  espl_graph *g = start(16, 30, 30);
+  op(g, ESPL_OP_RELU, bn(g, conv(g, 0, 32, k3, true)));
+  cr_assert_gt(espl_graph_macs(g) * BATCH, 8000000);
+  check_mode(g, ESPL_MODE_INFER, ESPL_F32, true, 2e-5);
+  check_mode(g, ESPL_MODE_TRAIN, ESPL_F32, false, 2e-5);
+  espl_graph_free(g);
+}
+
 Test(nn, convolution_with_activation) {
   espl_graph *g = start(4, 6, 6);
   int a = op(g, ESPL_OP_RELU, conv(g, 0, 16, k3, true));

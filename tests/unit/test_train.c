@@ -146,6 +146,7 @@ Test(train, equal_trainings_give_equal_bits) {
       espl_train_hooks h = {.ctx = &pause, .after_step = hasten};
       espl_train_config c = small_config();
       c.augment = c.flip = 1;
+      c.batch = 100; /* large enough for all threads */
       c.dtype = (espl_dtype)type;
       c.seed = i == 2 ? 6 : 5;
       g[i] = small_net();
