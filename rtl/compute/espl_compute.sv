@@ -1,0 +1,352 @@
+// Compute unit: command front, weight and pass sequencer, activation, weight and index buffers, array, accumulators, banks.
+// Interfaces and timing: hw/spec/units.md ("Compute"). bw_* writes go to the buffers one cycle after load's beat; the
+// store unit's read gives acc_rdata_o two cycles after acc_re_i. cnt_cause_o is a function of registers.
+module espl_compute #(
+  parameter int Rows = 4,
+  parameter int Cols = 4,
+  parameter int BusBytes = 4,
+  parameter int ActAw = 10,
+  parameter int WgtAw = 10,
+  parameter int IdxAw = 0,
+  parameter int AccAw = 6,
+  parameter int AccBanks = 2,
+  parameter int AccW = 32,
+  parameter int MulStages = 1,
+  // derived
+  parameter int MinRc = (Rows < Cols) ? Rows : Cols,
+  parameter int Group = (MinRc < 16) ? MinRc : 16
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_i,
+  input  logic                  q_valid_i,
+  input  logic [127:0]          q_cmd_i,
+  input  logic [23:0]           q_idx_i,
+  output logic                  q_pop_o,
+  input  logic                  stop_i,
+  output logic                  idle_o,
+  output logic                  blocked_o,
+  output logic                  wait_valid_o,
+  output logic [23:0]           wait_idx_o,
+  input  logic                  tok_lc_avail_i,
+  output logic                  tok_lc_pop_o,
+  input  logic                  tok_sc_avail_i,
+  output logic                  tok_sc_pop_o,
+  input  logic                  tok_cl_room_i,
+  output logic                  tok_cl_push_o,
+  input  logic                  tok_cs_room_i,
+  output logic                  tok_cs_push_o,
+  input  logic                  credit_avail_i,
+  output logic                  credit_pop_o,
+  output logic [1:0]            bank_full_o,
+  input  logic [1:0]            bank_free_i,
+  input  logic                  bw_we_i,
+  input  logic [1:0]            bw_sel_i,
+  input  logic [7:0]            bw_bank_i,
+  input  logic [19:0]           bw_addr_i,
+  input  logic [8*BusBytes-1:0] bw_data_i,
+  input  logic [BusBytes-1:0]   bw_strb_i,
+  input  logic                  acc_re_i,
+  input  logic                  acc_rbank_i,
+  input  logic [7:0]            acc_rgroup_i,
+  input  logic [AccAw-1:0]      acc_raddr_i,
+  output logic [Group*AccW-1:0] acc_rdata_o,
+  output logic [2:0]            cnt_cause_o,
+  output logic                  cnt_cmd_o,
+  output logic [31:0]           cnt_macs_o,
+  output logic [31:0]           cnt_macs_dense_o,
+  output logic [15:0]           cnt_tiles_o,
+  output logic [15:0]           cnt_skipped_o
+);
+
+  localparam int GroupSh = $clog2(Group);
+  localparam int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16;
+  localparam int RowAw = (WgtAw - $clog2(Cols) < 16) ? WgtAw - $clog2(Cols) : 16;
+  localparam int RowSh = $clog2(Rows);
+  localparam int IdxAddrW = (IdxAw > 0) ? IdxAw : 1;
+
+  logic [11:0] in_h;
+  logic [11:0] in_w;
+  logic [11:0] row_words;
+  logic [15:0] plane_words;
+  logic [2:0]  sy;
+  logic [2:0]  sx;
+  logic [3:0]  dy;
+  logic [3:0]  dx;
+  logic [7:0]  zi;
+  logic [15:0] ky_mask;
+  logic [15:0] kx_mask;
+  logic        hand;
+  logic        popped;
+  logic        head_wait_load;
+  logic        head_wait_store;
+  logic        head_wait_bank;
+  logic        front_act;
+  logic        walk_valid;
+  logic        wait_credit;
+  logic [23:0] walk_idx;
+  logic        walk_act;
+  logic        start;
+  logic        tile_wait;
+  logic        tile_rdy;
+  logic        tile_first;
+  logic        tile_end;
+  logic        tile_bank;
+  logic        tile_release;
+  logic        tile_push_load;
+  logic        tile_push_store;
+  logic [23:0] tile_idx;
+  logic [11:0] tile_out_h;
+  logic [11:0] tile_out_w;
+  logic [16:0] tile_iy;
+  logic [16:0] tile_ix;
+  logic [15:0] tile_addr;
+  logic [15:0] tile_row_step;
+  logic        run;
+  logic        hold;
+  logic        slot_valid;
+  logic        slot_wait;
+  logic [23:0] slot_idx;
+
+  // Accumulator banks: taken from a `first` command until store frees, full from the release until then.
+  logic [1:0] taken_q;
+  logic [1:0] full_q;
+  logic [1:0] take;
+  logic [1:0] release_bank;
+  logic       head_bank;
+  logic       bank_take;
+  logic       bank_release;
+  logic       slot_bank;
+  assign head_bank = AccBanks == 2 && q_cmd_i[espl_pkg::ComputeBankLsb];
+  assign take = {bank_take && head_bank, bank_take && !head_bank};
+  assign release_bank = {bank_release && slot_bank, bank_release && !slot_bank};
+  assign bank_full_o = full_q & ~bank_free_i;
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      taken_q <= 2'b00;
+      full_q  <= 2'b00;
+    end else begin
+      taken_q <= (taken_q & ~bank_free_i) | take;
+      full_q  <= (full_q & ~bank_free_i) | release_bank;
+    end
+  end
+
+  espl_cmdseq u_cmdseq (
+    .clk_i           (clk_i),
+    .rst_i           (rst_i),
+    .q_valid_i       (q_valid_i),
+    .q_cmd_i         (q_cmd_i),
+    .q_pop_o         (q_pop_o),
+    .stop_i          (stop_i),
+    .lc_avail_i      (tok_lc_avail_i),
+    .lc_pop_o        (tok_lc_pop_o),
+    .sc_avail_i      (tok_sc_avail_i),
+    .sc_pop_o        (tok_sc_pop_o),
+    .bank_free_i     (!taken_q[head_bank] || bank_free_i[head_bank]),
+    .bank_take_o     (bank_take),
+    .walk_valid_i    (walk_valid),
+    .tile_wait_i     (tile_wait),
+    .hand_o          (hand),
+    .popped_o        (popped),
+    .wait_load_o     (head_wait_load),
+    .wait_store_o    (head_wait_store),
+    .wait_bank_o     (head_wait_bank),
+    .act_o           (front_act),
+    .in_h_o          (in_h),
+    .in_w_o          (in_w),
+    .row_words_o     (row_words),
+    .plane_words_o   (plane_words),
+    .sy_o            (sy),
+    .sx_o            (sx),
+    .dy_o            (dy),
+    .dx_o            (dx),
+    .zi_o            (zi),
+    .ky_mask_o       (ky_mask),
+    .kx_mask_o       (kx_mask),
+    .cnt_cmd_o       (cnt_cmd_o),
+    .cnt_macs_o      (cnt_macs_o),
+    .cnt_macs_dense_o(cnt_macs_dense_o),
+    .cnt_tiles_o     (cnt_tiles_o),
+    .cnt_skipped_o   (cnt_skipped_o)
+  );
+
+  logic                idx_re;
+  logic [IdxAddrW-1:0] idx_raddr;
+  logic [31:0]         idx_rdata;
+  logic                row_re;
+  logic [RowAw-1:0]    row_raddr;
+  logic [RowSh-1:0]    row_num;
+  logic                row_zero;
+  espl_wseq #(
+    .Rows    (Rows),
+    .IdxAw   (IdxAw),
+    .WgtRowAw(RowAw)
+  ) u_wseq (
+    .clk_i            (clk_i),
+    .rst_i            (rst_i),
+    .stop_i           (stop_i),
+    .hand_i           (hand),
+    .cmd_i            (q_cmd_i),
+    .idx_i            (q_idx_i),
+    .row_words_i      (row_words),
+    .plane_words_i    (plane_words),
+    .sy_i             (sy),
+    .dy_i             (dy),
+    .dx_i             (dx),
+    .ky_mask_i        (ky_mask),
+    .kx_mask_i        (kx_mask),
+    .credit_avail_i   (credit_avail_i),
+    .credit_pop_o     (credit_pop_o),
+    .walk_valid_o     (walk_valid),
+    .wait_credit_o    (wait_credit),
+    .walk_idx_o       (walk_idx),
+    .act_o            (walk_act),
+    .idx_re_o         (idx_re),
+    .idx_raddr_o      (idx_raddr),
+    .idx_rdata_i      (idx_rdata),
+    .row_re_o         (row_re),
+    .row_raddr_o      (row_raddr),
+    .row_num_o        (row_num),
+    .row_zero_o       (row_zero),
+    .start_i          (start),
+    .tile_wait_o      (tile_wait),
+    .tile_rdy_o       (tile_rdy),
+    .tile_first_o     (tile_first),
+    .tile_end_o       (tile_end),
+    .tile_bank_o      (tile_bank),
+    .tile_release_o   (tile_release),
+    .tile_push_load_o (tile_push_load),
+    .tile_push_store_o(tile_push_store),
+    .tile_idx_o       (tile_idx),
+    .tile_out_h_o     (tile_out_h),
+    .tile_out_w_o     (tile_out_w),
+    .tile_iy_o        (tile_iy),
+    .tile_ix_o        (tile_ix),
+    .tile_addr_o      (tile_addr),
+    .tile_row_step_o  (tile_row_step)
+  );
+
+  logic             pix_re;
+  logic [PixAw-1:0] pix_addr;
+  logic             pix_pad;
+  logic [7:0]       pix_zi;
+  logic             swap;
+  logic             step_valid;
+  logic             step_first;
+  logic             step_bank;
+  logic [AccAw-1:0] step_addr;
+  espl_pseq #(
+    .Rows     (Rows),
+    .Cols     (Cols),
+    .MulStages(MulStages),
+    .PixAw    (PixAw),
+    .AccAw    (AccAw)
+  ) u_pseq (
+    .clk_i            (clk_i),
+    .rst_i            (rst_i),
+    .stop_i           (stop_i),
+    .tile_wait_i      (tile_wait),
+    .tile_rdy_i       (tile_rdy),
+    .tile_first_i     (tile_first),
+    .tile_end_i       (tile_end),
+    .tile_bank_i      (AccBanks == 2 && tile_bank),
+    .tile_release_i   (tile_release),
+    .tile_push_load_i (tile_push_load),
+    .tile_push_store_i(tile_push_store),
+    .tile_idx_i       (tile_idx),
+    .tile_out_h_i     (tile_out_h),
+    .tile_out_w_i     (tile_out_w),
+    .tile_iy_i        (tile_iy),
+    .tile_ix_i        (tile_ix),
+    .tile_addr_i      (tile_addr),
+    .tile_row_step_i  (tile_row_step),
+    .in_h_i           (in_h),
+    .in_w_i           (in_w),
+    .sy_i             (sy),
+    .sx_i             (sx),
+    .zi_i             (zi),
+    .start_o          (start),
+    .run_o            (run),
+    .hold_o           (hold),
+    .pix_re_o         (pix_re),
+    .pix_addr_o       (pix_addr),
+    .pix_pad_o        (pix_pad),
+    .pix_zi_o         (pix_zi),
+    .swap_o           (swap),
+    .step_valid_o     (step_valid),
+    .step_first_o     (step_first),
+    .step_bank_o      (step_bank),
+    .step_addr_o      (step_addr),
+    .cl_room_i        (tok_cl_room_i),
+    .cs_room_i        (tok_cs_room_i),
+    .cl_push_o        (tok_cl_push_o),
+    .cs_push_o        (tok_cs_push_o),
+    .release_o        (bank_release),
+    .release_bank_o   (slot_bank),
+    .slot_valid_o     (slot_valid),
+    .slot_wait_o      (slot_wait),
+    .slot_idx_o       (slot_idx)
+  );
+
+  espl_compute_data #(
+    .Rows     (Rows),
+    .Cols     (Cols),
+    .BusBytes (BusBytes),
+    .ActAw    (ActAw),
+    .WgtAw    (WgtAw),
+    .IdxAw    (IdxAw),
+    .AccAw    (AccAw),
+    .AccBanks (AccBanks),
+    .AccW     (AccW),
+    .MulStages(MulStages)
+  ) u_data (
+    .clk_i       (clk_i),
+    .rst_i       (rst_i),
+    .bw_we_i     (bw_we_i),
+    .bw_sel_i    (bw_sel_i),
+    .bw_bank_i   (bw_bank_i),
+    .bw_addr_i   (bw_addr_i),
+    .bw_data_i   (bw_data_i),
+    .bw_strb_i   (bw_strb_i),
+    .idx_re_i    (idx_re),
+    .idx_raddr_i (idx_raddr),
+    .idx_rdata_o (idx_rdata),
+    .row_re_i    (row_re),
+    .row_raddr_i (row_raddr),
+    .row_num_i   (row_num),
+    .row_zero_i  (row_zero),
+    .pix_re_i    (pix_re),
+    .pix_addr_i  (pix_addr),
+    .pix_pad_i   (pix_pad),
+    .pix_zi_i    (pix_zi),
+    .swap_i      (swap),
+    .step_valid_i(step_valid),
+    .step_first_i(step_first),
+    .step_bank_i (step_bank),
+    .step_addr_i (step_addr),
+    .acc_re_i    (acc_re_i),
+    .acc_rbank_i (acc_rbank_i),
+    .acc_rgroup_i(acc_rgroup_i),
+    .acc_raddr_i (acc_raddr_i),
+    .acc_rdata_o (acc_rdata_o)
+  );
+
+  // What this cycle counts as; the order is the priority (units.md).
+  always_comb begin
+    if (run) cnt_cause_o = 3'd0;
+    else if (slot_wait) cnt_cause_o = 3'd6;
+    else if (hold || tile_wait) cnt_cause_o = 3'd5;
+    else if (walk_valid) cnt_cause_o = wait_credit ? 3'd4 : 3'd5;
+    else if (popped) cnt_cause_o = head_wait_bank ? 3'd3 : 3'd5;
+    else if (q_valid_i && !stop_i && q_cmd_i[3:0] == espl_pkg::OpCfg) cnt_cause_o = 3'd5;
+    else if (q_valid_i && !stop_i) cnt_cause_o = head_wait_load ? 3'd1 : (head_wait_store ? 3'd2 : 3'd5);
+    else if (slot_valid) cnt_cause_o = 3'd5;
+    else cnt_cause_o = 3'd7;
+  end
+
+  assign idle_o = !popped && !walk_valid && !tile_wait && !run && !hold && !slot_valid;
+  assign blocked_o = !idle_o && !front_act && !walk_act && !run && !(tile_wait && !hold) && !(slot_valid && !slot_wait) &&
+                     !(slot_wait && stop_i);
+  assign wait_valid_o = slot_valid || walk_valid || q_valid_i;
+  assign wait_idx_o = slot_valid ? slot_idx : (walk_valid ? walk_idx : q_idx_i);
+
+endmodule

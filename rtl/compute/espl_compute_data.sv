@@ -1,0 +1,168 @@
+// Data path of the compute unit: buffers, the registers in front of the array, array, accumulators. No decisions.
+// Timing: an address in cycle x (pixel word, weight row) gives the buffer's word in x+1 and stands at the array in x+2; swap_i
+// comes in x+2 of a first pixel; step_* with the timing of espl_acc (column 0's sum is there one cycle after the step).
+module espl_compute_data #(
+  parameter int Rows = 4,
+  parameter int Cols = 4,
+  parameter int BusBytes = 4,
+  parameter int ActAw = 10,
+  parameter int WgtAw = 10,
+  parameter int IdxAw = 0,
+  parameter int AccAw = 6,
+  parameter int AccBanks = 2,
+  parameter int AccW = 32,
+  parameter int MulStages = 1,
+  // derived
+  parameter int MinRc = (Rows < Cols) ? Rows : Cols,
+  parameter int Group = (MinRc < 16) ? MinRc : 16,
+  parameter int GroupSh = $clog2(Group),
+  parameter int ColSh = $clog2(Cols),
+  parameter int RowSh = $clog2(Rows),
+  parameter int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16,
+  parameter int RowAw = (WgtAw - ColSh < 16) ? WgtAw - ColSh : 16,
+  parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_i,
+  input  logic                  bw_we_i,
+  input  logic [1:0]            bw_sel_i,
+  input  logic [7:0]            bw_bank_i,
+  input  logic [19:0]           bw_addr_i,
+  input  logic [8*BusBytes-1:0] bw_data_i,
+  input  logic [BusBytes-1:0]   bw_strb_i,
+  input  logic                  idx_re_i,
+  input  logic [IdxAddrW-1:0]   idx_raddr_i,
+  output logic [31:0]           idx_rdata_o,
+  input  logic                  row_re_i,
+  input  logic [RowAw-1:0]      row_raddr_i,
+  input  logic [RowSh-1:0]      row_num_i,
+  input  logic                  row_zero_i,
+  input  logic                  pix_re_i,
+  input  logic [PixAw-1:0]      pix_addr_i,
+  input  logic                  pix_pad_i,
+  input  logic [7:0]            pix_zi_i,
+  input  logic                  swap_i,
+  input  logic                  step_valid_i,
+  input  logic                  step_first_i,
+  input  logic                  step_bank_i,
+  input  logic [AccAw-1:0]      step_addr_i,
+  input  logic                  acc_re_i,
+  input  logic                  acc_rbank_i,
+  input  logic [7:0]            acc_rgroup_i,
+  input  logic [AccAw-1:0]      acc_raddr_i,
+  output logic [Group*AccW-1:0] acc_rdata_o
+);
+
+  localparam int BeatSh = $clog2(BusBytes);
+  localparam int Banks = Rows / Group;
+
+  // Activations.
+  logic [8*Rows-1:0] pix_word;
+  logic [8*Rows-1:0] pix_q;
+  for (genvar b = 0; b < Banks; b++) begin : gen_act
+    espl_beatbuf #(
+      .Aw  (ActAw),
+      .Beat(BusBytes),
+      .Unit(Group)
+    ) u_buf (
+      .clk_i  (clk_i),
+      .we_i   (bw_we_i && bw_sel_i == 2'd0 && bw_bank_i == 8'(b)),
+      .waddr_i(bw_addr_i[ActAw-1:BeatSh]),
+      .wdata_i(bw_data_i),
+      .wstrb_i(bw_strb_i),
+      .re_i   (pix_re_i),
+      .raddr_i((ActAw - GroupSh)'(pix_addr_i)),
+      .rdata_o(pix_word[8*Group*b+:8*Group])
+    );
+  end
+  always_ff @(posedge clk_i) pix_q <= pix_pad_i ? {Rows{pix_zi_i}} : pix_word;
+
+  // Weights: the row, its select and its zero follow the address by two cycles.
+  logic [8*Cols-1:0] row_word;
+  logic [8*Cols-1:0] row_word_q;
+  logic [Rows-1:0]   sel_q;
+  logic              re1_q;
+  logic              zero1_q;
+  logic [RowSh-1:0]  num1_q;
+  espl_beatbuf #(
+    .Aw  (WgtAw),
+    .Beat(BusBytes),
+    .Unit(Cols)
+  ) u_wgtbuf (
+    .clk_i  (clk_i),
+    .we_i   (bw_we_i && bw_sel_i == 2'd1),
+    .waddr_i(bw_addr_i[WgtAw-1:BeatSh]),
+    .wdata_i(bw_data_i),
+    .wstrb_i(bw_strb_i),
+    .re_i   (row_re_i),
+    .raddr_i((WgtAw - ColSh)'(row_raddr_i)),
+    .rdata_o(row_word)
+  );
+  always_ff @(posedge clk_i) begin
+    re1_q      <= row_re_i && !rst_i;
+    zero1_q    <= row_zero_i;
+    num1_q     <= row_num_i;
+    row_word_q <= zero1_q ? '0 : row_word;
+    for (int r = 0; r < Rows; r++) sel_q[r] <= re1_q && num1_q == RowSh'(r);
+  end
+
+  // Index entries of sparse streams.
+  if (IdxAw > 0) begin : gen_idx
+    espl_beatbuf #(
+      .Aw  (IdxAw + 2),
+      .Beat(BusBytes),
+      .Unit(4)
+    ) u_buf (
+      .clk_i  (clk_i),
+      .we_i   (bw_we_i && bw_sel_i == 2'd2),
+      .waddr_i(bw_addr_i[IdxAw+1:BeatSh]),
+      .wdata_i(bw_data_i),
+      .wstrb_i(bw_strb_i),
+      .re_i   (idx_re_i),
+      .raddr_i(idx_raddr_i),
+      .rdata_o(idx_rdata_o)
+    );
+  end else begin : gen_no_idx
+    assign idx_rdata_o = 32'd0;
+    logic unused_idx;
+    assign unused_idx = ^{idx_re_i, idx_raddr_i};
+  end
+
+  logic [24*Cols-1:0] psum;
+  espl_array #(
+    .Rows     (Rows),
+    .Cols     (Cols),
+    .MulStages(MulStages)
+  ) u_array (
+    .clk_i (clk_i),
+    .a_i   (pix_q),
+    .swap_i(swap_i),
+    .wsel_i(sel_q),
+    .w_i   (row_word_q),
+    .psum_o(psum)
+  );
+
+  espl_acc #(
+    .Cols    (Cols),
+    .Group   (Group),
+    .AccAw   (AccAw),
+    .AccW    (AccW),
+    .AccBanks(AccBanks)
+  ) u_acc (
+    .clk_i       (clk_i),
+    .step_valid_i(step_valid_i),
+    .step_first_i(step_first_i),
+    .step_bank_i (step_bank_i),
+    .step_addr_i (step_addr_i),
+    .psum_i      (psum),
+    .re_i        (acc_re_i),
+    .rbank_i     (acc_rbank_i),
+    .rgroup_i    (acc_rgroup_i),
+    .raddr_i     (acc_raddr_i),
+    .rdata_o     (acc_rdata_o)
+  );
+
+  logic unused_addr;
+  assign unused_addr = ^{bw_addr_i, bw_bank_i};
+
+endmodule

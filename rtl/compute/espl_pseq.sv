@@ -1,0 +1,240 @@
+// Pass sequencer: streams the pixels of one tile, one a cycle, then holds the finished command until the array is empty.
+// A pass of M pixels takes max(M, Rows, 3) cycles S..E; the next one may start in E+1. start_o in cycle S-1 takes the
+// description of the waiting tile (tile_*) and the geometry. A command whose last pass ends goes to the retire slot (one entry);
+// while the slot is occupied the pass holds. In the slot it waits: E+PipeLat is the first cycle in which it may push (done_o):
+// every accumulator is then written for a store read that starts one cycle later. With stop_i a command that finds no
+// room gives up (slot empty, nothing pushed).
+// Pixel timing: pix_re_o/pix_addr_o in cycle x read the buffer; pix_pad_o, pix_zi_o, in x+1 go with the data; swap_o in x+2 goes
+// with the registered pixel at the array; the accumulator step leaves in x + Rows/2 + MulStages + 2.
+module espl_pseq #(
+  parameter int Rows = 4,
+  parameter int Cols = 4,
+  parameter int MulStages = 1,
+  parameter int PixAw = 8,    // log2 of the pixel words of a bank
+  parameter int AccAw = 8
+) (
+  input  logic             clk_i,
+  input  logic             rst_i,
+  input  logic             stop_i,
+  input  logic             tile_wait_i,
+  input  logic             tile_rdy_i,
+  input  logic             tile_first_i,
+  input  logic             tile_end_i,
+  input  logic             tile_bank_i,
+  input  logic             tile_release_i,
+  input  logic             tile_push_load_i,
+  input  logic             tile_push_store_i,
+  input  logic [23:0]      tile_idx_i,
+  input  logic [11:0]      tile_out_h_i,
+  input  logic [11:0]      tile_out_w_i,
+  input  logic [16:0]      tile_iy_i,
+  input  logic [16:0]      tile_ix_i,
+  input  logic [15:0]      tile_addr_i,
+  input  logic [15:0]      tile_row_step_i,
+  input  logic [11:0]      in_h_i,
+  input  logic [11:0]      in_w_i,
+  input  logic [2:0]       sy_i,
+  input  logic [2:0]       sx_i,
+  input  logic [7:0]       zi_i,
+  output logic             start_o,
+  output logic             run_o,          // a pass streams in this cycle
+  output logic             hold_o,         // a finished command waits for the retire slot
+  // pixels
+  output logic             pix_re_o,
+  output logic [PixAw-1:0] pix_addr_o,
+  output logic             pix_pad_o,
+  output logic [7:0]       pix_zi_o,
+  output logic             swap_o,
+  output logic             step_valid_o,
+  output logic             step_first_o,
+  output logic             step_bank_o,
+  output logic [AccAw-1:0] step_addr_o,
+  // retire slot
+  input  logic             cl_room_i,
+  input  logic             cs_room_i,
+  output logic             cl_push_o,
+  output logic             cs_push_o,
+  output logic             release_o,      // the bank becomes full
+  output logic             release_bank_o,
+  output logic             slot_valid_o,
+  output logic             slot_wait_o,    // the array is empty, a token counter is full
+  output logic [23:0]      slot_idx_o
+);
+
+  localparam int MinLen = (Rows > 3) ? Rows : 3;
+  localparam int MinW = $clog2(MinLen);
+  localparam int PipeLat = Rows / 2 + Cols + MulStages + 3;
+  localparam int LatW = $clog2(PipeLat);
+  localparam int StepLat = Rows / 2 + MulStages + 2;
+
+  logic            run_q;
+  logic            hold_q;
+  logic            tail_q;    // all pixels are out, the minimal length is not over
+  logic            fresh_q;   // first pixel
+  logic [MinW-1:0] len_q;
+  logic            first_q;
+  logic            end_q;
+  logic            bank_q;
+  logic            release_q;
+  logic            push_load_q;
+  logic            push_store_q;
+  logic [23:0]     idx_q;
+  logic [11:0]     rows_q;    // output rows and columns left
+  logic [11:0]     cols_q;
+  logic [11:0]     out_w_q;
+  logic [16:0]     iy_q;
+  logic [16:0]     ix_q;
+  logic [16:0]     ix0_q;
+  logic [15:0]     addr_q;
+  logic [15:0]     line_q;    // address of the first pixel of the row
+  logic [15:0]     row_step_q;
+  logic [11:0]     in_h_q;
+  logic [11:0]     in_w_q;
+  logic [2:0]      sy_q;
+  logic [2:0]      sx_q;
+  logic [7:0]      zi_q;
+
+  logic            slot_q;
+  logic [LatW-1:0] lat_q;
+  logic            slot_release_q;
+  logic            slot_push_load_q;
+  logic            slot_push_store_q;
+
+  logic            last_col;
+  logic            last_pix;
+  logic            over;
+  logic            slot_room;
+  logic            slot_ok;
+  logic            fire;
+  logic            drop;
+  logic            load_slot;
+  logic            free;
+
+  assign slot_room = (!slot_push_load_q || cl_room_i) && (!slot_push_store_q || cs_room_i);
+  assign fire = slot_q && lat_q == '0 && slot_room;
+  assign drop = slot_q && lat_q == '0 && !slot_room && stop_i;
+  assign slot_ok = !slot_q || fire || drop;
+  assign slot_valid_o = slot_q;
+  assign slot_wait_o = slot_q && lat_q == '0 && !slot_room;
+  assign cl_push_o = fire && slot_push_load_q;
+  assign cs_push_o = fire && slot_push_store_q;
+  assign release_o = fire && slot_release_q;
+
+  assign last_col = cols_q == 12'd1;
+  assign last_pix = last_col && rows_q == 12'd1;
+  assign over = run_q && (tail_q || last_pix) && len_q == MinW'(MinLen - 1);
+  assign load_slot = ((over && end_q) || hold_q) && slot_ok;
+  assign free = hold_q ? slot_ok : (!run_q || (over && (!end_q || slot_ok)));
+  assign start_o = tile_wait_i && tile_rdy_i && free;
+  assign run_o = run_q;
+  assign hold_o = hold_q;
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      run_q  <= 1'b0;
+      hold_q <= 1'b0;
+      slot_q <= 1'b0;
+    end else begin
+      if (start_o) run_q <= 1'b1;
+      else if (over) run_q <= 1'b0;
+      if (load_slot) hold_q <= 1'b0;
+      else if (over && end_q) hold_q <= 1'b1;
+      if (load_slot) slot_q <= 1'b1;
+      else if (fire || drop) slot_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (load_slot) begin
+      lat_q             <= LatW'(PipeLat - 1);
+      slot_release_q    <= release_q;
+      slot_push_load_q  <= push_load_q;
+      slot_push_store_q <= push_store_q;
+      release_bank_o    <= bank_q;
+      slot_idx_o        <= idx_q;
+    end else if (lat_q != '0) begin
+      lat_q <= lat_q - LatW'(1);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (start_o) begin
+      tail_q       <= 1'b0;
+      fresh_q      <= 1'b1;
+      len_q        <= '0;
+      first_q      <= tile_first_i;
+      end_q        <= tile_end_i;
+      bank_q       <= tile_bank_i;
+      release_q    <= tile_release_i;
+      push_load_q  <= tile_push_load_i;
+      push_store_q <= tile_push_store_i;
+      idx_q        <= tile_idx_i;
+      rows_q       <= tile_out_h_i;
+      cols_q       <= tile_out_w_i;
+      out_w_q      <= tile_out_w_i;
+      iy_q         <= tile_iy_i;
+      ix_q         <= tile_ix_i;
+      ix0_q        <= tile_ix_i;
+      addr_q       <= tile_addr_i;
+      line_q       <= tile_addr_i;
+      row_step_q   <= tile_row_step_i;
+      in_h_q       <= in_h_i;
+      in_w_q       <= in_w_i;
+      sy_q         <= sy_i;
+      sx_q         <= sx_i;
+      zi_q         <= zi_i;
+    end else if (run_q) begin
+      fresh_q <= 1'b0;
+      if (len_q != MinW'(MinLen - 1)) len_q <= len_q + MinW'(1);
+      if (last_pix) tail_q <= 1'b1;
+      if (last_col) begin
+        rows_q <= rows_q - 12'd1;
+        cols_q <= out_w_q;
+        iy_q   <= iy_q + {14'd0, sy_q};
+        ix_q   <= ix0_q;
+        addr_q <= line_q + row_step_q;
+        line_q <= line_q + row_step_q;
+      end else begin
+        cols_q <= cols_q - 12'd1;
+        ix_q   <= ix_q + {14'd0, sx_q};
+        addr_q <= addr_q + {13'd0, sx_q};
+      end
+    end
+  end
+
+  // One bit above 12 set (or the sign) is outside as well: in_h and in_w are at most 4095.
+  logic in_tile;
+  assign in_tile = iy_q < {5'd0, in_h_q} && ix_q < {5'd0, in_w_q};
+  assign pix_re_o = run_q && !tail_q;
+  assign pix_addr_o = PixAw'(addr_q);
+
+  logic pad_q;
+  logic fresh1_q;
+  logic [7:0] zi1_q;
+  always_ff @(posedge clk_i) begin
+    pad_q    <= !in_tile;
+    zi1_q    <= zi_q;
+    fresh1_q <= pix_re_o && fresh_q;
+    swap_o   <= fresh1_q;
+  end
+  assign pix_pad_o = pad_q;
+  assign pix_zi_o = zi1_q;
+
+  // The accumulator step follows the pixel through the array; its address is a count from the first pixel on.
+  logic [4*StepLat-1:0] step_q;  // stage k: {valid, fresh, first, bank}
+  logic [3:0]           ahead;
+  assign ahead = step_q[4*(StepLat-2)+:4];
+  always_ff @(posedge clk_i) begin
+    step_q <= {step_q[4*StepLat-5:0], pix_re_o, fresh_q, first_q, bank_q};
+    if (ahead[3]) step_addr_o <= ahead[2] ? '0 : step_addr_o + AccAw'(1);
+    if (rst_i) begin
+      for (int k = 0; k < StepLat; k++) step_q[4*k+3] <= 1'b0;
+    end
+  end
+  assign step_valid_o = step_q[4*StepLat-1];
+  assign step_first_o = step_q[4*StepLat-3];
+  assign step_bank_o = step_q[4*StepLat-4];
+  logic unused_fresh;
+  assign unused_fresh = ^{step_q[4*StepLat-2], ahead};
+
+endmodule

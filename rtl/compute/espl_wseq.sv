@@ -1,0 +1,248 @@
+// Weight sequencer: walks the tiles of one command, loads each into the shadow weights, describes its pass.
+// A tile is taken in cycle c when the row loader is free (or in the last row of the tile before), the shadow is free (the tile
+// before has started its pass, or starts it now), a sparse entry has been read and a credit is there (popped in c).
+// Rows are addressed in c+1 .. c+Rows, one a cycle; tile_rdy_o rises at c+1+Rows/2: a pass whose first pixel is addressed from
+// c+2+Rows/2 on finds every weight in place (law of espl_array: both reach it two cycles after their address).
+// The command leaves the walker with its last tile. No tile at all: one tile of zero weights, without credit or index entry.
+// Dense order: channel block outermost, present kernel rows, present kernel columns; masks are eaten from the lowest bit.
+module espl_wseq #(
+  parameter int Rows = 4,
+  parameter int IdxAw = 0,
+  parameter int WgtRowAw = 8,   // log2 of the rows of the weight buffer
+  // derived
+  parameter int RowSh = $clog2(Rows),
+  parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1
+) (
+  input  logic                clk_i,
+  input  logic                rst_i,
+  input  logic                stop_i,
+  input  logic                hand_i,
+  input  logic [127:0]        cmd_i,
+  input  logic [23:0]         idx_i,
+  input  logic [11:0]         row_words_i,
+  input  logic [15:0]         plane_words_i,
+  input  logic [2:0]          sy_i,
+  input  logic [3:0]          dy_i,
+  input  logic [3:0]          dx_i,
+  input  logic [15:0]         ky_mask_i,
+  input  logic [15:0]         kx_mask_i,
+  input  logic                credit_avail_i,
+  output logic                credit_pop_o,
+  output logic                walk_valid_o,   // a command is in the walker
+  output logic                wait_credit_o,
+  output logic [23:0]         walk_idx_o,
+  output logic                act_o,          // a row is addressed, a tile taken or about to be
+  // index buffer
+  output logic                idx_re_o,
+  output logic [IdxAddrW-1:0] idx_raddr_o,
+  input  logic [31:0]         idx_rdata_i,
+  // weight buffer
+  output logic                row_re_o,
+  output logic [WgtRowAw-1:0] row_raddr_o,
+  output logic [RowSh-1:0]    row_num_o,
+  output logic                row_zero_o,     // the row is to be zero
+  // description of the next pass
+  input  logic                start_i,        // the pass of the tile starts with the next cycle
+  output logic                tile_wait_o,
+  output logic                tile_rdy_o,
+  output logic                tile_first_o,   // overwrite the accumulators
+  output logic                tile_end_o,     // last pass of the command
+  output logic                tile_bank_o,
+  output logic                tile_release_o,
+  output logic                tile_push_load_o,
+  output logic                tile_push_store_o,
+  output logic [23:0]         tile_idx_o,
+  output logic [11:0]         tile_out_h_o,
+  output logic [11:0]         tile_out_w_o,
+  output logic [16:0]         tile_iy_o,
+  output logic [16:0]         tile_ix_o,
+  output logic [15:0]         tile_addr_o,
+  output logic [15:0]         tile_row_step_o
+);
+
+  function automatic logic [3:0] lowest(input logic [15:0] m);
+    lowest = 4'd0;
+    for (int i = 15; i >= 0; i--) if (m[i]) lowest = 4'(i);
+  endfunction
+
+  // The command in the walker.
+  logic        valid_q;
+  logic        fresh_q;   // no tile taken yet
+  logic        first_q;
+  logic        credit_q;
+  logic        zero_q;
+  logic [15:0] left_q;
+  logic [15:0] wgt_base_q;
+  logic [15:0] plane_q;
+  logic [15:0] ky_left_q;
+  logic [15:0] kx_left_q;
+  logic [11:0] off_y_q;
+  logic [11:0] off_x_q;
+  logic [11:0] out_h_q;
+  logic [11:0] out_w_q;
+  logic        bank_q;
+  logic        release_q;
+  logic        push_load_q;
+  logic        push_store_q;
+
+  // The row loader and the tile whose pass has not started.
+  logic             run_q;
+  logic [RowSh-1:0] row_q;
+  logic [15:0]      addr_q;
+  logic             row_zero_q;
+  logic             wait_q;
+  logic             rdy_q;
+  logic             prep_q;
+  logic [15:0]      base_q;
+
+  logic       last_row;
+  logic       last_tile;
+  logic       entry_ok;
+  logic       take;
+  logic       room;
+  logic       sparse;
+  logic [7:0] ky;
+  logic [7:0] kx;
+  logic [15:0] sparse_base;
+
+  assign last_row = run_q && row_q == RowSh'(Rows - 1);
+  assign last_tile = left_q <= 16'd1;
+  assign room = (!run_q || last_row) && (!wait_q || start_i);
+  assign wait_credit_o = credit_q && !credit_avail_i;
+  assign take = valid_q && room && entry_ok && !wait_credit_o;
+  assign credit_pop_o = take && credit_q;
+  assign walk_valid_o = valid_q;
+  assign act_o = run_q || (valid_q && (wait_credit_o ? stop_i : room));
+  assign row_re_o = run_q;
+  assign row_raddr_o = WgtRowAw'(addr_q);
+  assign row_num_o = row_q;
+  assign row_zero_o = row_zero_q;
+  assign tile_wait_o = wait_q;
+  assign tile_rdy_o = rdy_q;
+
+  if (IdxAw > 0) begin : gen_sparse
+    logic             sparse_q;
+    logic             entry_q;
+    logic [IdxAw-1:0] entry_addr_q;
+    logic [15:0]      far;
+    assign sparse = sparse_q;
+    assign entry_ok = !sparse_q || entry_q || zero_q;
+    assign idx_re_o = valid_q && sparse_q && !entry_q;
+    assign idx_raddr_o = entry_addr_q;
+    assign far = idx_rdata_i[31:16] * plane_words_i;
+    assign sparse_base = plane_q + (sparse_q ? far : 16'd0);
+    assign ky = sparse_q ? idx_rdata_i[15:8] : {4'd0, lowest(ky_left_q)};
+    assign kx = sparse_q ? idx_rdata_i[7:0] : {4'd0, lowest(kx_left_q)};
+    always_ff @(posedge clk_i) begin
+      if (hand_i) begin
+        sparse_q <= cmd_i[espl_pkg::ComputeSparseLsb];
+        entry_addr_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:IdxAw];
+      end else if (take) begin
+        entry_addr_q <= entry_addr_q + IdxAw'(1);
+      end
+      entry_q <= valid_q && !take;
+    end
+  end else begin : gen_dense
+    assign sparse = 1'b0;
+    assign entry_ok = 1'b1;
+    assign idx_re_o = 1'b0;
+    assign idx_raddr_o = '0;
+    assign sparse_base = plane_q;
+    assign ky = {4'd0, lowest(ky_left_q)};
+    assign kx = {4'd0, lowest(kx_left_q)};
+    logic unused_entry;
+    assign unused_entry = ^{idx_rdata_i, cmd_i[espl_pkg::ComputeSparseLsb]};
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) valid_q <= 1'b0;
+    else if (hand_i) valid_q <= 1'b1;
+    else if (take && last_tile) valid_q <= 1'b0;
+    else if (valid_q && stop_i && wait_credit_o) valid_q <= 1'b0;
+  end
+
+  logic [15:0] kx_rest;
+  logic [15:0] ky_rest;
+  assign kx_rest = kx_left_q & (kx_left_q - 16'd1);
+  assign ky_rest = ky_left_q & (ky_left_q - 16'd1);
+
+  always_ff @(posedge clk_i) begin
+    if (hand_i) begin
+      fresh_q      <= 1'b1;
+      first_q      <= cmd_i[espl_pkg::ComputeFirstLsb];
+      credit_q     <= cmd_i[espl_pkg::ComputeCreditLsb] && cmd_i[espl_pkg::ComputeNTilesLsb+:16] != 16'd0;
+      zero_q       <= cmd_i[espl_pkg::ComputeNTilesLsb+:16] == 16'd0;
+      left_q       <= cmd_i[espl_pkg::ComputeNTilesLsb+:16];
+      wgt_base_q   <= cmd_i[espl_pkg::ComputeWgtBaseLsb+:16];
+      plane_q      <= cmd_i[espl_pkg::ComputeActBaseLsb+:16];
+      ky_left_q    <= ky_mask_i;
+      kx_left_q    <= kx_mask_i;
+      off_y_q      <= cmd_i[espl_pkg::ComputeOffYLsb+:12];
+      off_x_q      <= cmd_i[espl_pkg::ComputeOffXLsb+:12];
+      out_h_q      <= cmd_i[espl_pkg::ComputeOutHLsb+:12];
+      out_w_q      <= cmd_i[espl_pkg::ComputeOutWLsb+:12];
+      bank_q       <= cmd_i[espl_pkg::ComputeBankLsb];
+      release_q    <= cmd_i[espl_pkg::ComputeLastLsb];
+      push_load_q  <= cmd_i[espl_pkg::ComputePushLoadLsb];
+      push_store_q <= cmd_i[espl_pkg::ComputePushStoreLsb];
+      walk_idx_o   <= idx_i;
+    end else if (take) begin
+      fresh_q <= 1'b0;
+      left_q  <= left_q - 16'd1;
+      if (!sparse) begin
+        kx_left_q <= (kx_rest == 16'd0) ? kx_mask_i : kx_rest;
+        if (kx_rest == 16'd0) begin
+          ky_left_q <= (ky_rest == 16'd0) ? ky_mask_i : ky_rest;
+          if (ky_rest == 16'd0) plane_q <= plane_q + plane_words_i;
+        end
+      end
+    end
+  end
+
+  // Row loader: the rows of a command's tiles follow each other, so the address only counts.
+  always_ff @(posedge clk_i) begin
+    if (rst_i) run_q <= 1'b0;
+    else if (take) run_q <= 1'b1;
+    else if (last_row) run_q <= 1'b0;
+    if (take) row_q <= '0;
+    else if (run_q) row_q <= row_q + RowSh'(1);
+    if (take && fresh_q) addr_q <= wgt_base_q;
+    else if (run_q) addr_q <= addr_q + 16'd1;
+    if (take) row_zero_q <= zero_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) wait_q <= 1'b0;
+    else if (take) wait_q <= 1'b1;
+    else if (start_i) wait_q <= 1'b0;
+    if (rst_i || take || start_i) rdy_q <= 1'b0;
+    else if (run_q && row_q == RowSh'(Rows / 2 - 1)) rdy_q <= 1'b1;
+  end
+
+  // First step with the take, second step one cycle later: 17 bits hold every row and column a tap can name.
+  always_ff @(posedge clk_i) begin
+    prep_q <= take;
+    if (take) begin
+      tile_first_o      <= fresh_q && first_q;
+      tile_end_o        <= last_tile;
+      tile_bank_o       <= bank_q;
+      tile_release_o    <= release_q;
+      tile_push_load_o  <= push_load_q;
+      tile_push_store_o <= push_store_q;
+      tile_idx_o        <= walk_idx_o;
+      tile_out_h_o      <= out_h_q;
+      tile_out_w_o      <= out_w_q;
+      tile_iy_o         <= 17'(ky) * 17'(dy_i) + {{5{off_y_q[11]}}, off_y_q};
+      tile_ix_o         <= 17'(kx) * 17'(dx_i) + {{5{off_x_q[11]}}, off_x_q};
+      base_q            <= sparse_base;
+    end
+    if (prep_q) begin
+      tile_addr_o     <= base_q + tile_ix_o[15:0] + tile_iy_o[15:0] * {4'd0, row_words_i};
+      tile_row_step_o <= {13'd0, sy_i} * {4'd0, row_words_i};
+    end
+  end
+
+  logic unused_cmd;
+  assign unused_cmd = ^cmd_i;
+
+endmodule

@@ -1,0 +1,11 @@
+hw/gen/espl_pkg.sv
+rtl/common/espl_sdp_ram.sv
+rtl/common/espl_beatbuf.sv
+rtl/array/espl_pe2.sv
+rtl/array/espl_array.sv
+rtl/array/espl_acc.sv
+rtl/compute/espl_cmdseq.sv
+rtl/compute/espl_wseq.sv
+rtl/compute/espl_pseq.sv
+rtl/compute/espl_compute_data.sv
+rtl/compute/espl_compute.sv
