@@ -1,6 +1,21 @@
 hw/gen/espl_pkg.sv
 rtl/common/espl_sdp_ram.sv
 rtl/common/espl_beatbuf.sv
+rtl/common/espl_fifo.sv
+rtl/tokens/espl_tokens.sv
+rtl/port/espl_port_rd.sv
+rtl/port/espl_port_wr.sv
+rtl/port/espl_port.sv
+rtl/load/espl_load_walk.sv
+rtl/load/espl_load_beat.sv
+rtl/load/espl_load.sv
+rtl/fetch/espl_fetch_check.sv
+rtl/fetch/espl_fetch_buf.sv
+rtl/fetch/espl_fetch_mark.sv
+rtl/fetch/espl_fetch.sv
+rtl/fetch/espl_watch.sv
+rtl/regs/espl_counters.sv
+rtl/regs/espl_regs.sv
 rtl/array/espl_pe2.sv
 rtl/array/espl_array.sv
 rtl/array/espl_acc.sv
@@ -9,3 +24,4 @@ rtl/compute/espl_wseq.sv
 rtl/compute/espl_pseq.sv
 rtl/compute/espl_compute_data.sv
 rtl/compute/espl_compute.sv
+rtl/top/espl_core.sv

@@ -1,0 +1,91 @@
+// Small first-in first-out queue in registers, any depth from 1.
+// Timing: an entry pushed in cycle t is at valid_o/data_o from t+1 (data_o shows the oldest entry without a read);
+// pop_i in cycle t shows the next entry in t+1. full_o and valid_o are functions of registers only.
+// Law: never push_i while full_o, never pop_i while not valid_o (push and pop in one cycle are fine otherwise).
+module espl_fifo #(
+  parameter int Width = 8,
+  parameter int Depth = 4,
+  // derived
+  parameter int PtrW = (Depth > 1) ? $clog2(Depth) : 1,
+  parameter int CntW = $clog2(Depth + 1)
+) (
+  input  logic             clk_i,
+  input  logic             rst_i,
+  input  logic             push_i,
+  input  logic [Width-1:0] data_i,
+  output logic             full_o,
+  input  logic             pop_i,
+  output logic             valid_o,
+  output logic [Width-1:0] data_o
+);
+
+  logic [Width-1:0] mem[0:Depth-1];
+  logic [PtrW-1:0]  wptr_q, rptr_q;
+  logic [CntW-1:0]  cnt_q;
+
+  assign full_o  = cnt_q == CntW'(Depth);
+  assign valid_o = cnt_q != '0;
+  assign data_o  = mem[rptr_q];
+
+  always_ff @(posedge clk_i) begin
+    if (push_i) mem[wptr_q] <= data_i;
+    if (rst_i) begin
+      wptr_q <= '0;
+      rptr_q <= '0;
+      cnt_q  <= '0;
+    end else begin
+      if (push_i) wptr_q <= (wptr_q == PtrW'(Depth - 1)) ? '0 : wptr_q + 1'b1;
+      if (pop_i)  rptr_q <= (rptr_q == PtrW'(Depth - 1)) ? '0 : rptr_q + 1'b1;
+      if (push_i && !pop_i) cnt_q <= cnt_q + 1'b1;
+      if (pop_i && !push_i) cnt_q <= cnt_q - 1'b1;
+    end
+  end
+
+`ifdef FORMAL
+  // Contents: the entry written when `mark` entries were ahead of it comes out after exactly that many pops.
+  logic             watch_q;
+  logic [CntW-1:0]  ahead_q;
+  logic [Width-1:0] word_q;
+  logic [PtrW-1:0]  slot_q;
+  (* anyseq *) logic pick;
+  initial begin
+    assume (rst_i);
+  end
+  logic init_q = 1'b0;
+  always_ff @(posedge clk_i) begin
+    init_q <= 1'b1;
+    if (!init_q) assume (rst_i);
+    if (rst_i) watch_q <= 1'b0;
+    else if (!watch_q && push_i && pick) begin
+      watch_q <= 1'b1;
+      ahead_q <= pop_i ? cnt_q - 1'b1 : cnt_q;
+      word_q  <= data_i;
+      slot_q  <= wptr_q;
+    end else if (watch_q && pop_i) begin
+      if (ahead_q == '0) watch_q <= 1'b0;
+      else ahead_q <= ahead_q - 1'b1;
+    end
+  end
+  // Distance of two slots going round.
+  function automatic logic [CntW:0] gap(input logic [PtrW-1:0] a, input logic [PtrW-1:0] b);
+    gap = (a >= b) ? {{(CntW + 1 - PtrW) {1'b0}}, a} - {{(CntW + 1 - PtrW) {1'b0}}, b}
+                   : {{(CntW + 1 - PtrW) {1'b0}}, a} - {{(CntW + 1 - PtrW) {1'b0}}, b} + (CntW + 1)'(Depth);
+  endfunction
+  always_comb begin
+    assume (!(push_i && full_o));
+    assume (!(pop_i && !valid_o));
+    if (init_q) begin
+      assert (cnt_q <= CntW'(Depth));
+      assert (wptr_q <= PtrW'(Depth - 1) && rptr_q <= PtrW'(Depth - 1));
+      assert (gap(wptr_q, rptr_q) == (full_o ? '0 : {1'b0, cnt_q}));
+      if (watch_q) begin
+        assert (ahead_q < cnt_q);
+        assert (gap(slot_q, rptr_q) == {1'b0, ahead_q});
+        assert (mem[slot_q] == word_q);
+        if (ahead_q == '0) assert (data_o == word_q);
+      end
+    end
+  end
+`endif
+
+endmodule

@@ -1,0 +1,212 @@
+// Reads the program, checks each command, hands it to its unit's queue, and runs the barriers MARK and END.
+// Timing: a command shown by the buffer in cycle t is dispatched (pushed and popped) in t when its queue has room in t; one a cycle.
+//   Refused commands are met in t and reported (err_*) in t+1. MARK and END wait for `quiet` in cycle t, then
+//   Drain (t+1 ...): until the prefetch has nothing open. END: fin_o in the last Drain cycle.
+//   Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives in cycle x,
+//   Reset (x+1: mem_reset_o, counters cleared, buffer flushed), Run again in x+2: the first cycle of the next layer.
+//   start_i in cycle 0: Run in cycle 1.
+module espl_fetch #(
+  parameter int Rows     = 16,
+  parameter int Cols     = 16,
+  parameter int BusBytes = 16,
+  parameter int IdxAw    = 10,
+  parameter int AccBanks = 2,
+  parameter int Residual = 1,
+  parameter int MaxPool  = 1,
+  parameter int AvgPool  = 1
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_i,
+  input  logic                  start_i,
+  input  logic                  stop_i,
+  input  logic [31:12]          prog_addr_i,
+  input  logic [27:0]           prog_cmds_i,
+  // queues of load, compute, store
+  output logic [2:0]            q_push_o,
+  output logic [127:0]          q_cmd_o,
+  output logic [23:0]           q_idx_o,
+  input  logic [2:0]            q_full_i,
+  input  logic                  quiet_i,     // all queues empty and all units idle
+  // memory
+  output logic                  rq_valid_o,
+  output logic [31:0]           rq_addr_o,
+  output logic [6:0]            rq_beats_o,
+  input  logic                  rq_gnt_i,
+  input  logic                  rd_valid_i,
+  input  logic [8*BusBytes-1:0] rd_data_i,
+  input  logic                  rd_last_i,
+  input  logic                  rd_err_i,
+  output logic                  wq_valid_o,
+  output logic [31:0]           wq_addr_o,
+  output logic [6:0]            wq_beats_o,
+  input  logic                  wq_gnt_i,
+  input  logic                  wd_take_i,
+  output logic [8*BusBytes-1:0] wd_data_o,
+  output logic [BusBytes-1:0]   wd_strb_o,
+  input  logic                  wr_rsp_i,
+  input  logic                  wr_err_i,
+  output logic                  mem_reset_o,
+  // counters
+  input  logic [511:0]          counters_i,
+  output logic                  freeze_o,    // counters stand still for a record
+  output logic                  clear_o,     // counters start again
+  // end and errors
+  output logic                  fin_o,
+  output logic                  err_valid_o,
+  output logic [7:0]            err_code_o,
+  output logic [23:0]           err_idx_o
+);
+
+  typedef enum logic [2:0] {
+    StIdle,
+    StRun,
+    StDrain,
+    StSnap,
+    StMark,
+    StReset
+  } state_e;
+
+  state_e       state_q;
+  logic [28:0]  pc_q, pc_next;  // position in the program, in commands
+  logic [28:8]  line;           // the next 4 KiB line
+  logic [23:0]  idx_q;
+  logic         freeze_q, err_valid_q;
+  logic [7:0]   err_code_q;
+  logic [23:0]  err_idx_q;
+  logic         head_valid, head_err, pop, drained, flush;
+  logic [127:0] head;
+  logic [7:0]   status, met;
+  logic         active, past_end, is_mark, is_end, dispatch, barrier;
+  logic [2:0]   target;
+
+  assign active   = (state_q == StRun) && !stop_i;
+  assign past_end = pc_q >= {1'b0, prog_cmds_i};
+  assign is_mark  = head[3:0] == espl_pkg::OpMark;
+  assign is_end   = head[3:0] == espl_pkg::OpEnd;
+  assign pc_next  = pc_q + 29'd1;
+  assign line     = pc_next[28:8] + {20'd0, pc_next[7:0] != 8'd0};
+
+  always_comb begin
+    target = 3'b000;
+    case (head[3:0])
+      espl_pkg::OpLoad: target = 3'b001;
+      espl_pkg::OpCompute: target = 3'b010;
+      espl_pkg::OpStore: target = 3'b100;
+      espl_pkg::OpCfg: target = {head[5:4] == espl_pkg::UnitStore, head[5:4] == espl_pkg::UnitCompute, head[5:4] == espl_pkg::UnitLoad};
+      default: target = 3'b000;
+    endcase
+    met = espl_pkg::StNone;
+    if (past_end) met = espl_pkg::StTruncated;
+    else if (head_valid && head_err) met = espl_pkg::StBusRead;
+    else if (head_valid) met = status;
+  end
+
+  assign dispatch = active && head_valid && (met == espl_pkg::StNone) && ((target & ~q_full_i) != 3'b000);
+  assign barrier  = active && head_valid && (met == espl_pkg::StNone) && (is_mark || is_end) && quiet_i;
+  assign q_push_o = dispatch ? target : 3'b000;
+  assign q_cmd_o  = head;
+  assign q_idx_o  = idx_q;
+  assign pop      = dispatch;
+  assign flush    = start_i || (state_q == StReset);
+  assign fin_o    = (state_q == StDrain) && drained && is_end;
+
+  assign mem_reset_o = state_q == StReset;
+  assign freeze_o    = freeze_q;
+  assign clear_o     = state_q == StReset;
+  assign err_valid_o = err_valid_q;
+  assign err_code_o  = err_code_q;
+  assign err_idx_o   = err_idx_q;
+
+  espl_fetch_check #(
+    .Rows    (Rows),
+    .Cols    (Cols),
+    .IdxAw   (IdxAw),
+    .AccBanks(AccBanks),
+    .Residual(Residual),
+    .MaxPool (MaxPool),
+    .AvgPool (AvgPool)
+  ) u_check (
+    .cmd_i   (head),
+    .status_o(status)
+  );
+
+  espl_fetch_buf #(
+    .BusBytes(BusBytes)
+  ) u_buf (
+    .clk_i      (clk_i),
+    .rst_i      (rst_i),
+    .run_i      (active),
+    .base_i     (prog_addr_i),
+    .limit_i    (prog_cmds_i),
+    .flush_i    (flush),
+    .flush_pos_i(start_i ? 25'd0 : {line, 4'd0}),
+    .rq_valid_o (rq_valid_o),
+    .rq_addr_o  (rq_addr_o),
+    .rq_beats_o (rq_beats_o),
+    .rq_gnt_i   (rq_gnt_i),
+    .rd_valid_i (rd_valid_i),
+    .rd_data_i  (rd_data_i),
+    .rd_last_i  (rd_last_i),
+    .rd_err_i   (rd_err_i),
+    .valid_o    (head_valid),
+    .cmd_o      (head),
+    .err_o      (head_err),
+    .pop_i      (pop),
+    .drained_o  (drained)
+  );
+
+  espl_fetch_mark #(
+    .BusBytes(BusBytes)
+  ) u_mark (
+    .clk_i     (clk_i),
+    .rst_i     (rst_i || start_i),
+    .start_i   (state_q == StSnap),
+    .record_i  (head[espl_pkg::MarkRecordLsb+8+:24]),
+    .counters_i(counters_i),
+    .wq_valid_o(wq_valid_o),
+    .wq_addr_o (wq_addr_o),
+    .wq_beats_o(wq_beats_o),
+    .wq_gnt_i  (wq_gnt_i),
+    .wd_take_i (wd_take_i),
+    .wd_data_o (wd_data_o),
+    .wd_strb_o (wd_strb_o)
+  );
+
+  always_ff @(posedge clk_i) begin
+    err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : met;
+    err_idx_q  <= idx_q;
+    if (rst_i || start_i) begin
+      state_q     <= rst_i ? StIdle : StRun;
+      pc_q        <= 29'd0;
+      idx_q       <= 24'd0;
+      freeze_q    <= 1'b0;
+      err_valid_q <= 1'b0;
+    end else begin
+      err_valid_q <= (active && (met != espl_pkg::StNone)) || ((state_q == StMark) && wr_rsp_i && wr_err_i);
+      if (pop) begin
+        pc_q  <= pc_next;
+        idx_q <= idx_q + 24'd1;
+      end
+      case (state_q)
+        StRun: begin
+          if (stop_i || (met != espl_pkg::StNone)) state_q <= StIdle;
+          else if (barrier) state_q <= StDrain;
+        end
+        StDrain: if (drained) state_q <= is_end ? StIdle : StSnap;
+        StSnap: begin
+          state_q  <= StMark;
+          freeze_q <= 1'b1;
+        end
+        StMark: if (wr_rsp_i) state_q <= wr_err_i ? StIdle : StReset;
+        StReset: begin
+          state_q  <= StRun;
+          freeze_q <= 1'b0;
+          pc_q     <= {line, 8'd0};
+          idx_q    <= idx_q + 24'd1;
+        end
+        default: state_q <= StIdle;
+      endcase
+    end
+  end
+
+endmodule

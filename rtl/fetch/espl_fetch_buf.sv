@@ -1,0 +1,113 @@
+// Prefetches the program in 256-byte bursts into two slots of 16 commands and shows the oldest command.
+// Timing: a request is raised (visible in t+1) in a cycle t with run_i in which no request is shown, a slot is free and the program goes
+// on; the last one is cut at the end of the program. A command whose last byte arrives in cycle t is shown from t+2 on, and the one behind
+// a command popped in cycle t from t+1 on. A slot is free again in the cycle after the pop of its last command.
+// flush_i drops everything and starts again at flush_pos_i; nothing may be open then.
+module espl_fetch_buf #(
+  parameter int BusBytes = 16
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_i,
+  input  logic                  run_i,
+  input  logic [31:12]          base_i,
+  input  logic [27:0]           limit_i,      // commands in the program
+  input  logic                  flush_i,
+  input  logic [28:4]           flush_pos_i,  // position in commands, a multiple of 16
+  output logic                  rq_valid_o,
+  output logic [31:0]           rq_addr_o,
+  output logic [6:0]            rq_beats_o,
+  input  logic                  rq_gnt_i,
+  input  logic                  rd_valid_i,
+  input  logic [8*BusBytes-1:0] rd_data_i,
+  input  logic                  rd_last_i,
+  input  logic                  rd_err_i,
+  output logic                  valid_o,
+  output logic [127:0]          cmd_o,
+  output logic                  err_o,        // the burst it came with was faulty
+  input  logic                  pop_i,
+  output logic                  drained_o     // no burst open or requested
+);
+
+  localparam int BeatAw = 9 - $clog2(BusBytes);
+
+  logic              rq_valid_q, valid_q;
+  logic [31:0]       rq_addr_q;
+  logic [6:0]        rq_beats_q;
+  logic [28:4]       pos_q;      // next burst, in 16 commands
+  logic [1:0]        slots_q, open_q;
+  logic [BeatAw-1:0] wbeat_q;
+  logic [4:0]        rptr_q, raddr;
+  logic [5:0]        level_q, arrived, level_kept;
+  logic [1:0]        slot_err_q;
+  logic [28:0]       left;       // commands from pos_q to the end
+  logic [4:0]        burst_cmds;
+  logic              raise, slot_free;
+
+  assign left       = {1'b0, limit_i} - {pos_q, 4'd0};
+  assign raise      = run_i && !rq_valid_q && !slots_q[1] && ({1'b0, limit_i} > {pos_q, 4'd0});
+  assign burst_cmds = (left >= 29'd16) ? 5'd16 : left[4:0];
+  assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
+
+  if (BusBytes == 32) begin : gen_wide
+    assign arrived = rd_valid_i ? 6'd2 : 6'd0;
+  end else if (BusBytes == 16) begin : gen_same
+    assign arrived = rd_valid_i ? 6'd1 : 6'd0;
+  end else begin : gen_narrow
+    localparam int SubW = 4 - $clog2(BusBytes);
+    assign arrived = (rd_valid_i && (&wbeat_q[SubW-1:0])) ? 6'd1 : 6'd0;
+  end
+
+  assign level_kept = level_q - {5'd0, pop_i};
+  assign raddr      = rptr_q + {4'd0, pop_i};
+  assign valid_o    = valid_q;
+  assign err_o      = slot_err_q[rptr_q[4]];
+  assign rq_valid_o = rq_valid_q;
+  assign rq_addr_o  = rq_addr_q;
+  assign rq_beats_o = rq_beats_q;
+  assign drained_o  = !rq_valid_q && (open_q == 2'd0);
+
+  espl_beatbuf #(
+    .Aw  (9),
+    .Beat(BusBytes),
+    .Unit(16)
+  ) u_ram (
+    .clk_i  (clk_i),
+    .we_i   (rd_valid_i),
+    .waddr_i(wbeat_q),
+    .wdata_i(rd_data_i),
+    .wstrb_i({BusBytes{1'b1}}),
+    .re_i   (1'b1),
+    .raddr_i(raddr),
+    .rdata_o(cmd_o)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (raise) begin
+      rq_addr_q  <= {base_i + pos_q[27:8], pos_q[7:4], 8'd0};
+      rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
+    end
+    if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;
+    if (rst_i || flush_i) begin
+      rq_valid_q <= 1'b0;
+      valid_q    <= 1'b0;
+      pos_q      <= rst_i ? 25'd0 : flush_pos_i;
+      slots_q    <= 2'd0;
+      open_q     <= 2'd0;
+      wbeat_q    <= '0;
+      rptr_q     <= 5'd0;
+      level_q    <= 6'd0;
+    end else begin
+      if (raise) begin
+        rq_valid_q <= 1'b1;
+        pos_q      <= pos_q + 25'd1;
+      end else if (rq_gnt_i) rq_valid_q <= 1'b0;
+      slots_q <= slots_q + {1'b0, raise} - {1'b0, slot_free};
+      open_q  <= open_q + {1'b0, rq_gnt_i} - {1'b0, rd_valid_i && rd_last_i};
+      if (rd_valid_i) wbeat_q <= wbeat_q + 1'b1;
+      rptr_q  <= raddr;
+      level_q <= level_kept + arrived;
+      valid_q <= level_kept != 6'd0;
+    end
+  end
+
+endmodule

@@ -1,0 +1,53 @@
+// Decides whether a command word is acceptable: the contract's field rules and the options this core is built with.
+// Timing: combinational.
+module espl_fetch_check #(
+  parameter int Rows     = 16,
+  parameter int Cols     = 16,
+  parameter int IdxAw    = 10,
+  parameter int AccBanks = 2,
+  parameter int Residual = 1,
+  parameter int MaxPool  = 1,
+  parameter int AvgPool  = 1,
+  // derived
+  parameter int MinRc = (Rows < Cols) ? Rows : Cols,
+  parameter int G     = (MinRc < 16) ? MinRc : 16,
+  parameter int Nb    = Rows / G,
+  parameter int Ng    = Cols / G
+) (
+  input  logic [127:0] cmd_i,
+  output logic [7:0]   status_o
+);
+
+  logic [7:0] field_status;
+  logic [1:0] buffer, pool;
+  logic       bad;
+
+  assign field_status = espl_pkg::cmd_check(cmd_i);
+  assign buffer       = cmd_i[espl_pkg::LoadBufferLsb+:2];
+  assign pool         = cmd_i[espl_pkg::StorePoolLsb+:2];
+
+  always_comb begin
+    bad = 1'b0;
+    case (cmd_i[3:0])
+      espl_pkg::OpLoad: begin
+        if ((buffer == 2'd0) && ({1'b0, cmd_i[espl_pkg::LoadBankLsb+:8]} >= 9'(Nb))) bad = 1'b1;
+        if ((buffer == 2'd2) && (IdxAw == 0)) bad = 1'b1;
+      end
+      espl_pkg::OpCompute: begin
+        if (cmd_i[espl_pkg::ComputeSparseLsb] && (IdxAw == 0)) bad = 1'b1;
+        if (cmd_i[espl_pkg::ComputeBankLsb] && (AccBanks == 1)) bad = 1'b1;
+      end
+      espl_pkg::OpStore: begin
+        if (cmd_i[espl_pkg::StoreBankLsb] && (AccBanks == 1)) bad = 1'b1;
+        if (cmd_i[espl_pkg::StoreResidualLsb] && ((Residual == 0) || (pool != 2'd0))) bad = 1'b1;
+        if ((pool == 2'd1) && (MaxPool == 0)) bad = 1'b1;
+        if ((pool == 2'd2) && (AvgPool == 0)) bad = 1'b1;
+        if ({1'b0, cmd_i[espl_pkg::StoreGroupsLsb+:8]} > 9'(Ng)) bad = 1'b1;
+      end
+      default: bad = 1'b0;
+    endcase
+    status_o = field_status;
+    if ((field_status == espl_pkg::StNone) && bad) status_o = espl_pkg::StBadField;
+  end
+
+endmodule

@@ -1,0 +1,83 @@
+// Collects errors, stops the core at the first one, detects deadlock, and ends a failed run.
+// Timing: a report in cycle t sets stop_o from t+1 on; the lowest command index wins. A cycle is dead when every unit is idle or blocked, no
+// burst is open or requested, and some unit is not idle or some queue not empty; the 64th dead cycle in a row meets DEADLOCK (reported in
+// the next cycle). After `stop` fin_o is high in the first cycle in which all units are idle and no burst is open, or in the 64th dead one.
+module espl_watch (
+  input  logic        clk_i,
+  input  logic        rst_i,
+  input  logic        running_i,
+  input  logic        port_busy_i,
+  // load, compute, store
+  input  logic [2:0]  idle_i,
+  input  logic [2:0]  blocked_i,
+  input  logic [2:0]  wait_valid_i,
+  input  logic [71:0] wait_idx_i,
+  input  logic [2:0]  head_valid_i,
+  input  logic [71:0] head_idx_i,
+  // reports: fetch, load, store
+  input  logic [2:0]  err_valid_i,
+  input  logic [23:0] err_code_i,
+  input  logic [71:0] err_idx_i,
+  output logic        stop_o,
+  output logic        fin_o,
+  output logic [7:0]  err_code_o,
+  output logic [23:0] err_idx_o
+);
+
+  logic        stop_q, dead_err_q, dead, dead_now;
+  logic [5:0]  dead_cnt_q;
+  logic [7:0]  code_q, code_d;
+  logic [23:0] idx_q, idx_d, dead_idx_q, dead_idx;
+  logic        have;
+
+  assign dead     = running_i && (&(idle_i | blocked_i)) && !port_busy_i && (!(&idle_i) || (|head_valid_i));
+  assign dead_now = dead && (dead_cnt_q == 6'd63);
+
+  // lowest index that waits
+  always_comb begin
+    dead_idx = 24'hffffff;
+    for (int u = 0; u < 3; u++) begin
+      if (wait_valid_i[u] && (wait_idx_i[24*u+:24] < dead_idx)) dead_idx = wait_idx_i[24*u+:24];
+      if (head_valid_i[u] && (head_idx_i[24*u+:24] < dead_idx)) dead_idx = head_idx_i[24*u+:24];
+    end
+  end
+
+  always_comb begin
+    have   = stop_q;
+    code_d = code_q;
+    idx_d  = idx_q;
+    if (dead_err_q && (!have || (dead_idx_q < idx_d))) begin
+      have   = 1'b1;
+      code_d = espl_pkg::StDeadlock;
+      idx_d  = dead_idx_q;
+    end
+    for (int u = 0; u < 3; u++) begin
+      if (err_valid_i[u] && (!have || (err_idx_i[24*u+:24] < idx_d))) begin
+        have   = 1'b1;
+        code_d = err_code_i[8*u+:8];
+        idx_d  = err_idx_i[24*u+:24];
+      end
+    end
+  end
+
+  assign stop_o     = stop_q;
+  assign fin_o      = running_i && stop_q && (err_valid_i == 3'b000) && !dead_err_q && (((&idle_i) && !port_busy_i) || dead_now);
+  assign err_code_o = code_q;
+  assign err_idx_o  = idx_q;
+
+  always_ff @(posedge clk_i) begin
+    dead_idx_q <= dead_idx;
+    code_q     <= code_d;
+    idx_q      <= idx_d;
+    if (rst_i) begin
+      stop_q     <= 1'b0;
+      dead_err_q <= 1'b0;
+      dead_cnt_q <= 6'd0;
+    end else begin
+      stop_q     <= have;
+      dead_err_q <= dead_now && !stop_q;
+      dead_cnt_q <= dead ? dead_cnt_q + 6'd1 : 6'd0;  // wraps after a report: 64 more cycles end the run
+    end
+  end
+
+endmodule

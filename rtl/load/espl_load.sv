@@ -1,0 +1,228 @@
+// The load unit: takes LOAD commands in order, keeps bursts in flight back to back, writes what returns into the buffers.
+// Timing: a command is taken in the first cycle in which the walker is free, fewer than four commands are in flight and the tokens it
+// pops are there; its first request is visible two cycles later, the next ones each in the cycle after a grant. A beat of cycle t is on
+// bw_* in t+1; credits are pushed in t+2; a command whose last beat came in t retires (pushes its tokens) in the first cycle from t+2 on in
+// which there is room, one command a cycle. After `stop` nothing is taken, and a retiring command that finds no room pushes nothing.
+module espl_load #(
+  parameter int Rows     = 16,
+  parameter int Cols     = 16,
+  parameter int BusBytes = 16,
+  parameter int WBits    = 8
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_i,
+  input  logic                  q_valid_i,
+  input  logic [127:0]          q_cmd_i,
+  input  logic [23:0]           q_idx_i,
+  output logic                  q_pop_o,
+  input  logic                  stop_i,
+  output logic                  idle_o,
+  output logic                  blocked_o,
+  output logic                  wait_valid_o,
+  output logic [23:0]           wait_idx_o,
+  output logic                  err_valid_o,
+  output logic [7:0]            err_code_o,
+  output logic [23:0]           err_idx_o,
+  input  logic                  tok_cl_avail_i,
+  output logic                  tok_cl_pop_o,
+  input  logic                  tok_sl_avail_i,
+  output logic                  tok_sl_pop_o,
+  input  logic                  tok_lc_room_i,
+  output logic                  tok_lc_push_o,
+  input  logic                  tok_ls_room_i,
+  output logic                  tok_ls_push_o,
+  output logic [4:0]            credit_push_o,
+  output logic                  rq_valid_o,
+  output logic [31:0]           rq_addr_o,
+  output logic [6:0]            rq_beats_o,
+  input  logic                  rq_gnt_i,
+  input  logic                  rd_valid_i,
+  input  logic [8*BusBytes-1:0] rd_data_i,
+  input  logic                  rd_last_i,
+  input  logic                  rd_err_i,
+  output logic                  bw_we_o,
+  output logic [1:0]            bw_sel_o,
+  output logic [7:0]            bw_bank_o,
+  output logic [19:0]           bw_addr_o,
+  output logic [8*BusBytes-1:0] bw_data_o,
+  output logic [BusBytes-1:0]   bw_strb_o
+);
+
+  localparam int BusSh = $clog2(BusBytes);
+  localparam int MetaW = 1 + BusSh + 9 + 20 + 8;
+
+  logic [95:0]      stride_q;
+  logic             is_cfg, pops_ok, take, take_load;
+  logic             walk_valid, walk_last, emit;
+  logic [31:0]      walk_addr;
+  logic [6:0]       walk_beats;
+  logic [8:0]       walk_bytes;
+  logic [19:0]      walk_dst;
+  logic [7:0]       walk_bank;
+  logic [BusSh-1:0] walk_lane;
+  logic             rq_valid_q;
+  logic [31:0]      rq_addr_q;
+  logic [6:0]       rq_beats_q;
+  logic [MetaW-1:0] rq_meta_q, meta;
+  logic             meta_valid, meta_full;
+  // commands in flight: index, pushes, buffer and credit flag; taken at `head`, filled by beats at `fill`, retired at `tail`
+  logic [23:0]      fly_idx[0:3];
+  logic [4:0]       fly_ctl[0:3];
+  logic [1:0]       head_q, fill_q, tail_q;
+  logic [2:0]       fly_cnt_q;
+  logic             done, done_err, err_pulse, retire, has_room, fin_valid, fin_err, fin_full;
+  logic [2:0]       fill_ctl;  // buffer, credit
+  logic [1:0]       tail_push; // load->store, load->compute
+  logic [23:0]      err_idx_q;
+  logic             sel_credit;
+
+  // The port keeps at most 16 bursts open, so the open list cannot fill; four commands in flight fit the finished list.
+  logic unused_full;
+  assign unused_full = &{1'b0, meta_full, fin_full, meta[8+:BusSh]};
+
+  // ---- taking commands
+  assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
+  assign pops_ok   = (!q_cmd_i[espl_pkg::LoadPopComputeLsb] || tok_cl_avail_i) && (!q_cmd_i[espl_pkg::LoadPopStoreLsb] || tok_sl_avail_i);
+  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && (fly_cnt_q != 3'd4)));
+  assign take_load = take && !is_cfg;
+  assign q_pop_o   = take;
+  assign tok_cl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopComputeLsb];
+  assign tok_sl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopStoreLsb];
+
+  espl_load_walk #(
+    .Rows    (Rows),
+    .Cols    (Cols),
+    .BusBytes(BusBytes)
+  ) u_walk (
+    .clk_i   (clk_i),
+    .rst_i   (rst_i),
+    .start_i (take_load),
+    .cmd_i   (q_cmd_i),
+    .stride_i(stride_q),
+    .step_i  (emit),
+    .valid_o (walk_valid),
+    .addr_o  (walk_addr),
+    .lane_o  (walk_lane),
+    .beats_o (walk_beats),
+    .bytes_o (walk_bytes),
+    .dst_o   (walk_dst),
+    .bank_o  (walk_bank),
+    .last_o  (walk_last)
+  );
+
+  // ---- requests: one in the register, its meta data goes to the open list with the grant
+  assign emit       = walk_valid && (!rq_valid_q || rq_gnt_i);
+  assign rq_valid_o = rq_valid_q;
+  assign rq_addr_o  = rq_addr_q;
+  assign rq_beats_o = rq_beats_q;
+
+  espl_fifo #(
+    .Width(MetaW),
+    .Depth(16)
+  ) u_meta (
+    .clk_i  (clk_i),
+    .rst_i  (rst_i),
+    .push_i (rq_gnt_i),
+    .data_i (rq_meta_q),
+    .full_o (meta_full),
+    .pop_i  (rd_valid_i && rd_last_i),
+    .valid_o(meta_valid),
+    .data_o (meta)
+  );
+
+  // ---- beats
+  assign fill_ctl   = fly_ctl[fill_q][2:0];
+  assign sel_credit = fill_ctl[0] && (fill_ctl[2:1] == 2'd1);
+
+  espl_load_beat #(
+    .Rows    (Rows),
+    .Cols    (Cols),
+    .BusBytes(BusBytes),
+    .WBits   (WBits)
+  ) u_beat (
+    .clk_i     (clk_i),
+    .rst_i     (rst_i),
+    .sel_i     (fill_ctl[2:1]),
+    .credit_i  (sel_credit),
+    .bank_i    (meta[7:0]),
+    .dst_i     (meta[27:8+BusSh]),
+    .lane_i    (meta[37+:BusSh]),
+    .bytes_i   (meta[36:28]),
+    .cmd_last_i(meta[MetaW-1]),
+    .rd_valid_i(rd_valid_i),
+    .rd_data_i (rd_data_i),
+    .rd_last_i (rd_last_i),
+    .rd_err_i  (rd_err_i),
+    .bw_we_o   (bw_we_o),
+    .bw_sel_o  (bw_sel_o),
+    .bw_bank_o (bw_bank_o),
+    .bw_addr_o (bw_addr_o),
+    .bw_data_o (bw_data_o),
+    .bw_strb_o (bw_strb_o),
+    .credit_o  (credit_push_o),
+    .done_o    (done),
+    .done_err_o(done_err),
+    .err_o     (err_pulse)
+  );
+
+  assign err_valid_o = err_pulse;
+  assign err_code_o  = espl_pkg::StBusRead;
+  assign err_idx_o   = err_idx_q;
+
+  // ---- retirement in order
+  espl_fifo #(
+    .Width(1),
+    .Depth(4)
+  ) u_fin (
+    .clk_i  (clk_i),
+    .rst_i  (rst_i),
+    .push_i (done),
+    .data_i (done_err),
+    .full_o (fin_full),
+    .pop_i  (retire),
+    .valid_o(fin_valid),
+    .data_o (fin_err)
+  );
+
+  assign tail_push     = fly_ctl[tail_q][4:3];
+  assign has_room      = (!tail_push[0] || tok_lc_room_i) && (!tail_push[1] || tok_ls_room_i);
+  assign retire        = fin_valid && (has_room || fin_err || stop_i);
+  assign tok_lc_push_o = retire && has_room && !fin_err && tail_push[0];
+  assign tok_ls_push_o = retire && has_room && !fin_err && tail_push[1];
+
+  assign idle_o       = fly_cnt_q == 3'd0;
+  assign blocked_o    = fin_valid && !has_room && !fin_err && !walk_valid && !rq_valid_q && !meta_valid && !bw_we_o;
+  assign wait_valid_o = fin_valid && !has_room && !fin_err;
+  assign wait_idx_o   = fly_idx[tail_q];
+
+  always_ff @(posedge clk_i) begin
+    if (take && is_cfg) stride_q <= q_cmd_i[111:16];
+    if (take_load) begin
+      fly_idx[head_q] <= q_idx_i;
+      fly_ctl[head_q] <= {q_cmd_i[espl_pkg::LoadPushStoreLsb], q_cmd_i[espl_pkg::LoadPushComputeLsb],
+                          q_cmd_i[espl_pkg::LoadBufferLsb+:2], q_cmd_i[espl_pkg::LoadCreditLsb]};
+    end
+    if (emit) begin
+      rq_addr_q  <= walk_addr;
+      rq_beats_q <= walk_beats;
+      rq_meta_q  <= {walk_last, walk_lane, walk_bytes, walk_dst, walk_bank};
+    end
+    err_idx_q <= fly_idx[fill_q];
+    if (rst_i) begin
+      rq_valid_q <= 1'b0;
+      head_q     <= 2'd0;
+      fill_q     <= 2'd0;
+      tail_q     <= 2'd0;
+      fly_cnt_q  <= 3'd0;
+    end else begin
+      if (emit) rq_valid_q <= 1'b1;
+      else if (rq_gnt_i) rq_valid_q <= 1'b0;
+      if (take_load) head_q <= head_q + 2'd1;
+      if (rd_valid_i && rd_last_i && meta[MetaW-1]) fill_q <= fill_q + 2'd1;
+      if (retire) tail_q <= tail_q + 2'd1;
+      if (take_load && !retire) fly_cnt_q <= fly_cnt_q + 3'd1;
+      if (retire && !take_load) fly_cnt_q <= fly_cnt_q - 3'd1;
+    end
+  end
+
+endmodule

@@ -1,0 +1,119 @@
+// Walks the runs of one LOAD (groups x rows x bytes) and cuts them into bursts at 256-byte boundaries of memory.
+// Timing: start_i in cycle t loads the command, valid_o and the first burst are shown from t+1; step_i in cycle t moves to the next
+// burst, shown in t+1; after the step of the burst with last_o valid_o is low. All outputs are functions of registers.
+// Buffer offset of run (group k, row r): dst + r*dst_row*G + ((bank+k) div NB)*dst_group*G in bank (bank+k) mod NB; buffers other than
+// the activation buffer have one bank. Offsets are modulo 2^20, addresses modulo 2^32.
+module espl_load_walk #(
+  parameter int Rows     = 16,
+  parameter int Cols     = 16,
+  parameter int BusBytes = 16,
+  // derived
+  parameter int MinRc = (Rows < Cols) ? Rows : Cols,
+  parameter int G     = (MinRc < 16) ? MinRc : 16,
+  parameter int Nb    = Rows / G,
+  parameter int BusSh = $clog2(BusBytes)
+) (
+  input  logic         clk_i,
+  input  logic         rst_i,
+  input  logic         start_i,
+  input  logic [127:0] cmd_i,
+  input  logic [95:0]  stride_i,  // mem_row, mem_group, dst_row, dst_group of LOAD_STRIDE; steady while valid_o
+  input  logic         step_i,
+  output logic         valid_o,
+  output logic [31:0]  addr_o,    // of the first aligned beat
+  output logic [BusSh-1:0] lane_o, // of the first byte in it
+  output logic [6:0]   beats_o,
+  output logic [8:0]   bytes_o,   // 1..256
+  output logic [19:0]  dst_o,     // buffer byte address of the first byte
+  output logic [7:0]   bank_o,
+  output logic         last_o     // last burst of the command
+);
+
+  localparam int GSh = $clog2(G);
+
+  logic        valid_q, act_q;
+  logic [31:0] addr_q, row_addr_q, group_addr_q;
+  logic [19:0] dst_q, row_dst_q, group_dst_q;
+  logic [19:0] left_q, row_bytes_q;
+  logic [11:0] rows_q, row_left_q, group_left_q;
+  logic [7:0]  bank_q;
+  logic [8:0]  room, bytes, span;
+  logic        run_end, row_end, wrap;
+  logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
+  logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
+
+  logic unused_cmd;  // opcode, token and reserved bits
+  assign unused_cmd = &{1'b0, cmd_i[127:120], cmd_i[15:10], cmd_i[7:0]};
+
+  assign mem_row   = stride_i[31:0];
+  assign mem_group = stride_i[63:32];
+  assign dst_row   = {{(4) {1'b0}}, stride_i[79:64]} << GSh;
+  assign dst_group = {{(4) {1'b0}}, stride_i[95:80]} << GSh;
+
+  assign room    = 9'd256 - {1'b0, addr_q[7:0]};
+  assign run_end = left_q <= {11'd0, room};
+  assign bytes   = run_end ? left_q[8:0] : room;
+  assign span    = {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]} + bytes + 9'(BusBytes - 1);  // at most 256 + BusBytes - 1
+  assign row_end = row_left_q == 12'd1;
+  assign wrap    = !act_q || (bank_q == 8'(Nb - 1));
+
+  assign next_row_addr   = row_addr_q + mem_row;
+  assign next_row_dst    = row_dst_q + dst_row;
+  assign next_group_addr = group_addr_q + mem_group;
+  assign next_group_dst  = wrap ? group_dst_q + dst_group : group_dst_q;
+
+  assign valid_o = valid_q;
+  assign addr_o  = {addr_q[31:BusSh], {BusSh{1'b0}}};
+  assign lane_o  = addr_q[BusSh-1:0];
+  assign beats_o = 7'(span >> BusSh);
+  assign bytes_o = bytes;
+  assign dst_o   = dst_q;
+  assign bank_o  = bank_q;
+  assign last_o  = run_end && row_end && (group_left_q == 12'd1);
+
+  always_ff @(posedge clk_i) begin
+    if (start_i) begin
+      act_q        <= cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0;
+      addr_q       <= cmd_i[espl_pkg::LoadAddrLsb+:32];
+      row_addr_q   <= cmd_i[espl_pkg::LoadAddrLsb+:32];
+      group_addr_q <= cmd_i[espl_pkg::LoadAddrLsb+:32];
+      dst_q        <= cmd_i[espl_pkg::LoadDstLsb+:20];
+      row_dst_q    <= cmd_i[espl_pkg::LoadDstLsb+:20];
+      group_dst_q  <= cmd_i[espl_pkg::LoadDstLsb+:20];
+      left_q       <= cmd_i[espl_pkg::LoadRowBytesLsb+:20];
+      row_bytes_q  <= cmd_i[espl_pkg::LoadRowBytesLsb+:20];
+      rows_q       <= cmd_i[espl_pkg::LoadRowsLsb+:12];
+      row_left_q   <= cmd_i[espl_pkg::LoadRowsLsb+:12];
+      group_left_q <= cmd_i[espl_pkg::LoadGroupsLsb+:12];
+      bank_q       <= (cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0) ? cmd_i[espl_pkg::LoadBankLsb+:8] : 8'd0;
+    end else if (step_i) begin
+      if (!run_end) begin
+        addr_q <= {addr_q[31:8] + 24'd1, 8'd0};
+        dst_q  <= dst_q + {11'd0, bytes};
+        left_q <= left_q - {11'd0, bytes};
+      end else if (!row_end) begin
+        addr_q     <= next_row_addr;
+        row_addr_q <= next_row_addr;
+        dst_q      <= next_row_dst;
+        row_dst_q  <= next_row_dst;
+        left_q     <= row_bytes_q;
+        row_left_q <= row_left_q - 12'd1;
+      end else begin
+        addr_q       <= next_group_addr;
+        row_addr_q   <= next_group_addr;
+        group_addr_q <= next_group_addr;
+        dst_q        <= next_group_dst;
+        row_dst_q    <= next_group_dst;
+        group_dst_q  <= next_group_dst;
+        left_q       <= row_bytes_q;
+        row_left_q   <= rows_q;
+        group_left_q <= group_left_q - 12'd1;
+        bank_q       <= wrap ? 8'd0 : bank_q + 8'd1;
+      end
+    end
+    if (rst_i) valid_q <= 1'b0;
+    else if (start_i) valid_q <= 1'b1;
+    else if (step_i && last_o) valid_q <= 1'b0;
+  end
+
+endmodule

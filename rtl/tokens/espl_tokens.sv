@@ -1,0 +1,64 @@
+// The six token counters between load, compute and store, and the weight credit.
+// Timing: a push or pop in cycle t changes avail/room from t+1 on; push and pop in one cycle cancel.
+// Law: pushed only while room, popped only while avail (the units see to it), so a counter stays in 0..TokenMax.
+// Order of the bits: 0 load->compute, 1 compute->load, 2 load->store, 3 store->load, 4 compute->store, 5 store->compute.
+module espl_tokens #(
+  parameter int TokenMax = 15,
+  // derived
+  parameter int TokenW = $clog2(TokenMax + 1)
+) (
+  input  logic       clk_i,
+  input  logic       rst_i,
+  input  logic [5:0] push_i,
+  input  logic [5:0] pop_i,
+  output logic [5:0] avail_o,
+  output logic [5:0] room_o,
+  input  logic [4:0] credit_push_i,  // how many tiles became complete
+  input  logic       credit_pop_i,
+  output logic       credit_avail_o
+);
+
+  for (genvar i = 0; i < 6; i++) begin : gen_token
+    logic [TokenW-1:0] cnt_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) cnt_q <= '0;
+      else if (push_i[i] && !pop_i[i]) cnt_q <= cnt_q + 1'b1;
+      else if (pop_i[i] && !push_i[i]) cnt_q <= cnt_q - 1'b1;
+    end
+    assign avail_o[i] = cnt_q != '0;
+    assign room_o[i]  = cnt_q != TokenW'(TokenMax);
+  end
+
+  logic [15:0] credit_q;
+  always_ff @(posedge clk_i) begin
+    if (rst_i) credit_q <= '0;
+    else credit_q <= credit_q + {11'd0, credit_push_i} - {15'd0, credit_pop_i};
+  end
+  assign credit_avail_o = credit_q != '0;
+
+`ifdef FORMAL
+  logic init_q = 1'b0;
+  always_ff @(posedge clk_i) begin
+    init_q <= 1'b1;
+    if (!init_q) assume (rst_i);
+  end
+  for (genvar i = 0; i < 6; i++) begin : gen_law
+    logic [TokenW:0] model_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) model_q <= '0;
+      else model_q <= model_q + {{TokenW{1'b0}}, push_i[i]} - {{TokenW{1'b0}}, pop_i[i]};
+    end
+    always_comb begin
+      assume (!(push_i[i] && !room_o[i]));
+      assume (!(pop_i[i] && !avail_o[i]));
+      if (init_q) begin
+        assert (model_q <= (TokenW + 1)'(TokenMax));
+        assert (avail_o[i] == (model_q != '0));
+        assert (room_o[i] == (model_q < (TokenW + 1)'(TokenMax)));
+        assert (model_q[TokenW-1:0] == gen_token[i].cnt_q);
+      end
+    end
+  end
+`endif
+
+endmodule
