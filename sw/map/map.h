@@ -60,6 +60,11 @@ void espl_sim_result_clear(espl_sim_result *r);
 espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace,
                           espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 
+/* The same with the memory kept: memory [p->mem_bytes] receives the image, the input and what the machine writes (NULL allowed for the
+ * timing engine); every tensor can be read from it with espl_program_get_tensor. hw_status is left to the caller. */
+espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace, uint8_t *memory,
+                             espl_run_result *out, espl_err *err) ESPL_MUST_CHECK;
+
 /* Cycles of one layer alone on a machine (its record), for cost tables. `zero_tiles`: how many of the layer's weight tiles are
  * treated as absent (spread evenly), or -1: as the weights say. */
 espl_status espl_layer_cost(const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, uint64_t *cycles, espl_err *err) ESPL_MUST_CHECK;

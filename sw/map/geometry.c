@@ -1,0 +1,244 @@
+/* A layer seen on a machine: tiles present, their walking order, useful MACs, roof. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/map_int.h"
+
+/* Weight of (output channel, input channel, ky, kx); one-hot layers carry 1 on the diagonal. */
+static int8_t weight_at(const espl_qlayer *l, int32_t o, int32_t i, int32_t ky, int32_t kx) {
+  if (o >= l->out_c || i >= l->in_c) return 0;
+  if (l->onehot) return (int8_t)(o == i);
+  return l->w[(((int64_t)o * l->in_c + i) * l->kh + ky) * l->kw + kx];
+}
+
+static bool tile_nonzero(const map_geom *g, int32_t c, int32_t cb, int32_t ky, int32_t kx) {
+  const espl_qlayer *l = g->l;
+  int32_t R = g->m->rows, C = g->m->cols;
+  int32_t o1 = map_min((c + 1) * C, l->out_c), i1 = map_min((cb + 1) * R, l->in_c);
+  if (l->onehot) return map_max(c * C, cb * R) < map_min(o1, i1);
+  for (int32_t o = c * C; o < o1; o++)
+    for (int32_t i = cb * R; i < i1; i++)
+      if (l->w[(((int64_t)o * l->in_c + i) * l->kh + ky) * l->kw + kx]) return true;
+  return false;
+}
+
+void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out) {
+  int32_t R = g->m->rows, C = g->m->cols;
+  const map_tile *e = &g->tile[t];
+  for (int32_t r = 0; r < R; r++)
+    for (int32_t c = 0; c < C; c++) out[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
+}
+
+/* Useful channel pairs of a tile: both channels exist and share a group; a one-hot layer multiplies nothing useful. */
+static int32_t channel_pairs(const map_geom *g, int32_t c, int32_t cb) {
+  const espl_qlayer *l = g->l;
+  if (l->onehot) return 0;
+  int32_t R = g->m->rows, C = g->m->cols, n = 0;
+  int32_t o0 = c * C, o1 = map_min(o0 + C, l->out_c), i0 = cb * R, i1 = map_min(i0 + R, l->in_c);
+  if (l->groups == 1) return (o1 - o0) * (i1 - i0);
+  int32_t og = l->out_c / l->groups, ig = l->in_c / l->groups;
+  for (int32_t o = o0; o < o1; o++) {
+    int32_t a = map_max(i0, o / og * ig), b = map_min(i1, (o / og + 1) * ig);
+    n += map_max(b - a, 0);
+  }
+  return n;
+}
+
+/* present[((c*ncb + cb)*kh + ky)*kw + kx] */
+static void find_present(const map_geom *g, uint8_t *present, int32_t zero_tiles) {
+  const espl_qlayer *l = g->l;
+  int64_t total = (int64_t)g->nco * g->ncb * l->kh * l->kw, i = 0;
+  for (int32_t c = 0; c < g->nco; c++)
+    for (int32_t cb = 0; cb < g->ncb; cb++)
+      for (int32_t ky = 0; ky < l->kh; ky++)
+        for (int32_t kx = 0; kx < l->kw; kx++, i++) {
+          /* spread: absent where floor((i+1)*z/total) grows */
+          if (zero_tiles >= 0) present[i] = (uint8_t)((i + 1) * zero_tiles / total == i * zero_tiles / total);
+          else present[i] = (uint8_t)tile_nonzero(g, c, cb, ky, kx);
+        }
+}
+
+static bool at(const map_geom *g, const uint8_t *present, int32_t c, int32_t cb, int32_t ky, int32_t kx) {
+  return present[(((int64_t)c * g->ncb + cb) * g->l->kh + ky) * g->l->kw + kx];
+}
+
+/* Dense walks take channel blocks lo..hi-1 of a column block, all taps of the masks; *hi = *lo when nothing is present. */
+static void dense_range(const map_geom *g, const uint8_t *present, int32_t c, int32_t *lo, int32_t *hi) {
+  int32_t n = g->l->kh * g->l->kw;
+  *lo = g->ncb;
+  *hi = 0;
+  for (int32_t cb = 0; cb < g->ncb; cb++)
+    if (memchr(present + ((int64_t)c * g->ncb + cb) * n, 1, (size_t)n)) {
+      *lo = map_min(*lo, cb);
+      *hi = cb + 1;
+    }
+  if (*hi == 0) *lo = 0;
+}
+
+static void find_masks(map_geom *g, const uint8_t *present) {
+  for (int32_t c = 0; c < g->nco; c++)
+    for (int32_t cb = 0; cb < g->ncb; cb++)
+      for (int32_t ky = 0; ky < g->l->kh; ky++)
+        for (int32_t kx = 0; kx < g->l->kw; kx++)
+          if (at(g, present, c, cb, ky, kx)) {
+            g->ky_mask |= 1u << ky;
+            g->kx_mask |= 1u << kx;
+          }
+  if (!g->ky_mask) g->ky_mask = g->kx_mask = 1;
+  g->nkx = __builtin_popcount(g->kx_mask);
+  g->taps = g->nkx * __builtin_popcount(g->ky_mask);
+}
+
+/* Appends column block c: the tiles that are present, or the dense range. */
+static void append_column(map_geom *g, const uint8_t *present, int32_t c, bool count_only) {
+  int32_t lo = 0, hi = g->ncb, start = g->tiles;
+  if (!g->sparse) dense_range(g, present, c, &lo, &hi);
+  for (int32_t cb = lo; cb < hi; cb++)
+    for (int32_t ky = 0; ky < g->l->kh; ky++)
+      for (int32_t kx = 0; kx < g->l->kw; kx++) {
+        bool on = g->sparse ? at(g, present, c, cb, ky, kx) : (g->ky_mask >> ky & 1u) && (g->kx_mask >> kx & 1u);
+        if (!on) continue;
+        if (!count_only) g->tile[g->tiles] = (map_tile){(uint16_t)cb, (uint8_t)ky, (uint8_t)kx};
+        g->tiles++;
+      }
+  if (g->tiles == start && !g->sparse) { /* a dense machine has no empty range: one tile of zeros */
+    if (!count_only) {
+      g->tile[g->tiles] = (map_tile){0, (uint8_t)__builtin_ctz(g->ky_mask), (uint8_t)__builtin_ctz(g->kx_mask)};
+      g->zero[c] = 1;
+    }
+    g->tiles++;
+  }
+}
+
+static espl_status build_stream(map_geom *g, int32_t zero_tiles, espl_err *err) {
+  const espl_qlayer *l = g->l;
+  int64_t total = (int64_t)g->nco * g->ncb * l->kh * l->kw;
+  uint8_t *present = espl_calloc((size_t)total, 1);
+  if (!present) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
+  find_present(g, present, zero_tiles);
+  find_masks(g, present);
+  int64_t ones = 0;
+  for (int64_t i = 0; i < total; i++) ones += present[i];
+  for (int32_t c = 0; c < g->nco; c++) append_column(g, present, c, true);
+  if (g->tiles > ones && g->m->idx_aw > 0) {
+    g->sparse = true;
+    g->tiles = (int32_t)ones;
+  }
+  g->tile = espl_calloc((size_t)g->tiles + 1, sizeof *g->tile);
+  g->first = espl_calloc((size_t)g->nco + 1, sizeof *g->first);
+  g->zero = espl_calloc((size_t)g->nco, 1);
+  g->pairs = espl_calloc((size_t)g->nco * g->ncb, sizeof *g->pairs);
+  if (!g->tile || !g->first || !g->zero || !g->pairs) {
+    free(present);
+    return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
+  }
+  g->tiles = 0;
+  for (int32_t c = 0; c < g->nco; c++) {
+    append_column(g, present, c, false);
+    g->first[c + 1] = g->tiles;
+    for (int32_t cb = 0; cb < g->ncb; cb++) g->pairs[c * g->ncb + cb] = channel_pairs(g, c, cb);
+  }
+  free(present);
+  return ESPL_OK;
+}
+
+/* Input rows that any present tap of any output row touches. */
+static int32_t touched_rows(const map_geom *g) {
+  const espl_qlayer *l = g->l;
+  int32_t n = 0;
+  for (int32_t y = 0; y < g->in.h; y++) {
+    bool hit = false;
+    for (int32_t ky = 0; ky < l->kh && !hit; ky++) {
+      int32_t d = y - ky * l->dh + l->pt;
+      hit = (g->ky_mask >> ky & 1u) && d >= 0 && d % l->sh == 0 && d / l->sh < l->conv_h;
+    }
+    n += hit;
+  }
+  return n;
+}
+
+/* Roof of a layer (useful work, bytes once, latencies): never from a tiling. */
+static void find_roof(map_geom *g) {
+  const espl_machine *m = g->m;
+  const espl_qlayer *l = g->l;
+  int64_t pass = map_max(map_max(l->conv_h * l->conv_w, m->rows), MAP_ACC_CYCLES);
+  int64_t tiles = g->tiles;
+  g->roof_compute = tiles * pass;
+  int64_t groups = g->in_groups;
+  int64_t read = groups * touched_rows(g) * g->row_bytes + tiles * espl_tile_bytes(m) + (int64_t)g->out_groups * g->g * 16;
+  if (g->sparse) read += 4 * tiles;
+  int64_t out = (int64_t)g->out_groups * g->out.h * g->out_row_bytes;
+  if (l->res >= 0) read += out;
+  int64_t per = (int64_t)m->bus_bytes * m->mem.num, den = m->mem.den;
+  g->roof_read = (read * den + per - 1) / per;
+  g->roof_write = (out * den + per - 1) / per;
+  int64_t top = m->mem.shared_path ? g->roof_read + g->roof_write : g->roof_read > g->roof_write ? g->roof_read : g->roof_write;
+  if (g->roof_compute > top) top = g->roof_compute;
+  g->roof_cycles = top + 2 * m->mem.read_latency + m->rows + m->cols;
+}
+
+static espl_status limit(const map_geom *g, const char *what, int64_t found, int64_t lo, int64_t hi, espl_err *err) {
+  if (found >= lo && found <= hi) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: %s is %lld, the machine takes %lld..%lld", g->l->name, what, (long long)found, (long long)lo, (long long)hi);
+}
+
+static espl_status check_limits(const map_geom *g, espl_err *err) {
+  const espl_qlayer *l = g->l;
+  const espl_machine *m = g->m;
+  const struct { const char *what; int64_t v, lo, hi; } t[] = {
+      {"kernel height", l->kh, 1, 16}, {"kernel width", l->kw, 1, 16}, {"stride down", l->sh, 1, 7}, {"stride across", l->sw, 1, 7},
+      {"dilation down", l->dh, 1, 15}, {"dilation across", l->dw, 1, 15}, {"input width", g->in.w, 1, 4095}, {"output width", g->out.w, 1, 4095},
+      {"output height", g->out.h, 1, 4095}, {"input height", g->in.h, 1, 65535}, {"padding top", l->pt, 0, 2047}, {"padding left", l->pl, 0, 2047}};
+  for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) ESPL_TRY(limit(g, t[i].what, t[i].v, t[i].lo, t[i].hi, err));
+  if (l->pool != ESPL_QPOOL_NONE) {
+    ESPL_TRY(limit(g, "pooling window height", l->win_h, 1, 255, err));
+    ESPL_TRY(limit(g, "pooling window width", l->win_w, 1, 255, err));
+    ESPL_TRY(limit(g, "pooling stride down", l->psy, 1, 15, err));
+    ESPL_TRY(limit(g, "pooling stride across", l->psx, 1, 15, err));
+  }
+  if (l->res >= 0 && !m->residual) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs the residual operand, machine %s is built without it", l->name, m->name);
+  if (l->pool == ESPL_QPOOL_MAX && !m->maxpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs maximum pooling, machine %s is built without it", l->name, m->name);
+  if (l->pool == ESPL_QPOOL_AVG && !m->avgpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs average pooling, machine %s is built without it", l->name, m->name);
+  if (l->res >= 0 && l->pool != ESPL_QPOOL_NONE) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: residual operand together with pooling", l->name);
+  int bits = espl_qlayer_acc_bits(g->q, (int32_t)(l - g->q->layer));
+  if (bits > m->acc_w) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: its sums need %d bits, accumulators of machine %s have %d", l->name, bits, m->name, (int)m->acc_w);
+  return ESPL_OK;
+}
+
+espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) {
+  const espl_qlayer *l = &q->layer[layer];
+  *g = (map_geom){.q = q, .l = l, .m = m, .in = q->tensor[l->in].shape, .out = q->tensor[l->out].shape};
+  g->g = espl_g(m);
+  g->nb = espl_nb(m);
+  g->ncb = map_div_up(l->in_c, m->rows);
+  g->nco = map_div_up(l->out_c, m->cols);
+  g->in_groups = map_div_up(l->in_c, g->g);
+  g->out_groups = map_div_up(l->out_c, g->g);
+  ESPL_TRY(check_limits(g, err));
+  uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
+  g->row_bytes = (uint32_t)g->in.w * gb;
+  g->plane_bytes = map_align((uint32_t)g->in.h * g->row_bytes, bus > gb ? bus : gb);
+  g->out_row_bytes = (uint32_t)g->out.w * gb;
+  g->out_plane_bytes = map_align((uint32_t)g->out.h * g->out_row_bytes, bus > gb ? bus : gb);
+  bool skip = l->kh == 1 && l->sh > 1 && l->pt == 0 && g->row_bytes % bus == 0;
+  g->row_step = skip ? l->sh : 1;
+  g->vrows = skip ? l->conv_h : g->in.h;
+  g->vsy = skip ? 1 : l->sh;
+  g->plane_words = (int32_t)(map_align((uint32_t)g->vrows * g->row_bytes, bus > gb ? bus : gb) / gb);
+  espl_status s = build_stream(g, zero_tiles, err);
+  if (s == ESPL_OK) find_roof(g);
+  else map_geom_clear(g);
+  return s;
+}
+
+void map_geom_clear(map_geom *g) {
+  free(g->first);
+  free(g->tile);
+  free(g->zero);
+  free(g->pairs);
+  g->first = NULL;
+  g->tile = NULL;
+  g->zero = NULL;
+  g->pairs = NULL;
+}

@@ -1,0 +1,134 @@
+/* Inside the mapper: a layer seen on a machine (geometry), how to walk it (plan), and the commands of that walk (list).
+ *
+ * Nouns: a weight *tile* is R input channels x C output channels of one kernel tap; a *channel block* (cb) is R input channels, a
+ * *column block* is C output channels; the *stream* of a layer is its present tiles, column block by column block, in walking order;
+ * an *item* is one spatial tile of one column block, i.e. one accumulator bank filled and drained; a *segment* is a part of an
+ * item's stream that one COMPUTE runs. Buffer rows of an input are *virtual*: with a kernel of one row and a stride only the rows
+ * that are touched are loaded (row_step > 1).
+ *
+ * Ordering law: producer and consumer are two in-order units, so the k-th push of a token counter meets the k-th pop. `map_sync`
+ * keeps push and pop positions strictly increasing, so a pop always waits for exactly the command it names or a later one. */
+#ifndef ESPL_MAP_MAP_INT_H
+#define ESPL_MAP_MAP_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "map/map.h"
+
+#define MAP_PAGE 4096u
+/* Cycles of an accumulator's read-modify-write: a pass takes at least so many (hw/spec/units.md). */
+#define MAP_ACC_CYCLES 3
+
+typedef struct map_tile {
+  uint16_t cb;
+  uint8_t ky, kx;
+} map_tile;
+
+typedef struct map_geom {
+  const espl_qnet *q;
+  const espl_qlayer *l;
+  const espl_machine *m;
+  espl_shape in, out;          /* tensors */
+  int32_t g, nb, ncb, nco;     /* G, activation banks, channel blocks, column blocks */
+  int32_t in_groups, out_groups;
+  uint32_t ky_mask, kx_mask;   /* taps present anywhere */
+  int32_t nkx, taps;           /* present columns, present rows * present columns */
+  bool sparse;                 /* tiles through the index buffer */
+  int32_t tiles;               /* of the stream */
+  int32_t *first;              /* [nco+1] stream position of each column block */
+  map_tile *tile;              /* [tiles] */
+  uint8_t *zero;               /* [nco] 1: the column block's only tile stands for an empty range (dense machines) */
+  int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile */
+  int32_t row_step, vrows, vsy; /* virtual rows: input row = v*row_step; stride over virtual rows */
+  uint32_t row_bytes, plane_bytes, out_row_bytes, out_plane_bytes; /* in memory */
+  int32_t plane_words;         /* of a resident plane in the buffer, pixel words */
+  int64_t roof_compute, roof_read, roof_write, roof_cycles;
+} map_geom;
+
+/* zero_tiles: -1 as the weights say, else that many tiles count as absent, spread evenly. Free with map_geom_clear. */
+espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) ESPL_MUST_CHECK;
+void map_geom_clear(map_geom *g);
+/* Weight tile t of the stream as bytes [R][C]. */
+void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out);
+
+typedef struct map_plan {
+  bool resident;               /* the whole input stays in the activation buffer */
+  bool column_outer;           /* column blocks outside, spatial tiles inside */
+  int32_t tile_h, tile_w;      /* output rows and columns of a spatial tile (after pooling) */
+  int32_t first_h, last_h, ratio; /* rows of the first and last tile; the last ones shrink by `ratio` */
+  int32_t cold_cb;             /* channel blocks of a segment whose activations or weights are not there yet */
+  int32_t chunk_cb;            /* tiles mode: channel blocks of a slot */
+  int32_t slots, slot_words;   /* tiles mode: slots of the activation buffer, pixel words of one */
+  int32_t seg_tiles;           /* most tiles of a segment when the weights are streamed */
+} map_plan;
+
+/* Candidates, best guess first; *n <= cap. E_UNSUPPORTED says which buffer is too small and what it needs. */
+espl_status map_plan_candidates(const map_geom *g, map_plan *out, int cap, int *n, espl_err *err) ESPL_MUST_CHECK;
+/* Output rows of the tiles of a column block from top to bottom into h[]; returns how many (<= cap; total <= cap rows). */
+int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t *h, int32_t cap);
+
+/* Tiles mode: pixel words between rows, and of one channel block, in a slot. */
+int32_t map_slot_pitch(const map_geom *g, int32_t tile_w);
+int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w);
+
+/* Convolution rows (or columns) that pooled outputs [a, b) read, clipped to the convolution's output. */
+void map_conv_span(int32_t a, int32_t b, int32_t stride, int32_t pad, int32_t win, int32_t limit, bool pooled, int32_t *c0, int32_t *c1);
+
+/* One command being built; words are encoded at the end because pushes are set later. */
+typedef struct map_cmd {
+  uint8_t unit;                /* espl_unit; 0: MARK or END, already in `word` */
+  bool cfg;                    /* `word` is final */
+  union {
+    espl_cmd_load load;
+    espl_cmd_compute compute;
+    espl_cmd_store store;
+    uint32_t word[4];
+  } u;
+} map_cmd;
+
+typedef enum map_token { MAP_LC, MAP_CL, MAP_LS, MAP_SL, MAP_TOKENS } map_token;
+
+typedef struct map_sync {
+  int32_t n, cap;
+  int32_t *push, *pop;         /* list positions, both increasing */
+} map_sync;
+
+typedef struct map_list {
+  map_cmd *cmd;
+  int32_t n, cap;
+  int32_t token_max;
+  map_sync sync[MAP_TOKENS];
+  uint32_t cfg[4][8][4];       /* last word sent, by unit and index */
+  bool cfg_sent[4][8];
+  espl_status bad;             /* first failure of an append */
+} map_list;
+
+void map_list_init(map_list *l, int32_t token_max);
+void map_list_clear(map_list *l);
+int32_t map_list_add(map_list *l, const map_cmd *c); /* position; -1 after a failure (l->bad) */
+void map_list_cfg(map_list *l, const uint32_t word[4]); /* left out when the unit already holds it */
+/* The consumer at the end of the list (position l->n, to be added next) must not start before `producer` has finished. Returns 1 when
+ * the consumer has to pop a token, 0 when it is ordered already. producer -1: nothing to wait for. */
+uint32_t map_list_wait(map_list *l, map_token tok, int32_t producer);
+/* 16 bytes a command, in list order. */
+void map_list_encode(const map_list *l, uint8_t *out);
+
+/* Addresses of one layer. */
+typedef struct map_place {
+  uint32_t in, out, res, weights, params, index, record;
+} map_place;
+
+/* Appends the layer's commands, MARK included. *macs and *macs_dense receive the sums over its COMPUTE commands. */
+espl_status map_emit_layer(const map_geom *g, const map_plan *p, const map_place *at, map_list *l, uint64_t *macs, uint64_t *macs_dense,
+                           espl_err *err) ESPL_MUST_CHECK;
+
+/* The plan with the fewest cycles on the timing model, and those cycles. */
+espl_status map_choose(const map_geom *g, map_plan *best, uint64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
+
+static inline int32_t map_div_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
+static inline uint32_t map_align(uint32_t a, uint32_t to) { return (a + to - 1) / to * to; }
+static inline int32_t map_min(int32_t a, int32_t b) { return a < b ? a : b; }
+static inline int32_t map_max(int32_t a, int32_t b) { return a > b ? a : b; }
+
+#endif

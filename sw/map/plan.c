@@ -1,0 +1,147 @@
+/* How to walk a layer: which buffers hold what, the order of the loops, the sizes of the tiles. Structural candidates come from here;
+ * choose.c measures them and refines the sizes on the timing model. */
+#include "map/map_int.h"
+
+void map_conv_span(int32_t a, int32_t b, int32_t stride, int32_t pad, int32_t win, int32_t limit, bool pooled, int32_t *c0, int32_t *c1) {
+  *c0 = a;
+  *c1 = b;
+  if (!pooled) return;
+  *c0 = map_max(0, map_min(a * stride - pad, limit - 1));
+  *c1 = map_max(*c0 + 1, map_min(limit, (b - 1) * stride - pad + win));
+}
+
+static bool pooled(const map_geom *g) { return g->l->pool != ESPL_QPOOL_NONE; }
+static int32_t conv_rows(const map_geom *g, int32_t h) { return pooled(g) ? map_min(g->l->conv_h, (h - 1) * g->l->psy + g->l->win_h) : h; }
+static int32_t conv_cols(const map_geom *g, int32_t w) { return pooled(g) ? map_min(g->l->conv_w, (w - 1) * g->l->psx + g->l->win_w) : w; }
+
+/* Most output rows of a tile of w columns that an accumulator bank holds; 0 when not even one fits. */
+static int32_t most_rows(const map_geom *g, int32_t w) {
+  int64_t depth = 1ll << g->m->acc_aw;
+  int32_t lo = 0, hi = g->out.h;
+  while (lo < hi) {
+    int32_t mid = (lo + hi + 1) / 2;
+    if ((int64_t)conv_rows(g, mid) * conv_cols(g, w) <= depth) lo = mid;
+    else hi = mid - 1;
+  }
+  return lo;
+}
+
+int32_t map_slot_pitch(const map_geom *g, int32_t tile_w) {
+  if (tile_w >= g->out.w) return g->in.w;
+  int32_t cols = map_min(g->in.w, (conv_cols(g, tile_w) - 1) * g->l->sw + (g->l->kw - 1) * g->l->dw + 1);
+  int32_t unit = map_max(1, g->m->bus_bytes / g->g);
+  return cols + ((g->in.w - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
+}
+
+int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w) {
+  int32_t rows = map_min(g->vrows, (conv_rows(g, tile_h) - 1) * g->vsy + (g->l->kh - 1) * g->l->dh + 1);
+  int32_t unit = map_max(1, g->m->bus_bytes / g->g);
+  int64_t words = (int64_t)rows * map_slot_pitch(g, tile_w) + unit - 1; /* the first byte lies at its address modulo the bus width */
+  return words > 1 << 20 ? 1 << 20 : map_div_up((int32_t)words, unit) * unit;
+}
+
+int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t *h, int32_t cap) {
+  int32_t total = g->out.h, n = 0, tails = 0, tail[32], rest = total;
+  bool head = !p->column_outer || column == 0, foot = !p->column_outer || column == g->nco - 1;
+  int32_t first = head && p->first_h > 0 ? map_min(p->first_h, map_min(p->tile_h, total)) : 0;
+  rest -= first;
+  for (int32_t x = p->last_h; foot && x > 0 && x < p->tile_h && x < rest && tails < 32; x *= p->ratio) {
+    tail[tails++] = x;
+    rest -= x;
+    if (p->ratio <= 1) break;
+  }
+  if (first > 0) h[n++] = first;
+  int32_t parts = map_div_up(rest, p->tile_h);
+  for (int32_t i = 0; i < parts && n < cap; i++) h[n++] = (i + 1) * rest / parts - i * rest / parts;
+  while (tails > 0 && n < cap) h[n++] = tail[--tails];
+  return n;
+}
+
+static int32_t weight_slots(const map_geom *g) {
+  int64_t by_row = 65536 / g->m->rows, n = (1ll << g->m->wgt_aw) / espl_tile_bytes(g->m);
+  return (int32_t)(n < by_row ? n : by_row);
+}
+
+/* Loops and segments that follow from what is resident. */
+static void finish(const map_geom *g, map_plan *p) {
+  int32_t slots = weight_slots(g);
+  p->seg_tiles = g->tiles <= slots ? g->tiles : map_max(1, slots / 4);
+  if (g->sparse && g->tiles > 1 << g->m->idx_aw) p->seg_tiles = map_min(p->seg_tiles, map_max(1, (1 << g->m->idx_aw) / 4));
+  int32_t most = (1 << 19) / espl_tile_bytes(g->m);
+  p->seg_tiles = map_max(1, map_min(p->seg_tiles, most));
+  p->cold_cb = map_min(p->chunk_cb, map_max(1, g->ncb / 4));
+  p->ratio = 1;
+}
+
+static bool add(map_plan *out, int cap, int *n, const map_plan *p) {
+  if (*n >= cap) return false;
+  out[(*n)++] = *p;
+  return true;
+}
+
+static bool resident_fits(const map_geom *g) {
+  int64_t words = (1ll << g->m->act_aw) / g->g, need = (int64_t)g->ncb * g->plane_words;
+  return need <= words && need <= 65536 && g->vrows <= 2047 && (int64_t)g->plane_words * g->g < 1 << 20;
+}
+
+/* Tiles of w columns: the tallest that leave `slots` slots of chunk channel blocks; 0 when none does. */
+static int32_t tallest(const map_geom *g, int32_t chunk, int32_t w, int32_t slots) {
+  int64_t words = (1ll << g->m->act_aw) / g->g;
+  if (words > 65536) words = 65536;
+  for (int32_t h = most_rows(g, w); h > 0; h--) {
+    int32_t plane = map_slot_plane(g, h, w);
+    if ((int64_t)plane * chunk * slots <= words && (int64_t)plane * g->g < 1 << 20) return h;
+  }
+  return 0;
+}
+
+static int32_t widest(const map_geom *g) {
+  int32_t w = g->out.w;
+  while (w > 1 && most_rows(g, w) == 0) w = (w + 1) / 2;
+  return w;
+}
+
+static void tile_candidates(const map_geom *g, int32_t slots, map_plan *out, int cap, int *n) {
+  int64_t words = (1ll << g->m->act_aw) / g->g;
+  if (words > 65536) words = 65536;
+  int found = 0;
+  for (int32_t chunk = g->ncb;; chunk = (chunk + 1) / 2) {
+    for (int32_t w = widest(g);; w = (w + 1) / 2) {
+      int32_t h = tallest(g, chunk, w, slots);
+      if (h > 0) {
+        map_plan p = {.tile_h = h, .tile_w = w, .chunk_cb = chunk};
+        p.slot_words = map_slot_plane(g, h, w) * chunk;
+        p.slots = (int32_t)map_min((int32_t)(words / p.slot_words), 16);
+        finish(g, &p);
+        add(out, cap, n, &p);
+        p.column_outer = true;
+        if (g->nco > 1) add(out, cap, n, &p);
+        found++;
+        break;
+      }
+      if (w == 1) break;
+    }
+    if (chunk == 1 || found == 2) return;
+  }
+}
+
+espl_status map_plan_candidates(const map_geom *g, map_plan *out, int cap, int *n, espl_err *err) {
+  *n = 0;
+  int32_t w = widest(g), h = most_rows(g, w);
+  if (h == 0)
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: one output pixel needs %lld accumulators a column, machine %s has %d", g->l->name,
+                     (long long)conv_rows(g, 1) * conv_cols(g, 1), g->m->name, 1 << g->m->acc_aw);
+  if (resident_fits(g)) {
+    map_plan p = {.resident = true, .tile_h = h, .tile_w = w, .chunk_cb = g->ncb, .column_outer = true};
+    finish(g, &p);
+    add(out, cap, n, &p);
+    p.column_outer = false;
+    if (g->nco > 1) add(out, cap, n, &p);
+    return ESPL_OK;
+  }
+  tile_candidates(g, 2, out, cap, n);
+  if (*n == 0) tile_candidates(g, 1, out, cap, n);
+  if (*n > 0) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: one output pixel needs %lld bytes of input in each activation bank, machine %s has %d", g->l->name,
+                   (long long)map_slot_plane(g, 1, 1) * g->g, g->m->name, 1 << g->m->act_aw);
+}
