@@ -1,0 +1,280 @@
+// Walk of a STORE command: group, output row, output column, sub-word of RqLanes channels, window row, window column; one operation
+// (one accumulator read of RqLanes channels, or one average) each time `issue` is high.
+// Timing: the command is loaded with take_i, runs from the cycle after start_i. An operation issued in cycle i reads the accumulators with
+// acc_* in i+1 (data in i+3); op_* carry its control in i+1. After an operation the next may issue RqCycles later; the average of a window
+// issues AvgGap after its last tap. The first operation of a pixel waits for a staging slot when its word begins a burst (slot_free_i) and for a
+// residual word (res_ready_i). bank_free_o is high in the cycle after the last operation of the command.
+module espl_drain #(
+  parameter int GroupBytes = 16,  // G
+  parameter int RqLanes    = 16,
+  parameter int RqCycles   = 1,
+  parameter int ParAw      = 10,
+  parameter int AccAw      = 10,
+  parameter int Residual   = 1,
+  parameter int MaxPool    = 1,
+  parameter int AvgPool    = 1,
+  parameter int AvgGap     = 7,   // cycles from the last tap of a window to its average
+  parameter int Flush      = 10,  // cycles from an operation to the write of its word
+  // derived
+  parameter int GSh   = $clog2(GroupBytes),
+  parameter int SubSh = $clog2(GroupBytes / RqLanes),
+  parameter int SubW  = (SubSh > 0) ? SubSh : 1,
+  parameter int PgAw  = ParAw - GSh,
+  parameter int RowAw = (PgAw + SubSh > 0) ? PgAw + SubSh : 1
+) (
+  input  logic             clk_i,
+  input  logic             rst_i,
+  // command (a STORE command word with take_i) and configuration
+  input  logic             take_i,
+  input  logic [127:0]     cmd_i,
+  input  logic             start_i,
+  output logic             done_o,        // the last operation issues in this cycle
+  output logic             flushed_o,     // nothing between issue and staging memory
+  input  logic [31:0]      out_group_i,
+  input  logic [23:0]      out_row_i,
+  input  logic [7:0]       res_group_i,   // low bytes: only the place inside a 256-byte burst is followed here
+  input  logic [7:0]       res_row_i,
+  input  logic [71:0]      pool_cfg_i,    // STORE_POOL, from its bit 16
+  input  logic             pool_fixed_i,
+  input  logic [255:0]     avg_table_i,
+  // staging and residual buffer
+  input  logic             slot_free_i,
+  output logic             burst_open_o,  // this operation begins a burst at burst_addr_o
+  output logic             burst_close_o, // this operation ends the burst with the word at burst_addr_o
+  output logic             burst_last_o,  // ... and the command
+  output logic [31:0]      burst_addr_o,
+  input  logic             res_ready_i,
+  output logic             res_free_o,    // this operation is the last to use the residual burst
+  output logic [7:0]       res_off_o,     // byte offset of the residual word in its burst's 256 bytes
+  // accumulators and requantizer
+  output logic             acc_re_o,
+  output logic             acc_rbank_o,
+  output logic [7:0]       acc_rgroup_o,
+  output logic [AccAw-1:0] acc_raddr_o,
+  output logic [1:0]       bank_free_o,
+  output logic             op_valid_o,
+  output logic             op_tapv_o,     // the tap is inside the tile
+  output logic             op_first_o,    // first tap of the window
+  output logic             op_emit_o,     // gives RqLanes result bytes
+  output logic             op_res_o,
+  output logic [1:0]       op_kind_o,     // 0 plain, 1 maximum tap, 2 average tap, 3 average
+  output logic             op_last_o,     // last operation of a burst
+  output logic [SubW-1:0]  op_sub_o,
+  output logic [RowAw-1:0] op_prow_o,     // parameter row in units of RqLanes entries
+  output logic [15:0]      op_mt_o        // average multiplier, for kind 3
+);
+  localparam int Pool = (MaxPool != 0 || AvgPool != 0) ? 1 : 0;
+
+  // The command.
+  logic        bank_q, res_q, contig_q, rcontig_q, avg_q, max_q, active_q;
+  logic [11:0] out_h_q, out_w_q;
+  logic [PgAw > 0 ? PgAw-1 : 0:0] pg_q;
+  // The walk: what is left, this one included.
+  logic [7:0]  group_q, groups_q;
+  logic [11:0] y_q, x_q;
+  logic [SubW-1:0] sub_q;
+  logic        pfirst_q, phase_q;  // first operation of a pixel; the average is next
+  logic [4:0]  step_q, flush_q;
+  logic        x_last, y_last, sub_last, w_last, w_first, w_valid;
+  logic        issue, avg_op, tap_end, sub_end, pix_end, run_end, need_slot, cmd_end;
+  // Addresses.
+  logic        run_q;              // first pixel of a run
+  logic [31:0] oa_q, orow_q, ogrp_q, oa_d;
+  logic [AccAw-1:0] w_addr;
+
+  assign x_last    = x_q == 12'd1;
+  assign y_last    = y_q == 12'd1;
+  assign sub_last  = sub_q == SubW'((1 << SubSh) - 1);
+  assign avg_op    = AvgPool != 0 && phase_q;
+  assign need_slot = pfirst_q && (run_q || oa_q[7:0] == 8'd0);
+  assign issue     = active_q && step_q == 5'd0 && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
+  assign tap_end   = issue && !avg_op && w_last;
+  assign sub_end   = avg_op ? issue : tap_end && !avg_q;
+  assign pix_end   = sub_end && sub_last;
+  assign run_end   = x_last && (y_last || !contig_q);
+  assign cmd_end   = pix_end && x_last && y_last && groups_q == 8'd1;
+  assign done_o    = cmd_end;
+  assign flushed_o = flush_q == 5'd0;
+
+  assign burst_open_o  = issue && need_slot;
+  assign burst_close_o = pix_end && (run_end || (&oa_q[7:GSh]));
+  assign burst_last_o  = cmd_end;
+  assign burst_addr_o  = oa_q;
+
+  // One adder for the next output address: pixel, row or group.
+  always_comb begin
+    if (!x_last || (contig_q && !y_last)) oa_d = oa_q + 32'(GroupBytes);
+    else if (!y_last) oa_d = orow_q + {8'd0, out_row_i};
+    else oa_d = ogrp_q + out_group_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      active_q <= 1'b0;
+      step_q   <= 5'd0;
+      flush_q  <= 5'd0;
+    end else begin
+      if (start_i) active_q <= 1'b1;
+      else if (cmd_end) active_q <= 1'b0;
+      if (issue) step_q <= (tap_end && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
+      else if (step_q != 5'd0) step_q <= step_q - 5'd1;
+      if (issue) flush_q <= 5'(Flush);
+      else if (flush_q != 5'd0) flush_q <= flush_q - 5'd1;
+    end
+    if (take_i) begin
+      bank_q    <= cmd_i[espl_pkg::StoreBankLsb];
+      max_q     <= MaxPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd1;
+      avg_q     <= AvgPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd2;
+      res_q     <= Residual != 0 && cmd_i[espl_pkg::StoreResidualLsb] && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
+      contig_q  <= cmd_i[espl_pkg::StoreOutContigLsb];
+      rcontig_q <= cmd_i[espl_pkg::StoreResContigLsb];
+      out_h_q   <= cmd_i[espl_pkg::StoreOutHLsb+:12];
+      out_w_q   <= cmd_i[espl_pkg::StoreOutWLsb+:12];
+      groups_q  <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
+      oa_q      <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
+      orow_q    <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
+      ogrp_q    <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
+      y_q       <= cmd_i[espl_pkg::StoreOutHLsb+:12];
+      x_q       <= cmd_i[espl_pkg::StoreOutWLsb+:12];
+      group_q   <= 8'd0;
+      sub_q     <= '0;
+      pfirst_q  <= 1'b1;
+      phase_q   <= 1'b0;
+      run_q     <= 1'b1;
+    end else if (issue) begin
+      pfirst_q <= pix_end;
+      phase_q  <= tap_end && avg_q;
+      if (sub_end) sub_q <= sub_last ? '0 : sub_q + 1'b1;
+      if (pix_end) begin
+        run_q <= run_end;
+        oa_q  <= oa_d;
+        x_q   <= x_last ? out_w_q : x_q - 12'd1;
+        if (x_last) begin
+          y_q    <= y_last ? out_h_q : y_q - 12'd1;
+          orow_q <= oa_d;
+          if (y_last) begin
+            ogrp_q   <= oa_d;
+            group_q  <= group_q + 8'd1;
+            groups_q <= groups_q - 8'd1;
+          end
+        end
+      end
+    end
+  end
+
+  // Parameter row: {group, sub}; the low bits of par_base are zero in a legal command and are not looked at.
+  if (PgAw > 0) begin : gen_pg
+    always_ff @(posedge clk_i) begin
+      if (take_i) pg_q <= cmd_i[espl_pkg::StoreParBaseLsb+GSh+:PgAw];
+      else if (pix_end && x_last && y_last) pg_q <= pg_q + 1'b1;
+    end
+  end else begin : gen_no_pg
+    assign pg_q = '0;
+  end
+
+  // The residual word's place, with the same walk.
+  if (Residual != 0) begin : gen_res
+    logic [7:0] ro_q, rrow_q, rgrp_q, ro_d;
+    logic       rrun_end;
+    assign rrun_end = x_last && (y_last || !rcontig_q);
+    always_comb begin
+      if (!x_last || (rcontig_q && !y_last)) ro_d = ro_q + 8'(GroupBytes);
+      else if (!y_last) ro_d = rrow_q + res_row_i;
+      else ro_d = rgrp_q + res_group_i;
+    end
+    always_ff @(posedge clk_i) begin
+      if (take_i) begin
+        ro_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
+        rrow_q <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
+        rgrp_q <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
+      end else if (pix_end) begin
+        ro_q <= ro_d;
+        if (x_last) rrow_q <= ro_d;
+        if (x_last && y_last) rgrp_q <= ro_d;
+      end
+    end
+    assign res_off_o  = ro_q;
+    assign res_free_o = pix_end && res_q && (rrun_end || (&ro_q[7:GSh]));
+  end else begin : gen_no_res
+    assign res_off_o  = 8'd0;
+    assign res_free_o = 1'b0;
+    logic unused;
+    assign unused = &{1'b0, rcontig_q, res_row_i, res_group_i};
+  end
+
+  espl_window #(
+    .AccAw(AccAw),
+    .Pool (Pool)
+  ) u_window (
+    .clk_i   (clk_i),
+    .pool_i  (max_q || avg_q),
+    .win_h_i (pool_cfg_i[espl_pkg::StorePoolWinHLsb-16+:8]),
+    .win_w_i (pool_cfg_i[espl_pkg::StorePoolWinWLsb-16+:8]),
+    .psy_i   (pool_cfg_i[espl_pkg::StorePoolPsyLsb-16+:4]),
+    .psx_i   (pool_cfg_i[espl_pkg::StorePoolPsxLsb-16+:4]),
+    .poff_y_i(pool_cfg_i[espl_pkg::StorePoolPoffYLsb-16+:12]),
+    .poff_x_i(pool_cfg_i[espl_pkg::StorePoolPoffXLsb-16+:12]),
+    .acc_h_i (pool_cfg_i[espl_pkg::StorePoolAccHLsb-16+:12]),
+    .acc_w_i (pool_cfg_i[espl_pkg::StorePoolAccWLsb-16+:12]),
+    .load_i  (start_i || (pix_end && x_last && y_last)),
+    .row_i   (pix_end && x_last && !y_last),
+    .pix_i   (pix_end && !x_last),
+    .sub_i   (sub_end && !sub_last),
+    .tap_i   (issue && !avg_op && !w_last),
+    .addr_o  (w_addr),
+    .valid_o (w_valid),
+    .first_o (w_first),
+    .last_o  (w_last)
+  );
+
+  if (AvgPool != 0) begin : gen_avg
+    // Valid taps of the window so far, at most 16, minus one as the table's index.
+    logic [4:0] n_q, n_d;
+    logic [3:0] entry;
+    assign n_d   = (w_first ? 5'd0 : n_q) + 5'(w_valid && !(n_q[4] && !w_first));
+    assign entry = (pool_fixed_i || n_q == 5'd0) ? 4'd0 : 4'(n_q - 5'd1);
+    always_ff @(posedge clk_i) begin
+      if (issue && !avg_op) n_q <= n_d;
+      if (issue && avg_op) op_mt_o <= avg_table_i[16*entry+:16];
+    end
+  end else begin : gen_no_avg
+    assign op_mt_o = 16'd0;
+    logic unused;
+    assign unused = &{1'b0, pool_fixed_i, avg_table_i, phase_q, w_first && (Pool == 0)};
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      op_valid_o  <= 1'b0;
+      bank_free_o <= 2'd0;
+    end else begin
+      op_valid_o  <= issue;
+      bank_free_o <= cmd_end ? (bank_q ? 2'b10 : 2'b01) : 2'b00;
+    end
+    acc_re_o     <= issue && !avg_op;
+    acc_rbank_o  <= bank_q;
+    acc_rgroup_o <= group_q;
+    acc_raddr_o  <= w_addr;
+    op_tapv_o    <= w_valid;
+    op_first_o   <= w_first;
+    op_emit_o    <= sub_end;
+    op_res_o     <= res_q;
+    op_kind_o    <= avg_op ? 2'd3 : {avg_q, max_q};
+    op_last_o    <= burst_close_o;
+    op_sub_o     <= sub_q;
+  end
+  if (PgAw > 0 && SubSh > 0) begin : gen_prow
+    always_ff @(posedge clk_i) op_prow_o <= {pg_q, sub_q};
+  end else if (SubSh > 0) begin : gen_prow_sub
+    always_ff @(posedge clk_i) op_prow_o <= sub_q;
+    logic unused;
+    assign unused = &{1'b0, pg_q};
+  end else begin : gen_prow_group
+    always_ff @(posedge clk_i) op_prow_o <= pg_q;
+  end
+
+  // Fields of other units and of the residual reader.
+  logic unused_cmd;
+  assign unused_cmd = &{1'b0, cmd_i};
+
+endmodule

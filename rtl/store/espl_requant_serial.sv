@@ -1,0 +1,93 @@
+// Serial requantizer lane for parts without multipliers: the same result as the pipelined one, one shift-add step a cycle.
+// Operands with valid_i in cycle c give q_o in cycle c+18; the next valid_i may come in cycle c+18. Steps: c load, c+1..c+16 one
+// bit of m (and of mr) each, c+17 sum, shift, clamp. m shifts out of the register into which the low product bits shift.
+// zo, lo and hi are those of cycle c+17.
+module espl_requant_serial #(
+  parameter int Residual = 1
+) (
+  input  logic        clk_i,
+  input  logic        rst_i,
+  input  logic        valid_i,
+  input  logic [31:0] a_i,
+  input  logic [31:0] b_i,
+  input  logic [15:0] m_i,
+  input  logic [8:0]  d_i,
+  input  logic [15:0] mr_i,
+  input  logic [5:0]  s_i,
+  input  logic [4:0]  l_i,
+  input  logic [7:0]  zo_i,
+  input  logic [7:0]  lo_i,
+  input  logic [7:0]  hi_i,
+  output logic [7:0]  q_o
+);
+
+  logic [4:0] cnt_q;  // 17 in c+1 .. 1 in c+17, 0: idle
+  logic       step;
+  assign step = cnt_q > 5'd1;
+  always_ff @(posedge clk_i) begin
+    if (rst_i) cnt_q <= 5'd0;
+    else if (valid_i) cnt_q <= 5'd17;
+    else if (cnt_q != 5'd0) cnt_q <= cnt_q - 5'd1;
+  end
+
+  // After k steps {hi, low k bits of lo} is v * (m mod 2^k); hi stays inside 32 bits because it is below |v|.
+  logic [31:0] v_q, hi_q;
+  logic [15:0] lo_q;
+  logic [5:0]  s_q;
+  logic [32:0] t;
+  assign t = {hi_q[31], hi_q} + (lo_q[0] ? {v_q[31], v_q} : 33'd0);
+  always_ff @(posedge clk_i) begin
+    if (valid_i) begin
+      v_q  <= a_i + b_i;
+      hi_q <= 32'd0;
+      lo_q <= m_i;
+      s_q  <= s_i;
+    end else if (step) begin
+      hi_q <= t[32:1];
+      lo_q <= {t[0], lo_q[15:1]};
+    end
+  end
+
+  logic        [48:0] half, add;
+  logic signed [48:0] sum, sh;
+  logic signed [9:0]  x;
+  logic signed [10:0] y;
+  assign half = (s_q == 6'd0) ? 49'd0 : 49'd1 << (s_q - 6'd1);
+
+  if (Residual != 0) begin : gen_res
+    logic [8:0]  d_q, rh_q;
+    logic [15:0] rl_q;
+    logic [4:0]  l_q;
+    logic [9:0]  rt;
+    assign rt = {rh_q[8], rh_q} + (rl_q[0] ? {d_q[8], d_q} : 10'd0);
+    always_ff @(posedge clk_i) begin
+      if (valid_i) begin
+        d_q  <= d_i;
+        rh_q <= 9'd0;
+        rl_q <= mr_i;
+        l_q  <= l_i;
+      end else if (step) begin
+        rh_q <= rt[9:1];
+        rl_q <= {rt[0], rl_q[15:1]};
+      end
+    end
+    assign add = ({{24{rh_q[8]}}, rh_q, rl_q} << l_q) + half;
+  end else begin : gen_no_res
+    logic unused;
+    assign unused = &{1'b0, d_i, mr_i, l_i};
+    assign add = half;
+  end
+
+  assign sum = $signed({hi_q[31], hi_q, lo_q} + add);
+  assign sh  = sum >>> s_q;
+  assign x   = (&sh[48:9] || !(|sh[48:9])) ? sh[9:0] : {sh[48], {9{!sh[48]}}};
+  assign y   = 11'(x) + 11'($signed(zo_i));
+  always_ff @(posedge clk_i) begin
+    if (cnt_q == 5'd1) begin
+      if (y < 11'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
+      else if (y > 11'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
+      else q_o <= y[7:0];
+    end
+  end
+
+endmodule

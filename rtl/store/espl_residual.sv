@@ -1,0 +1,165 @@
+// Residual reader: requests the bursts of a command's residual operand in the order of the drain, keeps ResBursts of them.
+// A run [address, address + bytes) is cut at multiples of 256; each piece is a burst and takes one slot from its request until the drain's last
+// use. A burst counts as ready only when its last beat is there. Byte 256*slot + (address mod 256) of the buffer holds the byte at address.
+// Timing: take_i loads a command, arm_i (later) lets it read; in a cycle with ok_i high, no request shown and a slot free the next request is
+// formed, shown from the next cycle to its grant. A beat in cycle t can be read in t+1; ready_o counts a burst from the cycle after its last
+// beat. off_i in cycle t gives word_o in t+3; free_i in cycle t frees a slot for a request formed in t+1.
+module espl_residual #(
+  parameter int GroupBytes = 16,
+  parameter int BusBytes   = 16,
+  parameter int ResBursts  = 4,
+  // derived
+  parameter int GSh    = $clog2(GroupBytes),
+  parameter int BSh    = $clog2(BusBytes),
+  parameter int SlotSh = $clog2(ResBursts),
+  parameter int CntW   = $clog2(ResBursts + 1)
+) (
+  input  logic                    clk_i,
+  input  logic                    rst_i,
+  input  logic                    take_i,
+  input  logic                    arm_i,
+  input  logic                    drop_i,   // the command is given up; nothing is open
+  input  logic                    ok_i,
+  input  logic [127:0]            cmd_i,    // with take_i
+  input  logic [31:0]             res_group_i,
+  input  logic [23:0]             res_row_i,
+  output logic                    busy_o,   // a request is shown or a burst is open
+  output logic                    more_o,   // a request will be formed in this cycle when ok_i
+  output logic                    rq_valid_o,
+  output logic [31:0]             rq_addr_o,
+  output logic [6:0]              rq_beats_o,
+  input  logic                    rq_gnt_i,
+  input  logic                    rd_valid_i,
+  input  logic [8*BusBytes-1:0]   rd_data_i,
+  input  logic                    rd_last_i,
+  output logic                    ready_o,
+  input  logic [7:0]              off_i,
+  input  logic                    free_i,
+  output logic [8*GroupBytes-1:0] word_o
+);
+
+  // What is left to request: the run from ra, left pixels of it; then rows and groups.
+  logic        on_q, fresh_q, contig_q;
+  logic [31:0] ra_q, rrow_q, rgrp_q, ra_d;
+  logic [23:0] left_q, left, run_q;
+  logic [11:0] out_h_q, out_w_q, y_q;
+  logic [7:0]  groups_q;
+  logic [CntW-1:0] used_q, ready_q, open_q;
+  logic        form, fits, y_end;
+  logic [8-GSh:0]   room;   // pixels to the next multiple of 256
+  logic [7:0]       end_off;
+  logic [8-GSh:0]   n;
+
+  assign left    = fresh_q ? run_q : left_q;
+  assign room    = (9 - GSh)'(256 / GroupBytes) - {1'b0, ra_q[7:GSh]};
+  assign fits    = left <= 24'(room);
+  assign n       = fits ? left[8-GSh:0] : room;
+  assign end_off = ra_q[7:0] + 8'({n, {GSh{1'b0}}}) - 8'd1;
+  assign y_end   = contig_q || y_q == 12'd1;
+  assign more_o  = on_q && !rq_valid_o && used_q != CntW'(ResBursts);
+  assign form    = more_o && ok_i;
+  assign busy_o  = rq_valid_o || open_q != '0;
+  assign ready_o = ready_q != '0;
+
+  always_comb begin
+    if (!fits) ra_d = {ra_q[31:8] + 24'd1, 8'd0};
+    else if (!y_end) ra_d = rrow_q + {8'd0, res_row_i};
+    else ra_d = rgrp_q + res_group_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    run_q <= contig_q ? 24'(out_w_q) * 24'(out_h_q) : 24'(out_w_q);
+    if (rst_i) begin
+      on_q       <= 1'b0;
+      rq_valid_o <= 1'b0;
+    end else begin
+      if (arm_i) on_q <= 1'b1;
+      else if (drop_i || (form && fits && y_end && groups_q == 8'd1)) on_q <= 1'b0;
+      if (form) rq_valid_o <= 1'b1;
+      else if (rq_gnt_i) rq_valid_o <= 1'b0;
+    end
+    if (take_i) begin
+      contig_q <= cmd_i[espl_pkg::StoreResContigLsb];
+      out_h_q  <= cmd_i[espl_pkg::StoreOutHLsb+:12];
+      out_w_q  <= cmd_i[espl_pkg::StoreOutWLsb+:12];
+      groups_q <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
+      ra_q     <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
+      rrow_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
+      rgrp_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
+      y_q      <= cmd_i[espl_pkg::StoreOutHLsb+:12];
+      fresh_q  <= 1'b1;
+    end else if (form) begin
+      ra_q    <= ra_d;
+      left_q  <= left - 24'(n);
+      fresh_q <= fits;
+      if (fits) begin
+        rrow_q <= ra_d;
+        y_q    <= y_end ? out_h_q : y_q - 12'd1;
+        if (y_end) begin
+          rgrp_q   <= ra_d;
+          groups_q <= groups_q - 8'd1;
+        end
+      end
+    end
+    if (form) begin
+      rq_addr_o  <= {ra_q[31:BSh], {BSh{1'b0}}};
+      rq_beats_o <= 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1;
+    end
+  end
+
+  // Slots: formed (fill), arriving (arr), used by the drain (use).
+  logic [SlotSh-1:0] fill_q, arr_q, use_q;
+  logic [7-BSh:0]    start_q[0:ResBursts-1];  // first beat of a burst inside its 256 bytes
+  logic [7-BSh:0]    beat_q, beat;
+  logic              afirst_q, last;
+  assign beat = afirst_q ? start_q[arr_q] : beat_q;
+  assign last = rd_valid_i && rd_last_i;
+  always_ff @(posedge clk_i) begin
+    if (rst_i || drop_i) begin
+      fill_q   <= '0;
+      arr_q    <= '0;
+      use_q    <= '0;
+      used_q   <= '0;
+      ready_q  <= '0;
+      open_q   <= '0;
+      afirst_q <= 1'b1;
+    end else begin
+      if (form) fill_q <= (fill_q == SlotSh'(ResBursts - 1)) ? '0 : fill_q + 1'b1;
+      if (last) arr_q <= (arr_q == SlotSh'(ResBursts - 1)) ? '0 : arr_q + 1'b1;
+      if (free_i) use_q <= (use_q == SlotSh'(ResBursts - 1)) ? '0 : use_q + 1'b1;
+      if (rd_valid_i) afirst_q <= rd_last_i;
+      used_q  <= used_q + CntW'(form) - CntW'(free_i);
+      ready_q <= ready_q + CntW'(last) - CntW'(free_i);
+      open_q  <= open_q + CntW'(rq_gnt_i) - CntW'(last);
+    end
+    beat_q <= beat + 1'b1;
+    if (!rd_valid_i && !afirst_q) beat_q <= beat_q;
+    if (form) start_q[fill_q] <= ra_q[7:BSh];
+  end
+
+  // The read address follows the operation by two cycles, as the accumulators do.
+  logic [SlotSh+7-GSh:0] r1_q, r2_q;
+  always_ff @(posedge clk_i) begin
+    r1_q <= {use_q, off_i[7:GSh]};
+    r2_q <= r1_q;
+  end
+  espl_beatbuf #(
+    .Aw  (8 + SlotSh),
+    .Beat(BusBytes),
+    .Unit(GroupBytes)
+  ) u_buf (
+    .clk_i  (clk_i),
+    .we_i   (rd_valid_i),
+    .waddr_i({arr_q, beat}),
+    .wdata_i(rd_data_i),
+    .wstrb_i({BusBytes{1'b1}}),
+    .re_i   (1'b1),
+    .raddr_i(r2_q),
+    .rdata_o(word_o)
+  );
+
+  // Command fields of other parts; the place inside a word.
+  logic unused;
+  assign unused = &{1'b0, cmd_i, off_i, end_off};
+
+endmodule
