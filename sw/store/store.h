@@ -50,7 +50,8 @@ typedef struct espl_store_run {
   const char *command;      /* command line that repeats it */
   const char *network, *data;
   const char *machine;      /* name of the machine point */
-  const char *machine_json; /* the complete point and its derived facts, for the report */
+  const char *machine_json; /* one flat object, the complete point; the report lists every member and takes rows, cols,
+                             * read_bytes_per_cycle, write_bytes_per_cycle, shared_path and clock_mhz for its plots */
   int64_t seed;
   int done;                 /* 1 once espl_store_run_done was called */
   double started, finished; /* seconds since 1970; finished NAN until done */

@@ -1,0 +1,206 @@
+/* Tables of the page: variants, steering against its controls, layers, the machine. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "report/report_int.h"
+
+#define DASH "–"
+
+static void cell_text(FILE *f, const char *s) {
+  fputs("<td class=l>", f);
+  if (s && *s)
+    espli_html_text(f, s);
+  else
+    fputs(DASH, f);
+}
+static void cell_percent(FILE *f, double v, int digits) {
+  fputs("<td>", f);
+  espli_html_percent(f, v, digits);
+}
+static void cell_count(FILE *f, int64_t v) {
+  fputs("<td>", f);
+  espli_html_count(f, v);
+}
+static void cell_number(FILE *f, double v, const char *format, const char *unit) {
+  fputs("<td>", f);
+  if (isnan(v)) {
+    fputs(DASH, f);
+    return;
+  }
+  fprintf(f, strcmp(format, "2") == 0 ? "%.2f" : "%.3f", v);
+  fputs(unit, f);
+}
+
+static void cell_rtl(FILE *f, const espl_store_variant *v) {
+  fputs("<td class=l>", f);
+  if (v->rtl_agree < 0) {
+    fputs("<span class=soft>not run</span>", f);
+  } else if (v->rtl_agree) {
+    fputs("<span class=ok>agrees</span>", f);
+  } else {
+    fputs("<span class=bad>differs</span> (", f);
+    espli_html_count(f, v->rtl_cycles);
+    fputs(")", f);
+  }
+}
+
+static void variant_row(FILE *f, const struct espli_report *r, size_t i) {
+  const espl_store_variant *v = &r->variant[i].d;
+  fputs((int)i == r->chosen ? "<tr class=chosen>" : "<tr>", f);
+  cell_text(f, v->name);
+  fprintf(f, "<td class=l>%s", espl_variant_kind_name(v->kind));
+  cell_percent(f, v->float_val, 2);
+  cell_percent(f, v->float_test, 2);
+  cell_percent(f, v->int8_val, 2);
+  cell_percent(f, v->int8_test, 2);
+  cell_count(f, v->cycles);
+  if (r->clock_mhz > 0) cell_number(f, v->cycles < 0 ? (double)NAN : (double)v->cycles / r->clock_mhz / 1000, "3", "");
+  cell_number(f, v->speedup, "2", " ×");
+  cell_percent(f, v->utilization, 1);
+  cell_percent(f, v->roof_fraction, 1);
+  cell_count(f, v->macs);
+  cell_count(f, v->params);
+  cell_rtl(f, v);
+  fputs("</tr>", f);
+}
+
+void espli_html_variants(FILE *f, const struct espli_report *r) {
+  fputs("<h2>Variants</h2><p>Validation accuracy chose; test accuracy stands beside it and chose nothing. Utilization is useful multiply-accumulates over "
+        "what the array could do in these cycles; roof is the share of the best possible time that was reached.</p><div class=wide><table>"
+        "<tr class=group><th><th><th colspan=2>float accuracy (%)<th colspan=2>int8 accuracy (%)<th>", f);
+  fprintf(f, "<th colspan=%d><th colspan=2>in use (%%)<th><th><th></tr><tr><th>variant<th class=l>kind<th>val<th>test<th>val<th>test<th>cycles", r->clock_mhz > 0 ? 2 : 1);
+  if (r->clock_mhz > 0) fprintf(f, "<th>ms at %g MHz", r->clock_mhz);
+  fputs("<th>speed-up<th>array<th>roof<th>MACs<th>parameters<th class=l>RTL</tr>", f);
+  int unfinished = 0;
+  for (size_t i = 0; i < r->n_variants; i++) {
+    variant_row(f, r, i);
+    unfinished += !r->variant[i].d.done;
+  }
+  fputs("</table></div>", f);
+  if (unfinished) fprintf(f, "<p class=note>%d of these variants are not finished.</p>", unfinished);
+}
+
+/* Rows of one budget stand together; the control nearest in accuracy shows what the simulator bought. */
+static void steering_rows(FILE *f, const struct espli_report *r, int64_t budget) {
+  double own = (double)NAN;
+  for (size_t i = 0; i < r->n_variants; i++) {
+    const espl_store_variant *v = &r->variant[i].d;
+    if (v->steered_by && v->budget_cycles == budget && strcmp(v->steered_by, "cycles") == 0) own = v->int8_val;
+  }
+  for (size_t i = 0; i < r->n_variants; i++) {
+    const espl_store_variant *v = &r->variant[i].d;
+    if (!v->steered_by || v->budget_cycles != budget) continue;
+    int cycles = strcmp(v->steered_by, "cycles") == 0;
+    fputs(cycles ? "<tr class=chosen>" : "<tr>", f);
+    cell_text(f, cycles ? "exact cycles" : v->steered_by);
+    cell_text(f, v->name);
+    cell_count(f, v->budget_cycles);
+    cell_count(f, v->cycles);
+    cell_count(f, v->macs);
+    cell_percent(f, v->int8_val, 2);
+    cell_percent(f, v->int8_test, 2);
+    fputs("<td>", f);
+    if (cycles || isnan(own) || isnan(v->int8_val))
+      fputs(DASH, f);
+    else
+      fprintf(f, "%+.2f", 100 * (v->int8_val - own));
+    fputs("</tr>", f);
+  }
+}
+
+void espli_html_steering(FILE *f, const struct espli_report *r) {
+  int any = 0;
+  for (size_t i = 0; i < r->n_variants; i++) any |= r->variant[i].d.steered_by != NULL;
+  if (!any) return;
+  fputs("<h2>Steering and its controls</h2><p>Each criterion shrank the network by its own rule until the <em>simulated</em> cycles met the same budget, so the rows "
+        "of one budget differ only in what they kept.</p><div class=wide><table><tr><th>steered by<th class=l>variant<th>budget (cycles)<th>cycles<th>MACs"
+        "<th>int8 val (%)<th>int8 test (%)<th>val against exact cycles</tr>", f);
+  for (size_t i = 0; i < r->n_variants; i++) {
+    const espl_store_variant *v = &r->variant[i].d;
+    size_t k = 0;
+    if (!v->steered_by) continue;
+    while (k < i && !(r->variant[k].d.steered_by && r->variant[k].d.budget_cycles == v->budget_cycles)) k++;
+    if (k == i) steering_rows(f, r, v->budget_cycles);
+  }
+  fputs("</table></div>", f);
+}
+
+static void layer_table(FILE *f, const struct espli_variant *v) {
+  fputs("<div class=wide><table><tr><th>layer<th class=l>shape<th>cycles<th>MACs<th>array (%)<th>roof (%)<th>read (bytes)<th>written (bytes)<th>tiles<th>skipped</tr>", f);
+  for (size_t i = 0; i < v->n_layers; i++) {
+    const espl_store_layer *l = &v->layer[i].d;
+    fputs("<tr>", f);
+    cell_text(f, l->name);
+    cell_text(f, l->shape ? l->shape : l->op);
+    cell_count(f, l->cycles);
+    cell_count(f, l->macs);
+    cell_percent(f, l->utilization, 1);
+    cell_percent(f, l->roof_fraction, 1);
+    cell_count(f, l->read_bytes);
+    cell_count(f, l->write_bytes);
+    cell_count(f, l->tiles);
+    cell_count(f, l->tiles_skipped);
+    fputs("</tr>", f);
+  }
+  fputs("</table></div>", f);
+}
+
+static void layer_plot(FILE *f, const char *svg) {
+  if (svg) fprintf(f, "<div class=plot>%s</div>", svg);
+}
+
+void espli_html_layers(FILE *f, const struct espli_report *r, const struct espli_plots *p) {
+  size_t with = 0;
+  for (size_t i = 0; i < r->n_variants; i++) with += r->variant[i].n_layers > 0;
+  if (!with) return;
+  fputs("<h2>Layers</h2><p>Where the cycles go. Every cycle of the compute unit is busy, waiting for one cause, or idle. Open a variant to see its layers.</p>", f);
+  for (size_t i = 0; i < r->n_variants; i++) {
+    const struct espli_variant *v = &r->variant[i];
+    if (!v->n_layers) continue;
+    fputs((int)i == r->chosen || (r->chosen < 0 && (int)i == r->baseline) ? "<details open><summary>" : "<details><summary>", f);
+    espli_html_text(f, v->d.name);
+    fprintf(f, " <span>%zu layers, ", v->n_layers);
+    espli_html_count(f, v->d.cycles);
+    fputs(" cycles</span></summary>", f);
+    layer_plot(f, p->utilization ? p->utilization[i] : NULL);
+    layer_plot(f, p->stalls ? p->stalls[i] : NULL);
+    layer_table(f, v);
+    fputs("</details>", f);
+  }
+}
+
+static void machine_value(FILE *f, const espl_json_value *v) {
+  switch (espl_json_value_kind(v)) {
+    case ESPL_JSON_STRING: espli_html_text(f, espl_json_string(v, "")); break;
+    case ESPL_JSON_NUMBER: fprintf(f, "%.10g", espl_json_number(v, 0)); break;
+    case ESPL_JSON_BOOL: fputs(espl_json_number(v, 0) != 0 ? "yes" : "no", f); break;
+    case ESPL_JSON_NULL: fputs(DASH, f); break;
+    case ESPL_JSON_ARRAY: fprintf(f, "%zu entries", espl_json_count(v)); break;
+    case ESPL_JSON_OBJECT: fprintf(f, "%zu members", espl_json_count(v)); break;
+  }
+}
+
+void espli_html_machine(FILE *f, const struct espli_report *r) {
+  if (!r->machine || espl_json_value_kind(r->machine) != ESPL_JSON_OBJECT) return;
+  fputs("<h2>Machine ", f);
+  espli_html_text(f, r->run.machine);
+  fputs("</h2>", f);
+  if (r->rows > 0 && r->cols > 0) {
+    fprintf(f, "<p>A systolic array of %g × %g: %g multiply-accumulates a cycle", r->rows, r->cols, r->rows * r->cols);
+    if (r->clock_mhz > 0) fprintf(f, ", %.3g GMAC/s at %g MHz", r->rows * r->cols * r->clock_mhz / 1000, r->clock_mhz);
+    fputs(".</p>", f);
+  }
+  fputs("<dl>", f);
+  for (size_t i = 0; i < espl_json_count(r->machine); i++) {
+    fputs("<div><dt>", f);
+    for (const char *c = espl_json_key_at(r->machine, i); *c; c++) {
+      char one[2] = {*c == '_' ? ' ' : *c, 0};
+      espli_html_text(f, one);
+    }
+    fputs("</dt><dd>", f);
+    machine_value(f, espl_json_at(r->machine, i));
+    fputs("</dd></div>", f);
+  }
+  fputs("</dl>", f);
+}

@@ -1,0 +1,87 @@
+/* What the report's files share: one run in memory, and the writers that turn it into files. */
+#ifndef ESPL_REPORT_REPORT_INT_H
+#define ESPL_REPORT_REPORT_INT_H
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "report/report.h"
+#include "store/store.h"
+
+#define ESPLI_MAX_CAUSES 16
+
+struct espli_layer {
+  espl_store_layer d;
+  int64_t stall[ESPLI_MAX_CAUSES]; /* by espli_report.cause */
+};
+
+struct espli_variant {
+  espl_store_variant d;
+  struct espli_layer *layer;
+  size_t n_layers;
+};
+
+struct espli_log {
+  double when;
+  const char *a, *b, *c;
+  struct espli_log *next;
+};
+
+/* Everything lives in the arena. */
+struct espli_report {
+  espl_arena *arena;
+  espl_store_run run;
+  int has_run;
+  int64_t wanted; /* run id, -1 the newest */
+  struct espli_variant *variant;
+  size_t n_variants;
+  const char *cause[ESPLI_MAX_CAUSES]; /* stall causes in order of first appearance */
+  int n_causes;
+  struct espli_log *openings, *events;
+  const espl_json_value *machine; /* NULL when the record is absent */
+  espl_json_doc *machine_doc;
+  double rows, cols, read_rate, write_rate, clock_mhz; /* 0: unknown; rates in bytes per cycle */
+  int shared_path;
+  int baseline, chosen; /* indices of variants, -1: none */
+};
+
+espl_status espli_report_collect(espl_store *s, int64_t run_id, struct espli_report *r, espl_err *err) ESPL_MUST_CHECK;
+void espli_report_release(struct espli_report *r);
+
+/* Accuracy number `which` of a variant and its name: 0 int8 test, 1 int8 val, 2 float test, 3 float val. */
+double espli_accuracy(const espl_store_variant *v, int which);
+const char *espli_accuracy_name(int which);
+/* The first of these known for the most variants. */
+int espli_accuracy_choice(const struct espli_report *r);
+
+/* Plots as SVG text without XML prologue, from malloc; NULL where there is nothing to show. `present` is 0 without gnuplot. */
+enum { ESPLI_PLOT_FRONT, ESPLI_PLOT_ROOFLINE, ESPLI_PLOT_COUNT };
+struct espli_plots {
+  int present;
+  char *common[ESPLI_PLOT_COUNT];
+  char **utilization, **stalls; /* [n_variants] */
+  size_t n_variants;
+};
+espl_status espli_plots_make(const struct espli_report *r, struct espli_plots *p, espl_err *err) ESPL_MUST_CHECK;
+void espli_plots_release(struct espli_plots *p);
+
+/* Runs gnuplot on a script whose terminal is set here (width x height px); *svg from malloc, *present 0 when there is no gnuplot. */
+espl_status espli_gnuplot(const char *script, int width, int height, int serial, char **svg, int *present, espl_err *err) ESPL_MUST_CHECK;
+
+void espli_html_write(FILE *f, const struct espli_report *r, const struct espli_plots *p);
+/* Parts of the page, in files of their own. */
+void espli_html_text(FILE *f, const char *s);
+void espli_html_variants(FILE *f, const struct espli_report *r);
+void espli_html_steering(FILE *f, const struct espli_report *r);
+void espli_html_layers(FILE *f, const struct espli_report *r, const struct espli_plots *p);
+void espli_html_machine(FILE *f, const struct espli_report *r);
+/* Numbers for people; unknown values become an en dash. */
+void espli_html_percent(FILE *f, double fraction, int digits);
+void espli_html_count(FILE *f, int64_t v);
+
+void espli_csv_variants(FILE *f, const struct espli_report *r);
+void espli_csv_layers(FILE *f, const struct espli_report *r);
+espl_status espli_json_write(FILE *f, const struct espli_report *r, espl_err *err) ESPL_MUST_CHECK;
+
+#endif
