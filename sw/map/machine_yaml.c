@@ -1,0 +1,113 @@
+/* Reads machine points. */
+#include "map/machine_yaml.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fsio.h"
+#include "base/yaml.h"
+#include "device/root.h"
+
+static espl_status read_memory(const espl_yaml_node *root, espl_machine *m, espl_err *err) {
+  static const char *const keys[] = {"bytes", "read_latency", "write_latency", "num", "den", "outstanding", "shared_path", "stall_mod", "stall_seed", NULL};
+  const espl_yaml_node *n = NULL;
+  ESPL_TRY(espl_yaml_get_map(root, "memory", ESPL_REQUIRED, &n, err));
+  ESPL_TRY(espl_yaml_known_keys(n, keys, err));
+  espl_mem_timing *t = &m->mem;
+  int shared = 0;
+  int64_t bytes = 0, seed = 0;
+  ESPL_TRY(espl_yaml_get_int(n, "bytes", ESPL_REQUIRED, 8192, UINT32_MAX, &bytes, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "read_latency", ESPL_REQUIRED, 1, 1000, &t->read_latency, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "write_latency", ESPL_REQUIRED, 1, 1000, &t->write_latency, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "num", ESPL_REQUIRED, 1, 64, &t->num, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "den", ESPL_REQUIRED, 1, 64, &t->den, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "outstanding", ESPL_REQUIRED, 1, 16, &t->outstanding, err));
+  ESPL_TRY(espl_yaml_get_bool(n, "shared_path", ESPL_REQUIRED, &shared, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "stall_mod", ESPL_OPTIONAL, 0, 65535, &t->stall_mod, err));
+  ESPL_TRY(espl_yaml_get_int(n, "stall_seed", ESPL_OPTIONAL, 0, UINT32_MAX, &seed, err));
+  t->shared_path = shared;
+  t->stall_seed = (uint32_t)seed;
+  m->mem_bytes = (uint32_t)bytes;
+  return ESPL_OK;
+}
+
+static espl_status read_machine(const espl_yaml_node *root, espl_machine *m, espl_err *err) {
+#define X(c_name, RtlName, min, max) #c_name,
+  static const char *const keys[] = {ESPL_PARAM_LIST(X) "memory", "clock_mhz", NULL};
+#undef X
+  ESPL_TRY(espl_yaml_known_keys(root, keys, err));
+#define X(c_name, RtlName, min, max) ESPL_TRY(espl_yaml_get_i32(root, #c_name, ESPL_REQUIRED, min, max, &m->c_name, err));
+  ESPL_PARAM_LIST(X)
+#undef X
+  ESPL_TRY(espl_yaml_get_float(root, "clock_mhz", ESPL_REQUIRED, 0.0, 10000.0, &m->clock_mhz, err));
+  ESPL_TRY(read_memory(root, m, err));
+  espl_err why = {0};
+  if (espl_machine_check(m, &why) == ESPL_OK) return ESPL_OK;
+  return espl_yaml_fail(root, err, "%s", why.msg);
+}
+
+/* "folder/16x16.yaml" -> "16x16" */
+static void name_of(const char *file, char name[ESPL_NAME_BYTES]) {
+  const char *slash = strrchr(file, '/');
+  snprintf(name, ESPL_NAME_BYTES, "%s", slash ? slash + 1 : file);
+  char *dot = strstr(name, ".yaml");
+  if (dot && dot != name) *dot = 0;
+}
+
+static espl_status from_document(espl_yaml *doc, const char *file, espl_machine *out, espl_err *err) {
+  espl_machine m = {0};
+  name_of(file, m.name);
+  espl_status s = read_machine(espl_yaml_root(doc), &m, err);
+  espl_yaml_free(doc);
+  if (s == ESPL_OK) *out = m;
+  return s;
+}
+
+espl_status espl_machine_parse(const char *file, const char *text, size_t n, espl_machine *out, espl_err *err) {
+  espl_yaml *doc = NULL;
+  ESPL_TRY(espl_yaml_parse(file, text, n, &doc, err));
+  return from_document(doc, file, out, err);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* "4x4, 8x8, ..." of the files in a folder, as much as fits. */
+static void list_names(const char *folder, char *text, size_t n) {
+  char *names[256];
+  size_t count = 0, used = 0;
+  DIR *d = opendir(folder);
+  for (struct dirent *e; d && count < 256 && (e = readdir(d));) {
+    size_t len = strlen(e->d_name);
+    if (len > 5 && strcmp(e->d_name + len - 5, ".yaml") == 0 && (names[count] = strndup(e->d_name, len - 5))) count++;
+  }
+  if (d) closedir(d);
+  qsort(names, count, sizeof *names, by_text);
+  text[0] = 0;
+  for (size_t i = 0; i < count; i++) {
+    int k = used < n ? snprintf(text + used, n - used, "%s%s", used ? ", " : "", names[i]) : 0;
+    used += (size_t)(k > 0 ? k : 0);
+    free(names[i]);
+  }
+}
+
+espl_status espl_machine_load(const char *name_or_path, espl_machine *out, espl_err *err) {
+  char path[PATH_MAX];
+  size_t len = strlen(name_or_path);
+  espl_yaml *doc = NULL;
+  if (strchr(name_or_path, '/') || (len > 5 && strcmp(name_or_path + len - 5, ".yaml") == 0)) {
+    ESPL_TRY(espl_yaml_load(name_or_path, &doc, err));
+    return from_document(doc, name_or_path, out, err);
+  }
+  char folder[PATH_MAX], known[512];
+  ESPL_TRY(espl_root_path("configs/machines", folder, sizeof folder, err));
+  int n = snprintf(path, sizeof path, "%s/%s.yaml", folder, name_or_path);
+  if (n < 0 || (size_t)n >= sizeof path || !espl_path_exists(path)) {
+    list_names(folder, known, sizeof known);
+    return espl_fail(err, ESPL_E_INPUT, "machine %s is not in configs/machines; there are %s", name_or_path, known);
+  }
+  ESPL_TRY(espl_yaml_load(path, &doc, err));
+  return from_document(doc, path, out, err);
+}

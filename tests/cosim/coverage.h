@@ -1,0 +1,17 @@
+/* What the random programs have reached: every field's extremes, every counter, every status. */
+#ifndef ESPL_COSIM_COVERAGE_H
+#define ESPL_COSIM_COVERAGE_H
+
+#include <stdbool.h>
+
+#include "progen.h"
+
+typedef struct coverage coverage;
+
+coverage *coverage_new(espl_err *err); /* reads hw/spec/commands.tbl; NULL with a message */
+void coverage_add(coverage *c, const pg_program *p, const espl_run_result *r);
+/* Prints what was and what was not reached; false when a goal was missed. */
+bool coverage_report(const coverage *c);
+void coverage_free(coverage *c);
+
+#endif
