@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 
 #define ESPL_COMMANDS(X) \
+  X(train, "train a network of configs/networks") \
+  X(eval, "accuracy of a network on a data set") \
   X(report, "write the HTML page, CSV and JSON of a results store")
 
 #define X(name, text) espl_status espl_cmd_##name(espl_cli *cli, int argc, char **argv);
