@@ -82,11 +82,16 @@ typedef struct espl_tbank {
   espl_reg full;  /* 1 from the cycle after compute released it until the cycle after store freed it */
 } espl_tbank;
 
+typedef struct espl_tlayer {
+  uint32_t mark_index, counter[ESPL_CNT_COUNT];
+} espl_tlayer;
+
 struct espl_tsim {
   const espl_machine *m;
   const uint32_t (*prog)[4]; /* commands in list order, padding between layers left out */
   const uint32_t *prog_addr; /* [prog_count] memory address of each command */
   uint32_t prog_count;
+  uint32_t prog_base;        /* PROG_ADDR */
   uint32_t prog_end;         /* PROG_ADDR + PROG_BYTES */
   uint8_t *executed;         /* [prog_count] set to 1 when a unit takes the command (errors: what memory must reflect) */
 
@@ -99,14 +104,23 @@ struct espl_tsim {
   espl_memtime mem;
   espl_request req[ESPL_RQ_COUNT];
   int32_t open[2];           /* bursts open by path, as the arbiter sees them in `now` */
+  int64_t close_at[2][16];   /* ring of the open bursts: first cycle in which the place is free, in order */
+  int32_t close_head[2];
 
   int64_t stop_at;           /* first cycle in which `stop` is seen; ESPL_NEVER */
   int32_t err_code;
   uint32_t err_index;
+  int64_t err_met;           /* cycle in which the last error was met */
   bool done;
   int64_t end_at;            /* cycle in which the interrupt rises */
 
   int64_t counter[ESPL_CNT_COUNT]; /* since the last MARK */
+  bool frozen;               /* between the snapshot of a MARK and its mem_reset nothing is counted */
+  int64_t count_from;        /* first counted cycle of the layer */
+  espl_tlayer *layer;        /* [layers] records of the MARKs so far */
+  int32_t layers, layer_cap;
+  int64_t progress;          /* grants, dispatches and retirements so far (the guard against an endless run) */
+  const char *bug;           /* a broken promise of the model itself, or NULL */
   struct espl_tfetch *fetch;
   struct espl_tload *load;
   struct espl_tcompute *compute;
@@ -117,7 +131,8 @@ static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
   if (t < s->wake[u]) s->wake[u] = t;
 }
 static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
-/* Reports an error met in cycle `now`; the lowest index wins. */
+/* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins.
+ * `now` may lie ahead when the cycle is known already. */
 void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index);
 
 /* Raises a request in cycle `now` (the port sees it from now+1). The requester must not have one valid. */
@@ -149,6 +164,10 @@ ESPL_TUNIT_API(fetch)
 ESPL_TUNIT_API(load)
 ESPL_TUNIT_API(compute)
 ESPL_TUNIT_API(store)
+/* Fetch waits for room in a queue or for quiet: the scheduler then evaluates it after every change of a unit. */
+bool espl_tfetch_waiting(const espl_tsim *s);
+/* A burst is open or requested in cycle t (t not before the last evaluated cycle + 1). */
+bool espl_tport_busy(const espl_tsim *s, int64_t t);
 void espl_trdport_eval(espl_tsim *s, int64_t now);
 void espl_twrport_eval(espl_tsim *s, int64_t now);
 
@@ -156,5 +175,10 @@ void espl_twrport_eval(espl_tsim *s, int64_t now);
 void espl_tcompute_account(espl_tsim *s, int64_t upto);
 /* Counters are cleared by MARK: accounting starts again after cycle `at`. */
 void espl_tcompute_account_from(espl_tsim *s, int64_t at);
+
+/* A run. prog, addr, executed are borrowed; NULL: out of memory. run: until the interrupt; E_BUG or E_NOMEM otherwise. */
+espl_tsim *espl_tsim_new(const espl_machine *m, const uint32_t (*prog)[4], const uint32_t *addr, uint32_t count, uint32_t prog_base, uint32_t prog_bytes, uint8_t *executed);
+void espl_tsim_free(espl_tsim *s);
+espl_status espl_tsim_run(espl_tsim *s, espl_err *err) ESPL_MUST_CHECK;
 
 #endif

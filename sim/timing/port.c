@@ -1,0 +1,72 @@
+/* The memory port as time: rtl/port, cycle by grant. One grant a path and cycle, the oldest request first, ties to the lower requester;
+ * a place is free again in the cycle after the last read beat or the write response. */
+#include "timing/tsim.h"
+
+static void drop_closed(espl_tsim *s, int path, int64_t now) {
+  while (s->open[path] > 0 && s->close_at[path][s->close_head[path]] <= now) {
+    s->close_head[path] = (s->close_head[path] + 1) % 16;
+    s->open[path]--;
+  }
+}
+
+static void add_open(espl_tsim *s, int path, int64_t free_from) {
+  s->close_at[path][(s->close_head[path] + s->open[path]) % 16] = free_from;
+  s->open[path]++;
+}
+
+/* The request that is served next among first..last; *more: another one is shown or will be. */
+static int choose(const espl_tsim *s, int first, int last, int64_t now, bool *more) {
+  int best = -1, valid = 0;
+  for (int r = first; r <= last; r++) {
+    if (!s->req[r].valid) continue;
+    valid++;
+    if (s->req[r].raised <= now && (best < 0 || s->req[r].raised < s->req[best].raised)) best = r;
+  }
+  *more = valid > (best >= 0);
+  return best;
+}
+
+static void deliver(espl_tsim *s, int64_t now, int r, const espl_burst_time *b, bool bad) {
+  switch (r) {
+    case ESPL_RQ_FETCH: espl_tfetch_granted(s, now, b, bad); break;
+    case ESPL_RQ_LOAD: espl_tload_granted(s, now, b, bad); break;
+    case ESPL_RQ_RESIDUAL: espl_tstore_residual_granted(s, now, b, bad); break;
+    case ESPL_RQ_STORE: espl_tstore_write_granted(s, now, b, bad); break;
+    default: espl_tfetch_mark_granted(s, now, b, bad); break;
+  }
+}
+
+static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, espl_tunit self) {
+  drop_closed(s, path, now);
+  bool more;
+  int r = choose(s, first, last, now, &more);
+  if (more) espl_wake(s, self, now + 1);
+  if (r < 0) return;
+  if (s->open[path] >= s->m->mem.outstanding) {
+    espl_wake(s, self, s->close_at[path][s->close_head[path]]);
+    return;
+  }
+  espl_request rq = s->req[r];
+  s->req[r].valid = false;
+  espl_burst_time b;
+  espl_memtime_accept(&s->mem, path, now, rq.beats, &b);
+  add_open(s, path, (path == ESPL_READ ? b.last : b.resp) + 1);
+  if (!s->frozen) {
+    s->counter[ESPL_CNT_BUS] += now - rq.raised;
+    s->counter[path == ESPL_READ ? ESPL_CNT_READ_BYTES : ESPL_CNT_WRITE_BYTES] += (int64_t)rq.beats * s->m->bus_bytes;
+  }
+  s->progress++;
+  uint32_t at = rq.addr & ~((uint32_t)s->m->bus_bytes - 1u);
+  deliver(s, now, r, &b, at + (uint64_t)rq.beats * (uint64_t)s->m->bus_bytes > s->m->mem_bytes);
+}
+
+void espl_trdport_eval(espl_tsim *s, int64_t now) { eval_path(s, now, ESPL_READ, ESPL_RQ_FETCH, ESPL_RQ_RESIDUAL, ESPL_T_RDPORT); }
+void espl_twrport_eval(espl_tsim *s, int64_t now) { eval_path(s, now, ESPL_WRITE, ESPL_RQ_STORE, ESPL_RQ_MARK, ESPL_T_WRPORT); }
+
+bool espl_tport_busy(const espl_tsim *s, int64_t t) {
+  for (int r = 0; r < ESPL_RQ_COUNT; r++)
+    if (s->req[r].valid && s->req[r].raised <= t) return true;
+  for (int path = 0; path < 2; path++)
+    if (s->open[path] > 0 && s->close_at[path][(s->close_head[path] + s->open[path] - 1) % 16] > t) return true;
+  return false;
+}
