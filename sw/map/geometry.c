@@ -30,10 +30,10 @@ void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *ou
     for (int32_t c = 0; c < C; c++) out[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
 }
 
-/* Useful channel pairs of a tile: both channels exist and share a group; a one-hot layer multiplies nothing useful. */
+/* Useful channel pairs of a tile: both channels exist and share a group; a copy (a layer that counts no MACs) multiplies nothing useful. */
 static int32_t channel_pairs(const map_geom *g, int32_t c, int32_t cb) {
   const espl_qlayer *l = g->l;
-  if (l->onehot) return 0;
+  if (l->onehot || l->macs == 0) return 0;
   int32_t R = g->m->rows, C = g->m->cols, n = 0;
   int32_t o0 = c * C, o1 = map_min(o0 + C, l->out_c), i0 = cb * R, i1 = map_min(i0 + R, l->in_c);
   if (l->groups == 1) return (o1 - o0) * (i1 - i0);

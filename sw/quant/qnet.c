@@ -1,0 +1,85 @@
+/* The integer network as an object: making it from a graph, its input, its accumulator bounds, its end. */
+#include "quant/qnet.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "quant/quant_int.h"
+
+void espl_qnet_free(espl_qnet *q) {
+  if (!q) return;
+  for (int32_t i = 0; i < q->layers; i++) {
+    free(q->layer[i].name);
+    free(q->layer[i].w);
+    free(q->layer[i].par);
+  }
+  free(q->layer);
+  free(q->tensor);
+  free(q->name);
+  free(q);
+}
+
+void espl_qnet_input(const espl_qnet *q, const float *x, int8_t *out) {
+  int64_t n = espl_shape_elems(q->tensor[0].shape);
+  float inv = 1.0f / q->tensor[0].scale, zero = (float)q->tensor[0].zero;
+  for (int64_t i = 0; i < n; i++) {
+    float v = nearbyintf(x[i] * inv) + zero;
+    out[i] = (int8_t)(v < -128.0f ? -128.0f : v > 127.0f ? 127.0f : v);
+  }
+}
+
+static int bits_for(int64_t lo, int64_t hi) {
+  int b = 1;
+  while (b < 63 && !(hi < 1ll << (b - 1) && -lo < 1ll << (b - 1))) b++;
+  return b;
+}
+
+/* The sum itself, and the sum with its bias (which the requantizer holds in 32 bits), over every int8 input, padding included. */
+int espl_qlayer_acc_bits(const espl_qnet *q, int32_t layer) {
+  const espl_qlayer *l = &q->layer[layer];
+  int64_t lo = 0, hi = 0, n = (int64_t)l->in_c * l->kh * l->kw;
+  bool wide = false;
+  for (int32_t o = 0; o < l->out_c; o++) {
+    int64_t a = l->onehot ? -128 : 0, b = l->onehot ? 127 : 0;
+    for (int64_t j = 0; !l->onehot && j < n; j++) {
+      int64_t w = l->w[o * n + j];
+      a += w > 0 ? -128 * w : 127 * w;
+      b += w > 0 ? 127 * w : -128 * w;
+    }
+    lo = a < lo ? a : lo;
+    hi = b > hi ? b : hi;
+    wide = wide || bits_for(a + l->par[o].bias, b + l->par[o].bias) > 32;
+  }
+  return wide ? 33 : bits_for(lo, hi);
+}
+
+static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, espl_err *err) {
+  size_t nodes = (size_t)lw->g->nodes;
+  uint8_t *wanted = espl_calloc(nodes, 1);
+  qrange *range = espl_calloc(nodes, sizeof *range);
+  espl_status s = wanted && range ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  if (s == ESPL_OK) {
+    wanted[0] = 1;
+    for (int32_t i = 0; i < lw->q->layers; i++) {
+      if (!lw->src[i].same_scale) wanted[lw->src[i].value] = 1;
+      if (lw->q->layer[i].pool == ESPL_QPOOL_AVG) wanted[lw->src[i].out] = 1;
+    }
+    s = q_calibrate(lw->g, calib, pp, cfg, wanted, range, err);
+  }
+  if (s == ESPL_OK) s = q_numbers(lw, range, err);
+  free(wanted);
+  free(range);
+  return s;
+}
+
+espl_status espl_quantize(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, espl_qnet **out, espl_err *err) {
+  qlower lw;
+  *out = NULL;
+  ESPL_TRY(q_lower(g, &lw, err));
+  espl_status s = quantize(&lw, calib, pp, cfg, err);
+  q_lower_clear(&lw);
+  if (s == ESPL_OK) *out = lw.q;
+  else espl_qnet_free(lw.q);
+  return s;
+}

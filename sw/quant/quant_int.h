@@ -1,0 +1,55 @@
+/* Inside quantization: a graph lowered to machine layers, before numbers are chosen.
+ *
+ * `qsrc` says of each layer which graph nodes it stands for. Real arithmetic of a layer: y = clamp(a*(w.x + b0) + c + residual, lo, hi)
+ * with a, c from BatchNorm (a = gamma/sqrt(var+eps), c = beta - a*mean; a = 1, c = 0 without), then pooling. */
+#ifndef ESPL_QUANT_QUANT_INT_H
+#define ESPL_QUANT_QUANT_INT_H
+
+#include "quant/qnet.h"
+
+typedef enum qsrc_kind {
+  QSRC_CONV,   /* weights of `conv` */
+  QSRC_ONEHOT, /* identity */
+  QSRC_MATRIX  /* 1x1, output channel o reads input channel o - shift_c where that exists, weight 1 */
+} qsrc_kind;
+
+typedef struct qsrc {
+  qsrc_kind kind;
+  int32_t conv, bn;    /* nodes, -1: none */
+  int32_t value;       /* node whose value the requantizer produces (before pooling) */
+  int32_t out;         /* node whose value the layer writes */
+  float lo, hi;        /* clamp, +-INFINITY where open */
+  bool same_scale;     /* the requantized value has the input's scale and zero point: an exact copy */
+  int32_t shift_c;     /* MATRIX */
+  bool concat;         /* MATRIX: channels of the residual operand pass through unchanged */
+} qsrc;
+
+typedef struct qlower {
+  espl_graph *g;
+  espl_qnet *q;
+  qsrc *src;           /* [layers] */
+  int32_t cap_layers, cap_tensors;
+  int32_t *tensor_of;  /* [nodes] tensor that holds the node's value, -1 not (yet) */
+  int32_t *reader;     /* [nodes] the only reader, -1 none or several */
+} qlower;
+
+/* Graph -> layers and tensors (no weights, no scales). E_UNSUPPORTED names the node. */
+espl_status q_lower(espl_graph *g, qlower *out, espl_err *err) ESPL_MUST_CHECK;
+void q_lower_clear(qlower *lw); /* not the qnet */
+
+typedef struct qrange {
+  float lo, hi;
+} qrange;
+
+/* Ranges of the wanted nodes ([nodes], 1 = wanted) over calibration images. */
+espl_status q_calibrate(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, const uint8_t *wanted,
+                        qrange *range, espl_err *err) ESPL_MUST_CHECK;
+
+/* value = m * 2^-s, m <= 65535, s <= 47; E_UNSUPPORTED when value >= 2^15. */
+espl_status q_multiplier(double value, const char *layer, uint16_t *m, uint8_t *s, espl_err *err) ESPL_MUST_CHECK;
+/* Adds the residual multiplier `value` at the shift of p (which may be lowered). */
+espl_status q_residual(double scale, double value, const char *layer, espl_qparam *p, espl_err *err) ESPL_MUST_CHECK;
+/* Numbers of all layers from the ranges of tensors and requantized values ([nodes]). */
+espl_status q_numbers(qlower *lw, const qrange *range, espl_err *err) ESPL_MUST_CHECK;
+
+#endif
