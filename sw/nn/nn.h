@@ -25,7 +25,7 @@ espl_status espl_exec_backward(espl_exec *x, const float *dout, espl_err *err) E
 /* Methods plug into training only through these hooks; any may be NULL; return non-OK to stop. */
 typedef struct espl_train_hooks {
   void *ctx;
-  espl_status (*after_backward)(void *ctx, espl_graph *g, int64_t step, espl_err *err); /* may add penalty gradients */
+  espl_status (*after_backward)(void *ctx, espl_graph *g, int64_t step, espl_err *err); /* may add penalty gradients; sees them before the masks are applied */
   espl_status (*after_step)(void *ctx, espl_graph *g, int64_t step, espl_err *err);
   espl_status (*after_epoch)(void *ctx, espl_graph *g, int32_t epoch, espl_err *err);
   /* progress: fraction 0..1, seconds left (estimate), mean loss and accuracy so far in this epoch */
