@@ -77,7 +77,7 @@ espl_status espl_quantize(espl_graph *g, const espl_dataset *calib, const espl_p
 void espl_qnet_input(const espl_qnet *q, const float *x, int8_t *out);
 
 /* Fast exact integer evaluation on the CPU: int8 input [n,c,h,w] -> int8 logits [n,classes]; bit-identical to the machine.
- * An executor keeps packed weights; threads as OpenMP gives. */
+ * An executor keeps packed weights; images are shared out over OMP_NUM_THREADS threads (all processors without it). */
 typedef struct espl_qexec espl_qexec;
 espl_status espl_qexec_new(const espl_qnet *q, int32_t batch, espl_qexec **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_qexec_free(espl_qexec *x);
