@@ -24,4 +24,16 @@ rtl/compute/espl_wseq.sv
 rtl/compute/espl_pseq.sv
 rtl/compute/espl_compute_data.sv
 rtl/compute/espl_compute.sv
+rtl/store/espl_parbuf.sv
+rtl/store/espl_requant_pipe.sv
+rtl/store/espl_requant_serial.sv
+rtl/store/espl_requant.sv
+rtl/store/espl_lanes.sv
+rtl/store/espl_window.sv
+rtl/store/espl_drain.sv
+rtl/store/espl_residual.sv
+rtl/store/espl_stage.sv
+rtl/store/espl_store_cfg.sv
+rtl/store/espl_store_ctrl.sv
+rtl/store/espl_store.sv
 rtl/top/espl_core.sv
