@@ -7,6 +7,8 @@
 #define ESPL_COMMANDS(X) \
   X(train, "train a network of configs/networks") \
   X(eval, "accuracy of a network on a data set") \
+  X(steer, "run a co-design study: compression steered by exact cycles") \
+  X(demo, "the main job: train or load, compress, simulate, verify on RTL, report") \
   X(report, "write the HTML page, CSV and JSON of a results store")
 
 #define X(name, text) espl_status espl_cmd_##name(espl_cli *cli, int argc, char **argv);

@@ -1,0 +1,44 @@
+/* A co-design study, start to end: a network (given, or trained here), variants of three kinds steered by exact cycles, their controls,
+ * int8 networks, cycles on one machine, and the proof on the Verilated RTL. Everything lands in a store; a run that was cut off
+ * resumes with the variants that are done.
+ *
+ * Data discipline: training, importance, calibration and every choice see train and val; test is opened once, at the end, and logged. */
+#ifndef ESPL_STEER_STUDY_H
+#define ESPL_STEER_STUDY_H
+
+#include "base/progress.h"
+#include "map/map.h"
+#include "store/store.h"
+
+typedef struct espl_study {
+  const char *name;
+  const char *network;      /* ONNX file, or the name of an own network ("resnet8") that is then trained */
+  const char *trained;      /* ONNX file of that own network already trained; NULL: train */
+  const char *data;         /* folder; NULL: the built-in set */
+  espl_preprocess preprocess;
+  int preprocess_given;     /* otherwise the network's own metadata, then the default */
+  espl_machine machine;
+  double budget;            /* cycles allowed, as a share of the baseline's, 0.05..1 */
+  int dense, block, kernel; /* kinds of variant to make */
+  int controls;             /* uniform, macs, macs-rounded beside the dense variant */
+  double train_epochs, tune_epochs;
+  float train_lr, tune_lr;
+  int32_t batch;
+  int bf16;                 /* compute type of training: 1 when the processor has it */
+  float distill;            /* weight of the baseline network's own predictions in fine-tuning, 0..1 */
+  int32_t importance_batches, calib_images, check_images;
+  int rtl;                  /* verify the baseline and the steered variants on the RTL */
+  uint64_t seed;
+  const char *out;          /* folder for networks and the report */
+  const char *command;      /* command line that repeats it, for the store */
+} espl_study;
+
+void espl_study_default(espl_study *s);
+/* A study file (folder configs/studies): every key is a field above; the machine by name or file. Strings live as long as *doc, which the
+ * caller frees with espl_yaml_free. */
+struct espl_yaml;
+espl_status espl_study_load(const char *path, espl_study *s, struct espl_yaml **doc, espl_err *err) ESPL_MUST_CHECK;
+
+/* Runs it; *run_id names the run in the store. E_MISMATCH when bits or cycles differ between bodies, E_INTERRUPTED after Ctrl-C. */
+espl_status espl_study_run(const espl_study *s, espl_store *store, espl_progress *progress, int64_t *run_id, espl_err *err) ESPL_MUST_CHECK;
+#endif

@@ -1,0 +1,55 @@
+/* Inside a study: what its steps share. One `espl_study_state` lives for one espl_study_run. */
+#ifndef ESPL_STEER_STUDY_INT_H
+#define ESPL_STEER_STUDY_INT_H
+
+#include "compress/shape.h"
+#include "steer/cost.h"
+#include "steer/forms.h"
+#include "steer/study.h"
+#include "steer/widths.h"
+
+typedef struct espl_study_state {
+  const espl_study *s;
+  espl_store *store;
+  espl_progress *progress;
+  int64_t run;
+  espl_preprocess pp;
+  espl_dataset *train, *val;
+  espl_graph *base;         /* the trained network */
+  espl_qnet *base_q;
+  int64_t base_cycles, budget;
+  espl_units *units;
+  espl_saliency *saliency;
+  double *unit_importance;
+  espl_cost_table *table;
+  espl_widths *widths;
+} espl_study_state;
+
+/* One network on its way to a row of the table. */
+typedef struct espl_make {
+  const char *name, *parent, *steered_by;
+  espl_variant_kind kind;
+  espl_graph *g;            /* slimmed or masked; owned by the maker's caller */
+  const char *config_json;
+  int64_t expect_skipped;   /* block: tiles that must be skipped at least; -1 not asked */
+  int verify_rtl;
+  char note[256];
+} espl_make;
+
+espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
+/* Quantizes, maps, simulates on the C model, checks model = integer evaluation, verifies on the RTL when asked, stores variant, layers and
+ * file. */
+espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err *err) ESPL_MUST_CHECK;
+/* Test accuracies of every variant of the run: the final step. */
+espl_status espl_study_test(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
+/* Variant makers (study_make.c). Each is skipped when the store has it done. */
+espl_status espl_study_dense(espl_study_state *st, espl_width_rule rule, espl_err *err) ESPL_MUST_CHECK;
+espl_status espl_study_block(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
+espl_status espl_study_kernel(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
+/* Cycles of a graph on the machine right now (quantized with ranges of the training set), without training it. */
+espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
+/* Whether the store has this variant finished (a resumed run skips it). */
+espl_status espl_study_have(espl_study_state *st, const char *name, int *done, espl_err *err) ESPL_MUST_CHECK;
+/* out/<name>.onnx; free() it. */
+char *espl_study_file(const espl_study_state *st, const char *name);
+#endif
