@@ -81,7 +81,7 @@ static void figure_accuracy(FILE *f, const struct espli_report *r, const espl_st
   if (isnan(a) || isnan(b))
     snprintf(text, sizeof text, "%s of the chosen variant", espli_accuracy_name(which));
   else
-    snprintf(text, sizeof text, "%s, %+.2f points against the baseline", espli_accuracy_name(which), 100 * (a - b));
+    snprintf(text, sizeof text, "%s, %s%.2f points against the baseline", espli_accuracy_name(which), a < b ? "−" : "+", 100 * fabs(a - b));
   figure_close(f, text);
 }
 

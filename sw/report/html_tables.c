@@ -22,14 +22,12 @@ static void cell_count(FILE *f, int64_t v) {
   fputs("<td>", f);
   espli_html_count(f, v);
 }
-static void cell_number(FILE *f, double v, const char *format, const char *unit) {
+static void cell_number(FILE *f, double v, int digits) {
   fputs("<td>", f);
-  if (isnan(v)) {
+  if (isnan(v))
     fputs(DASH, f);
-    return;
-  }
-  fprintf(f, strcmp(format, "2") == 0 ? "%.2f" : "%.3f", v);
-  fputs(unit, f);
+  else
+    fprintf(f, "%.*f", digits, v);
 }
 
 static void cell_rtl(FILE *f, const espl_store_variant *v) {
@@ -55,12 +53,12 @@ static void variant_row(FILE *f, const struct espli_report *r, size_t i) {
   cell_percent(f, v->int8_val, 2);
   cell_percent(f, v->int8_test, 2);
   cell_count(f, v->cycles);
-  if (r->clock_mhz > 0) cell_number(f, v->cycles < 0 ? (double)NAN : (double)v->cycles / r->clock_mhz / 1000, "3", "");
-  cell_number(f, v->speedup, "2", " ×");
+  if (r->clock_mhz > 0) cell_number(f, v->cycles < 0 ? (double)NAN : (double)v->cycles / r->clock_mhz / 1000, 3);
+  cell_number(f, v->speedup, 2);
   cell_percent(f, v->utilization, 1);
   cell_percent(f, v->roof_fraction, 1);
-  cell_count(f, v->macs);
-  cell_count(f, v->params);
+  cell_number(f, v->macs < 0 ? (double)NAN : (double)v->macs * 1e-6, 2);
+  cell_number(f, v->params < 0 ? (double)NAN : (double)v->params * 1e-3, 1);
   cell_rtl(f, v);
   fputs("</tr>", f);
 }
@@ -68,10 +66,11 @@ static void variant_row(FILE *f, const struct espli_report *r, size_t i) {
 void espli_html_variants(FILE *f, const struct espli_report *r) {
   fputs("<h2>Variants</h2><p>Validation accuracy chose; test accuracy stands beside it and chose nothing. Utilization is useful multiply-accumulates over "
         "what the array could do in these cycles; roof is the share of the best possible time that was reached.</p><div class=wide><table>"
-        "<tr class=group><th><th><th colspan=2>float accuracy (%)<th colspan=2>int8 accuracy (%)<th>", f);
-  fprintf(f, "<th colspan=%d><th colspan=2>in use (%%)<th><th><th></tr><tr><th>variant<th class=l>kind<th>val<th>test<th>val<th>test<th>cycles", r->clock_mhz > 0 ? 2 : 1);
-  if (r->clock_mhz > 0) fprintf(f, "<th>ms at %g MHz", r->clock_mhz);
-  fputs("<th>speed-up<th>array<th>roof<th>MACs<th>parameters<th class=l>RTL</tr>", f);
+        "<tr class=group><th colspan=2><th colspan=2>float, right in %<th colspan=2>int8, right in %", f);
+  fprintf(f, "<th colspan=%d>latency<th colspan=2>reached in %%<th colspan=2>size<th></tr><tr><th>variant<th class=l>kind<th>val<th>test<th>val<th>test<th>cycles",
+          r->clock_mhz > 0 ? 3 : 2);
+  if (r->clock_mhz > 0) fprintf(f, "<th>ms at %g&nbsp;MHz", r->clock_mhz);
+  fputs("<th>speed-up (×)<th>array<th>roof<th>MACs (M)<th>weights (k)<th class=l>RTL</tr>", f);
   int unfinished = 0;
   for (size_t i = 0; i < r->n_variants; i++) {
     variant_row(f, r, i);
@@ -104,7 +103,7 @@ static void steering_rows(FILE *f, const struct espli_report *r, int64_t budget)
     if (cycles || isnan(own) || isnan(v->int8_val))
       fputs(DASH, f);
     else
-      fprintf(f, "%+.2f", 100 * (v->int8_val - own));
+      fprintf(f, "%s%.2f", v->int8_val < own ? "−" : "+", 100 * fabs(v->int8_val - own));
     fputs("</tr>", f);
   }
 }

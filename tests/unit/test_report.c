@@ -1,0 +1,151 @@
+/* A small store becomes the four files; refusals write nothing; hostile names stay text; no gnuplot means tables only. */
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fsio.h"
+#include "base/json.h"
+#include "report/report.h"
+#include "store/store.h"
+
+static char dir[64], db[96], out[96];
+static espl_err e;
+
+static void make_dir(void) {
+  e = (espl_err){0};
+  strcpy(dir, "/tmp/espl-report-XXXXXX");
+  cr_assert_not_null(mkdtemp(dir));
+  snprintf(db, sizeof db, "%s/r.db", dir);
+  snprintf(out, sizeof out, "%s/page", dir);
+}
+static void remove_dir(void) {
+  char cmd[128];
+  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
+  cr_assert_eq(system(cmd), 0);
+}
+TestSuite(report, .init = make_dir, .fini = remove_dir, .timeout = 60);
+
+static void put(espl_store *s, int64_t run, const char *name, espl_variant_kind kind, const char *by, double acc, int64_t cycles) {
+  espl_store_variant v;
+  espl_store_layer l[2];
+  int64_t id = 0;
+  espl_store_variant_init(&v);
+  v.name = name, v.kind = kind, v.steered_by = by, v.int8_val = acc, v.int8_test = acc - 0.01, v.cycles = cycles, v.done = 1;
+  v.speedup = 4000.0 / (double)cycles, v.rtl_agree = 1, v.rtl_cycles = cycles, v.budget_cycles = by ? 2000 : -1;
+  cr_assert_eq(espl_store_variant_put(s, run, &v, &id, &e), ESPL_OK, "%s", e.msg);
+  for (int i = 0; i < 2; i++) {
+    espl_store_layer_init(&l[i]);
+    l[i].index = i, l[i].name = i ? "b<&\"\\'" : "a", l[i].cycles = cycles / 2, l[i].macs = 1000, l[i].busy_cycles = 700, l[i].idle_cycles = 1;
+    l[i].stalls_json = i ? "{\"load\":5,\"store\":2}" : "{\"load\":3}", l[i].utilization = 0.5, l[i].read_bytes = 10, l[i].write_bytes = 10;
+  }
+  cr_assert_eq(espl_store_layers_put(s, id, l, 2, &e), ESPL_OK, "%s", e.msg);
+}
+
+static void fill(void) {
+  espl_store *s = NULL;
+  espl_store_run run = {.name = "<script>alert(1)</script>", .command = "espalier demo", .machine = "4x4", .seed = 1,
+                        .machine_json = "{\"rows\":4,\"cols\":4,\"read_bytes_per_cycle\":8,\"write_bytes_per_cycle\":8,\"shared_path\":true}"};
+  int64_t id = 0;
+  strcpy(run.hash, "h");
+  cr_assert_eq(espl_store_open(db, ESPL_STORE_CREATE, &s, &e), ESPL_OK, "%s", e.msg);
+  cr_assert_eq(espl_store_run_begin(s, &run, &id, NULL, &e), ESPL_OK);
+  put(s, id, "base", ESPL_VARIANT_BASELINE, NULL, 0.95, 4000);
+  put(s, id, "by, cycles \"x\"", ESPL_VARIANT_DENSE, "cycles", 0.94, 1990);
+  put(s, id, "by-macs", ESPL_VARIANT_DENSE, "macs", 0.945, 1995);
+  cr_assert_eq(espl_store_opening(s, id, "demo", "net", "builtin", &e), ESPL_OK);
+  cr_assert_eq(espl_store_run_done(s, id, &e), ESPL_OK);
+  espl_store_close(s);
+}
+
+static char *slurp(const char *name) {
+  char *path = espl_path_join(out, name), *text = NULL;
+  size_t n = 0;
+  cr_assert_eq(espl_read_file(path, 1 << 26, &text, &n, &e), ESPL_OK, "%s", e.msg);
+  free(path);
+  return text;
+}
+static int times(const char *text, const char *word) {
+  int n = 0;
+  for (const char *p = text; (p = strstr(p, word)); p += strlen(word)) n++;
+  return n;
+}
+
+Test(report, page_is_self_contained_and_escaped) {
+  espl_report_result r;
+  fill();
+  cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
+  cr_expect(r.variants == 3 && r.layers == 6);
+  char *h = slurp("index.html");
+  cr_expect_eq(times(h, "<script"), 0, "names are text");
+  cr_expect_geq(times(h, "&lt;script&gt;alert(1)"), 2);
+  cr_expect_eq(times(h, " src="), 0, "nothing is fetched");
+  cr_expect_eq(times(h, "<link"), 0);
+  cr_expect_eq(times(h, "<?xml"), 0);
+  cr_expect_eq(times(h, "<details"), 3);
+  cr_expect_eq(times(h, ">agrees<"), 3);
+  cr_expect_not_null(strstr(h, "b&lt;&amp;&quot;\\'"));
+  cr_expect_not_null(strstr(h, "Openings of the test split"));
+  if (r.plots) {
+    cr_expect_eq(times(h, "<svg"), 2 + 3 * 2, "front, roofline, and two plots a variant");
+    cr_expect_not_null(strstr(h, "latency (thousand cycles per image)"));
+    cr_expect_not_null(strstr(h, "intensity (MAC per byte moved)"));
+  }
+  free(h);
+}
+
+Test(report, json_and_csv_hold_the_numbers) {
+  espl_report_result r;
+  espl_json_doc *doc = NULL;
+  fill();
+  cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
+  char *j = slurp("report.json");
+  cr_assert_eq(espl_json_parse("report.json", j, strlen(j), &doc, &e), ESPL_OK, "%s", e.msg);
+  const espl_json_value *root = espl_json_root(doc), *v = espl_json_at(espl_json_find(root, "variants"), 1);
+  const espl_json_value *l = espl_json_at(espl_json_find(v, "layers"), 1);
+  cr_expect_str_eq(espl_json_string(espl_json_find(root, "chosen"), ""), "by, cycles \"x\"", "steered by cycles, although a control has better accuracy");
+  cr_expect_eq(espl_json_integer(espl_json_find(v, "cycles"), 0), 1990);
+  cr_expect_float_eq(espl_json_number(espl_json_find(v, "int8_val"), 0), 0.94, 1e-12);
+  cr_expect_eq(espl_json_value_kind(espl_json_find(v, "float_val")), ESPL_JSON_NULL);
+  cr_expect_eq(espl_json_integer(espl_json_find(espl_json_find(l, "stalls"), "store"), 0), 2);
+  espl_json_doc_free(doc);
+  char *c = slurp("variants.csv");
+  cr_expect_eq(times(c, "\r\n"), 4);
+  cr_expect_not_null(strstr(c, "\r\n\"by, cycles \"\"x\"\"\",dense,,cycles,2000,,,0.94,0.93,1990,"));
+  char *lc = slurp("layers.csv");
+  cr_expect_not_null(strstr(lc, ",stall_load,stall_store\r\n"));
+  cr_expect_eq(times(lc, ",5,2\r\n"), 3);
+  free(j), free(c), free(lc);
+}
+
+Test(report, without_gnuplot_the_page_says_so) {
+  espl_report_result r;
+  fill();
+  cr_assert_eq(setenv("PATH", "/nonexistent", 1), 0);
+  espl_status s = espl_report_write(db, -1, out, &r, &e);
+  setenv("PATH", "/usr/bin:/bin", 1);
+  cr_assert_eq(s, ESPL_OK, "%s", e.msg);
+  cr_expect_eq(r.plots, 0);
+  char *h = slurp("index.html");
+  cr_expect_eq(times(h, "<svg"), 0);
+  cr_expect_not_null(strstr(h, "gnuplot was not found"));
+  free(h);
+}
+
+Test(report, refusals_write_nothing_bad) {
+  espl_report_result r;
+  cr_expect_eq(espl_report_write(db, -1, out, &r, &e), ESPL_E_INPUT);
+  cr_expect_not_null(strstr(e.msg, "no such results store"));
+  espl_store *s = NULL;
+  e = (espl_err){0};
+  cr_assert_eq(espl_store_open(db, ESPL_STORE_CREATE, &s, &e), ESPL_OK);
+  espl_store_close(s);
+  cr_expect_eq(espl_report_write(db, -1, out, &r, &e), ESPL_E_INPUT);
+  cr_expect_not_null(strstr(e.msg, "r.db: the store has no run with a finished variant"));
+  e = (espl_err){0};
+  fill();
+  cr_expect_eq(espl_report_write(db, 99, out, &r, &e), ESPL_E_INPUT);
+  cr_expect_not_null(strstr(e.msg, "the store has no run 99"));
+  cr_expect_not(espl_path_exists(out));
+}
