@@ -1,8 +1,10 @@
 /* Shape rules of the operators, the laws of a graph, and what it costs in multiply-accumulates.
  * Windows follow the floor rule: out = (in + pads - ((k-1)*dilation + 1)) / stride + 1. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "graph/graph.h"
 #include "graph/graph_int.h"
 
@@ -226,11 +228,29 @@ static espl_status check_params(const espl_graph *g, int32_t i, espl_err *err) {
     int64_t elems = 1;
     for (int d = 0; d < p->dims; d++) elems *= p->dim[d];
     if (elems != p->elems) return espl_fail(err, ESPL_E_BUG, "param %s: counts %lld elements, extents give %lld", p->name, (long long)p->elems, (long long)elems);
-    for (int32_t j = 0; j <= i; j++)
-      for (int m = 0; m < (j == i ? k : ESPL_PARAM_COUNT); m++)
-        if (g->node[j].param[m] == p) return espl_fail(err, ESPL_E_BUG, "param %s: belongs to nodes %s and %s", p->name, g->node[j].name, n->name);
   }
   return ESPL_OK;
+}
+
+static int by_address(const void *a, const void *b) {
+  const espl_param *x = *(const espl_param *const *)a, *y = *(const espl_param *const *)b;
+  return (x > y) - (x < y);
+}
+
+/* Sorts the addresses of all params: a param with two owners shows up twice. */
+static espl_status check_owners(const espl_graph *g, espl_err *err) {
+  size_t n = 0;
+  const espl_param **all = espl_calloc((size_t)g->nodes * ESPL_PARAM_COUNT, sizeof *all);
+  if (!all) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", g->name);
+  for (int32_t i = 0; i < g->nodes; i++)
+    for (int k = 0; k < ESPL_PARAM_COUNT; k++)
+      if (g->node[i].param[k]) all[n++] = g->node[i].param[k];
+  qsort(all, n, sizeof *all, by_address);
+  espl_status s = ESPL_OK;
+  for (size_t k = 1; s == ESPL_OK && k < n; k++)
+    if (all[k] == all[k - 1]) s = espl_fail(err, ESPL_E_BUG, "param %s: belongs to two nodes", all[k]->name);
+  free(all);
+  return s;
 }
 
 espl_status espl_graph_check(const espl_graph *g, espl_err *err) {
@@ -249,7 +269,7 @@ espl_status espl_graph_check(const espl_graph *g, espl_err *err) {
       return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (SOFTMAX): only supported as the last operator", n->name);
     ESPL_TRY(check_params(g, i, err));
   }
-  return ESPL_OK;
+  return check_owners(g, err);
 }
 
 int64_t espl_node_macs(const espl_graph *g, int32_t id) {

@@ -1,0 +1,108 @@
+/* What the files of the ONNX room share: constant tensors, the import state, attribute helpers.
+ *
+ * Nouns: a `tensor` is a constant of the file (int64 or float32, whatever it was stored as); a `value` is a name of the
+ * ONNX graph and is either such a constant or flows through our graph.
+ * Law: shapes are per image, so the batch dimension counts as 1 in every shape computation of the file. */
+#ifndef ESPL_ONNX_ONNX_INT_H
+#define ESPL_ONNX_ONNX_INT_H
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "graph/graph.h"
+#include "onnx.pb-c.h"
+#include "onnx/onnx.h"
+
+#define ESPLI_ONNX_DIMS 8
+#define ESPLI_TENSOR_ELEMS ((int64_t)1 << 28) /* of one constant, and of all that folding makes */
+#define ESPLI_OPSET_MIN 7
+#define ESPLI_OPSET_MAX 21
+
+typedef struct espli_tensor {
+  int dims; /* 0: scalar */
+  int64_t dim[ESPLI_ONNX_DIMS];
+  int64_t elems;
+  int64_t *i; /* exactly one of i and f is not NULL; [elems], owned */
+  float *f;
+} espli_tensor;
+
+typedef enum espli_state { ESPLI_UNDEFINED, ESPLI_CONST, ESPLI_FLOW } espli_state;
+
+typedef struct espli_value {
+  const char *name; /* borrowed from the model */
+  espli_state state;
+  const Onnx__TensorProto *proto; /* CONST not decoded yet */
+  espli_tensor *konst;            /* CONST, owned */
+  int32_t id;                     /* FLOW: value of our graph */
+  int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
+  int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
+  int uses;                       /* nodes of the file that read it, plus graph outputs */
+} espli_value;
+
+typedef struct espli_import {
+  const char *path;
+  const Onnx__ModelProto *model;
+  int64_t opset;
+  int64_t folded; /* elements made by folding so far */
+  int64_t batch; /* fixed batch of the file's input, 0 when it is symbolic */
+  espl_graph *g;
+  espli_value *value; /* open hash by name, cap is a power of two, never full */
+  size_t cap;
+  espl_err *err;
+} espli_import;
+
+/* ---- scan.c ---- */
+/* Walks the wire format without recursion: lengths, nesting (64), counts. E_INPUT names the byte offset. */
+espl_status espli_onnx_scan(const uint8_t *p, size_t n, espl_err *err) ESPL_MUST_CHECK;
+
+/* ---- tensor.c ---- */
+/* Zeroed tensor of int64 or float; NULL when out of memory or above ESPLI_TENSOR_ELEMS. */
+espli_tensor *espli_tensor_new(bool is_int, int dims, const int64_t *dim);
+void espli_tensor_free(espli_tensor *t);
+espl_status espli_tensor_decode(const Onnx__TensorProto *p, espli_tensor **out, espl_err *err) ESPL_MUST_CHECK;
+double espli_tensor_at(const espli_tensor *t, int64_t k);
+
+/* ---- attr.c ---- */
+const char *espli_text(const char *s); /* "" for NULL */
+const char *espli_node_label(const Onnx__NodeProto *n); /* its name, or its first output */
+const Onnx__AttributeProto *espli_attr(const Onnx__NodeProto *n, const char *name); /* NULL when absent */
+int64_t espli_attr_int(const Onnx__NodeProto *n, const char *name, int64_t otherwise);
+float espli_attr_float(const Onnx__NodeProto *n, const char *name, float otherwise);
+bool espli_attr_is(const Onnx__NodeProto *n, const char *name, const char *text, bool otherwise);
+/* Refusals with file-independent "node NAME (Op): " in front. */
+espl_status espli_refuse(espli_import *im, const Onnx__NodeProto *n, espl_status code, const char *fmt, ...) ESPL_PRINTF(4, 5);
+
+/* ---- import.c ---- */
+espli_value *espli_find(const espli_import *im, const char *name); /* NULL when the file never mentions it */
+bool espli_has_input(const Onnx__NodeProto *n, size_t k);
+/* Input k as a constant: *t is NULL when it flows (no error) or is absent. */
+espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espli_tensor **t) ESPL_MUST_CHECK;
+/* Integer list from attribute `attr`, or from constant input k (k = 0: attribute only). *count = -1 when absent. */
+espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) ESPL_MUST_CHECK;
+/* Input k as a flowing value. Pending spatial padding is refused unless `pads_ok`. */
+espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, bool pads_ok, espli_value **v) ESPL_MUST_CHECK;
+/* Defines output 0: as constant (takes t over, also on error), as alias of graph value, or by adding a node. */
+espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, espli_tensor *t) ESPL_MUST_CHECK;
+espl_status espli_define_flow(espli_import *im, const Onnx__NodeProto *n, int32_t id, int rank) ESPL_MUST_CHECK;
+espl_status espli_define_alias(espli_import *im, const Onnx__NodeProto *n, const espli_value *src, int rank) ESPL_MUST_CHECK;
+espl_status espli_define_node(espli_import *im, const Onnx__NodeProto *n, espl_node *proto, int rank, int32_t *id) ESPL_MUST_CHECK;
+espl_status espli_set_param(espli_import *im, const Onnx__NodeProto *n, int32_t id, espl_param_kind kind, const char *name, int dims,
+                            const int32_t *dim, const float *data) ESPL_MUST_CHECK;
+
+/* ---- affine.c ---- */
+/* y = scale[c]*x + shift[c] (NULL: 1, 0) behind `v`: folded into the operator that made v when only this node reads it and it
+ * has weights, else a new 1x1 depthwise convolution. `name` is given to a new bias. Defines output 0. */
+espl_status espli_affine(espli_import *im, const Onnx__NodeProto *n, espli_value *v, const float *scale, const float *shift, const char *name) ESPL_MUST_CHECK;
+/* Elements of t broadcast along channels of a value of `rank` with c channels, new array, free() it. E_UNSUPPORTED when t
+ * varies along anything but channels. */
+espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const espli_tensor *t, int rank, int32_t c, float **out) ESPL_MUST_CHECK;
+
+/* ---- fold.c ---- */
+/* Computes the node when all its inputs are constants and it is one of the foldable operators; *done tells. */
+espl_status espli_fold(espli_import *im, const Onnx__NodeProto *n, bool *done) ESPL_MUST_CHECK;
+
+/* ---- ops_*.c: one handler an operator ---- */
+typedef espl_status (*espli_handler)(espli_import *im, const Onnx__NodeProto *n);
+espli_handler espli_window_handler(const char *op_type); /* Conv and pools; NULL: not this file's */
+espli_handler espli_shape_handler(const char *op_type);  /* Flatten, Reshape, Slice, Pad, Concat, ... */
+espli_handler espli_point_handler(const char *op_type);  /* Relu, Clip, Add, Gemm, BatchNormalization, ... */
+#endif

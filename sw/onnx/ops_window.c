@@ -1,0 +1,164 @@
+/* Import of operators with a window: convolution, pools, and means over the whole image. */
+#include <string.h>
+
+#include "onnx/onnx_int.h"
+
+/* Two small positive or four small non-negative integers of an attribute, with a default. */
+static espl_status extents(espli_import *im, const Onnx__NodeProto *n, const char *attr, int want, int32_t otherwise, int32_t *out) {
+  int64_t v[ESPLI_ONNX_DIMS];
+  int count;
+  ESPL_TRY(espli_ints(im, n, attr, 0, v, &count));
+  for (int k = 0; k < want; k++) out[k] = otherwise;
+  if (count < 0) return ESPL_OK;
+  if (count != want) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s has %d values, expected %d (two-dimensional)", attr, count, want);
+  for (int k = 0; k < want; k++) {
+    if (v[k] < 0 || v[k] > 65535) return espli_refuse(im, n, ESPL_E_INPUT, "%s holds %lld, expected 0 to 65535", attr, (long long)v[k]);
+    out[k] = (int32_t)v[k];
+  }
+  return ESPL_OK;
+}
+
+/* Padding of one axis by auto_pad: out = ceil(in / stride); the odd one goes after (UPPER) or before (LOWER). */
+static void same_pads(int32_t in, int32_t k, int32_t s, int32_t d, bool upper, int32_t *before, int32_t *after) {
+  int64_t out = (in + (int64_t)s - 1) / s, total = (out - 1) * s + (int64_t)(k - 1) * d + 1 - in;
+  if (total < 0) total = 0;
+  *before = (int32_t)(upper ? total / 2 : total - total / 2);
+  *after = (int32_t)(total - *before);
+}
+
+/* ceil_mode: more padding after, so that the floor rule gives the rounded-up extent; a window starts inside the input or
+ * the padding before it. */
+static void ceil_pads(int32_t in, int32_t k, int32_t s, int32_t d, int32_t before, int32_t *after) {
+  int64_t reach = (int64_t)(k - 1) * d + 1, room = (int64_t)in + before + *after - reach;
+  if (room < 0) return;
+  int64_t out = (room + s - 1) / s + 1;
+  if ((out - 1) * s >= (int64_t)in + before) out--;
+  int64_t need = (out - 1) * s + reach - in - before;
+  if (need > *after) *after = (int32_t)need;
+}
+
+/* Everything but the kernel extents; `pending` is the padding of the value that is read. */
+static espl_status window(espli_import *im, const Onnx__NodeProto *n, espl_shape in, const int32_t pending[4], espl_conv_attr *a) {
+  int32_t s[2], d[2], p[4];
+  ESPL_TRY(extents(im, n, "strides", 2, 1, s));
+  ESPL_TRY(extents(im, n, "dilations", 2, 1, d));
+  ESPL_TRY(extents(im, n, "pads", 4, 0, p));
+  if (!s[0] || !s[1] || !d[0] || !d[1] || !a->kh || !a->kw) return espli_refuse(im, n, ESPL_E_INPUT, "a kernel extent, stride or dilation is 0");
+  int64_t high = (int64_t)in.h + pending[0] + pending[2], wide = (int64_t)in.w + pending[1] + pending[3];
+  if (high > INT32_MAX || wide > INT32_MAX) return espli_refuse(im, n, ESPL_E_INPUT, "input and padding span more than 2^31-1 elements");
+  int32_t h = (int32_t)high, w = (int32_t)wide;
+  bool upper = espli_attr_is(n, "auto_pad", "SAME_UPPER", false), lower = espli_attr_is(n, "auto_pad", "SAME_LOWER", false);
+  if (upper || lower) {
+    same_pads(h, a->kh, s[0], d[0], upper, &p[0], &p[2]);
+    same_pads(w, a->kw, s[1], d[1], upper, &p[1], &p[3]);
+  } else if (espli_attr_is(n, "auto_pad", "VALID", false)) {
+    memset(p, 0, sizeof p);
+  } else if (!espli_attr_is(n, "auto_pad", "NOTSET", true)) {
+    return espli_refuse(im, n, ESPL_E_INPUT, "auto_pad is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID");
+  }
+  if (espli_attr_int(n, "ceil_mode", 0)) {
+    int32_t bottom = p[2], right = p[3];
+    ceil_pads(h, a->kh, s[0], d[0], p[0], &p[2]);
+    ceil_pads(w, a->kw, s[1], d[1], p[1], &p[3]);
+    if (a->count_include_pad && (p[2] > bottom || p[3] > right))
+      return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "ceil_mode with count_include_pad and a window past the padding");
+  }
+  a->sh = s[0], a->sw = s[1], a->dh = d[0], a->dw = d[1];
+  a->pt = p[0] + pending[0], a->pl = p[1] + pending[1], a->pb = p[2] + pending[2], a->pr = p[3] + pending[3];
+  return ESPL_OK;
+}
+
+static espl_status need_rank4(espli_import *im, const Onnx__NodeProto *n, const espli_value *v) {
+  return v->rank == 4 ? ESPL_OK : espli_refuse(im, n, ESPL_E_INPUT, "reads %s of shape [N,C], expected [N,C,H,W]", v->name);
+}
+
+static espl_status conv_bias(espli_import *im, const Onnx__NodeProto *n, int32_t id, int32_t o) {
+  const espli_tensor *b;
+  ESPL_TRY(espli_const(im, n, 2, &b));
+  if (!b) return espli_has_input(n, 2) ? espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its bias is computed at run time") : ESPL_OK;
+  if (b->elems != o || b->dims != 1) return espli_refuse(im, n, ESPL_E_INPUT, "bias %s has %lld elements, expected %d", n->input[2], (long long)b->elems, o);
+  return espli_set_param(im, n, id, ESPL_PARAM_BIAS, n->input[2], 1, &o, b->f);
+}
+
+static espl_status op_conv(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  const espli_tensor *w;
+  int32_t k[2], dim[4], id;
+  ESPL_TRY(espli_flow(im, n, 0, true, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(espli_const(im, n, 1, &w));
+  if (!w) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its weight is computed at run time");
+  if (w->dims != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "weight %s has %d dimensions, expected 4 (two-dimensional convolution)", n->input[1], w->dims);
+  for (int d = 0; d < 4; d++) dim[d] = (int32_t)w->dim[d];
+  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
+  if (!k[0]) k[0] = dim[2], k[1] = dim[3];
+  int64_t groups = espli_attr_int(n, "group", 1);
+  espl_shape in = im->g->node[v->id].shape;
+  if (k[0] != dim[2] || k[1] != dim[3]) return espli_refuse(im, n, ESPL_E_INPUT, "kernel_shape is %dx%d, weight %s is %dx%d", k[0], k[1], n->input[1], dim[2], dim[3]);
+  if (groups < 1 || groups > in.c || in.c % groups || in.c / groups != dim[1])
+    return espli_refuse(im, n, ESPL_E_INPUT, "weight %s has %d input channels, the tensor has %d in %lld groups", n->input[1], dim[1], in.c, (long long)groups);
+  espl_node p = {.op = ESPL_OP_CONV, .inputs = 1, .input = {v->id}, .shape = {dim[0], 0, 0}, .conv = {.kh = k[0], .kw = k[1], .groups = (int32_t)groups}};
+  ESPL_TRY(window(im, n, in, v->pad, &p.conv));
+  ESPL_TRY(espli_define_node(im, n, &p, 4, &id));
+  ESPL_TRY(espli_set_param(im, n, id, ESPL_PARAM_WEIGHT, n->input[1], 4, dim, w->f));
+  return conv_bias(im, n, id, dim[0]);
+}
+
+static espl_status pool(espli_import *im, const Onnx__NodeProto *n, espl_op op) {
+  static const int32_t none[4] = {0};
+  espli_value *v = NULL;
+  espl_node p = {.op = op, .inputs = 1};
+  int32_t k[2];
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
+  if (n->n_output > 1 && n->output[1][0]) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its second output (indices) is not supported");
+  p.input[0] = v->id;
+  p.conv.kh = k[0], p.conv.kw = k[1];
+  p.conv.count_include_pad = op == ESPL_OP_AVGPOOL && espli_attr_int(n, "count_include_pad", 0) != 0;
+  ESPL_TRY(window(im, n, im->g->node[v->id].shape, none, &p.conv));
+  return espli_define_node(im, n, &p, 4, NULL);
+}
+
+static espl_status op_maxpool(espli_import *im, const Onnx__NodeProto *n) { return pool(im, n, ESPL_OP_MAXPOOL); }
+static espl_status op_avgpool(espli_import *im, const Onnx__NodeProto *n) { return pool(im, n, ESPL_OP_AVGPOOL); }
+
+static espl_status op_global_avg(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  espl_node p = {.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {v->id}};
+  return espli_define_node(im, n, &p, 4, NULL);
+}
+
+static espl_status op_global_max(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  espl_shape s = im->g->node[v->id].shape;
+  espl_node p = {.op = ESPL_OP_MAXPOOL, .inputs = 1, .input = {v->id}, .conv = {.kh = s.h, .kw = s.w, .sh = 1, .sw = 1, .dh = 1, .dw = 1}};
+  return espli_define_node(im, n, &p, 4, NULL);
+}
+
+static espl_status op_reduce_mean(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  int64_t axes[ESPLI_ONNX_DIMS];
+  int count;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(espli_ints(im, n, "axes", 1, axes, &count));
+  for (int k = 0; k < count; k++) axes[k] += axes[k] < 0 ? 4 : 0;
+  bool hw = count == 2 && ((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2));
+  if (!hw) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only the mean over H and W (axes 2, 3) is supported");
+  espl_node p = {.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {v->id}};
+  return espli_define_node(im, n, &p, espli_attr_int(n, "keepdims", 1) ? 4 : 2, NULL);
+}
+
+espli_handler espli_window_handler(const char *op_type) {
+  static const struct { const char *name; espli_handler h; } table[] = {
+      {"Conv", op_conv}, {"MaxPool", op_maxpool}, {"AveragePool", op_avgpool}, {"GlobalAveragePool", op_global_avg},
+      {"GlobalMaxPool", op_global_max}, {"ReduceMean", op_reduce_mean}};
+  for (size_t k = 0; k < sizeof table / sizeof *table; k++)
+    if (strcmp(table[k].name, op_type) == 0) return table[k].h;
+  return NULL;
+}
