@@ -9,7 +9,10 @@
 
 struct Rng {
   uint64_t s;
-  explicit Rng(uint64_t seed) : s(seed * 0x9e3779b97f4a7c15ull + 0x1234567ull) {}
+  explicit Rng(uint64_t seed) : s(0) {
+    s = seed * 0xd1342543de82ef95ull;
+    s = ((uint64_t)next() << 32) ^ next() ^ seed;  // far apart for neighbouring seeds
+  }
   uint32_t next() {  // splitmix64
     uint64_t z = (s += 0x9e3779b97f4a7c15ull);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
