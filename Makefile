@@ -37,10 +37,10 @@ GEN_OBJ := $(BUILD)/gen/onnx.pb-c.o
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(GEN_OBJ)
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-TEST_TARGETS := checks unit cli
+TEST_TARGETS := checks check-gen lint unit cli
 SUB := $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: help setup lib build unit sanitize cli checks check-pairs test run sweep steer report bench clean FORCE
+.PHONY: help setup lib build unit sanitize cli checks check-pairs gen check-gen lint test run sweep steer report bench clean FORCE
 
 help: ## this list
 	@echo "Espalier: smaller networks for a systolic array, their exact cycles, and the proof."
@@ -97,6 +97,13 @@ cli: build ## the command: exit status, messages, files
 checks: lib ## layers, library symbols
 	$(Q)scripts/check-layers
 	$(Q)scripts/check-symbols $(BUILD)/libespl.a
+gen: ## regenerate hw/gen from the tables of hw/spec
+	$(Q)python3 hw/spec/generate.py
+check-gen: ## fail when hw/gen is not what the tables say
+	$(Q)rm -rf $(BUILD)/check-gen && mkdir -p $(BUILD)/check-gen && python3 hw/spec/generate.py $(BUILD)/check-gen
+	$(Q)diff -r hw/gen $(BUILD)/check-gen || { echo "check-gen: hw/gen is stale; run make gen"; exit 1; }
+lint: ## Verilator's -Wall over the RTL
+	$(Q)verilator --lint-only -Wall --top-module espl_core -f rtl/rtl.f
 check-pairs: ## report: sources without a test of their own
 	$(Q)scripts/check-pairs
 TEST_TARGETS += sanitize
