@@ -5,7 +5,7 @@
 #include "Vtb_espl_array.h"
 #include "tb_util.hpp"
 
-static const int R = ROWS, C = COLS, S = MULSTAGES;
+static const int R = P_Rows, C = P_Cols, S = P_MulStages;
 
 int main(int argc, char** argv) {
   uint64_t seed = tb_seed(argc, argv);

@@ -15,9 +15,9 @@ extern "C" {
 void espl_tsim_error(espl_tsim*, int64_t, int32_t, uint32_t) {}
 }
 
-static const int R = ROWS, C = COLS, B = BUSBYTES, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
-static const int PIX_WORDS = 1 << (ACTAW - __builtin_ctz((unsigned)G) < 16 ? ACTAW - __builtin_ctz((unsigned)G) : 16);
-static const int WGT_BYTES = 1 << WGTAW, ACC_DEPTH = 1 << ACCAW;
+static const int R = P_Rows, C = P_Cols, B = P_BusBytes, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
+static const int PIX_WORDS = 1 << (P_ActAw - __builtin_ctz((unsigned)G) < 16 ? P_ActAw - __builtin_ctz((unsigned)G) : 16);
+static const int WGT_BYTES = 1 << P_WgtAw, ACC_DEPTH = 1 << P_AccAw;
 static const int TOKEN_MAX = 3, QUEUE = 4;
 static long failures = 0, drained = 0, commands = 0, cycles_run = 0;
 
@@ -36,18 +36,18 @@ struct Bench {
   Rng rng;
   espl_machine m;
   std::vector<uint8_t> act[64], wgt, idx;
-  int32_t acc[2][1 << ACCAW][COLS];
+  int32_t acc[2][1 << P_AccAw][P_Cols];
   int64_t next_prog = 0;
 
   explicit Bench(uint64_t seed) : rng(seed) {
     espl_machine mm = {};
     m = mm;
-    m.rows = R, m.cols = C, m.bus_bytes = B, m.acc_banks = ACCBANKS, m.mul_stages = MULSTAGES, m.token_max = TOKEN_MAX;
-    m.act_aw = ACTAW, m.wgt_aw = WGTAW, m.idx_aw = IDXAW, m.acc_aw = ACCAW, m.queue_depth = QUEUE;
+    m.rows = R, m.cols = C, m.bus_bytes = B, m.acc_banks = P_AccBanks, m.mul_stages = P_MulStages, m.token_max = TOKEN_MAX;
+    m.act_aw = P_ActAw, m.wgt_aw = P_WgtAw, m.idx_aw = P_IdxAw, m.acc_aw = P_AccAw, m.queue_depth = QUEUE;
     memset(acc, 0, sizeof acc);
-    for (int b = 0; b < NB; b++) act[b].assign(1u << ACTAW, 0);
+    for (int b = 0; b < NB; b++) act[b].assign(1u << P_ActAw, 0);
     wgt.assign((size_t)WGT_BYTES, 0);
-    idx.assign(IDXAW ? 4u << IDXAW : 4u, 0);
+    idx.assign(P_IdxAw ? 4u << P_IdxAw : 4u, 0);
   }
   ~Bench() { delete top; }
 
@@ -141,7 +141,7 @@ struct Bench {
           }
           int32_t& v = acc[c.bank][y * c.out_w + x][col];
           v = (int32_t)((first ? 0u : (uint32_t)v) + (uint32_t)sum);
-          v = (int32_t)((uint32_t)v << (32 - ACCW)) >> (32 - ACCW);
+          v = (int32_t)((uint32_t)v << (32 - P_AccW)) >> (32 - P_AccW);
         }
       }
   }
@@ -150,7 +150,7 @@ struct Bench {
     int tile = 0;
     if (c.sparse) {
       for (; tile < (int)c.n_tiles; tile++) {
-        const uint8_t* e = &idx[4 * ((c.idx_base + (uint32_t)tile) & ((1u << IDXAW) - 1))];
+        const uint8_t* e = &idx[4 * ((c.idx_base + (uint32_t)tile) & ((1u << P_IdxAw) - 1))];
         convolve(c, tile, e[2] | e[3] << 8, e[1], e[0], c.first && tile == 0);
       }
       return;
@@ -188,7 +188,7 @@ struct Bench {
   // Plain: accumulate in one bank for as long as the array needs to drain, M >= R, nothing to wait for.
   void new_compute(bool plain, bool final) {
     espl_cmd_compute c = {};
-    c.bank = ACCBANKS == 2 && !plain ? rng.below(2) : 0;
+    c.bank = P_AccBanks == 2 && !plain ? rng.below(2) : 0;
     c.first = !open[c.bank];
     c.last = plain ? final : !rng.one_in(3);
     open[c.bank] = !c.last;
@@ -200,10 +200,10 @@ struct Bench {
     }
     c.act_base = rng.next() & 0xffff;
     c.n_tiles = plain ? (uint32_t)(R / 2 + C + 5) / (uint32_t)R + 1 : (uint32_t)rng.range(1, rng.one_in(4) ? 20 : 5);
-    c.sparse = IDXAW > 0 && rng.below(2);
+    c.sparse = P_IdxAw > 0 && rng.below(2);
     c.credit = late || (!plain && rng.one_in(3));
     c.wgt_base = rng.next() & 0xffff;
-    c.idx_base = rng.next() & ((1u << IDXAW) - 1);
+    c.idx_base = rng.next() & ((1u << P_IdxAw) - 1);
     if (c.sparse && !plain && rng.one_in(6)) c.n_tiles = 0;
     if (late && (wgt_next + c.n_tiles * (uint32_t)R) * (uint32_t)C > (uint32_t)WGT_BYTES) c.n_tiles = 1, wgt_next = WGT_BYTES;
     if (late && wgt_next >= (uint32_t)WGT_BYTES) c.credit = 0, late = false;
@@ -265,7 +265,7 @@ void Bench::episode(uint64_t number, bool plain) {
   top->tok_lc_avail_i = top->tok_sc_avail_i = top->tok_cl_room_i = top->tok_cs_room_i = top->credit_avail_i = 0;
   for (int b = 0; b < NB; b++) fill(0, b, act[b]);
   fill(1, 0, wgt);
-  if (IDXAW) fill(2, 0, idx);
+  if (P_IdxAw) fill(2, 0, idx);
   top->rst_i = 0;
 
   new_geom();
@@ -367,7 +367,7 @@ void Bench::episode(uint64_t number, bool plain) {
     if (!flight.empty() && flight.front().due == t) {
       const InFlight& f = flight.front();
       for (int g = 0; g < G; g++) {
-        int32_t got = get_field(top->acc_rdata_o, g * ACCW, ACCW), want = (*f.want)[(size_t)(f.addr * C + f.group * G + g)];
+        int32_t got = get_field(top->acc_rdata_o, g * P_AccW, P_AccW), want = (*f.want)[(size_t)(f.addr * C + f.group * G + g)];
         drained++;
         if (got != want && failures++ < 12)
           printf("FAIL episode %llu cycle %lld: accumulator %d column %d is %d, expected %d\n", (unsigned long long)number, (long long)t, f.addr,
@@ -382,7 +382,7 @@ void Bench::episode(uint64_t number, bool plain) {
     uint32_t wi = espl_tcompute_waiting_index(&s, t);
     CHECK("wait_valid", top->wait_valid_o, wi != UINT32_MAX);
     if (top->wait_valid_o) CHECK("wait_idx", top->wait_idx_o, wi);
-    for (int b = 0; b < ACCBANKS; b++) CHECK("bank full", full_now >> b & 1, espl_reg_get(&s.bank[b].full, t));
+    for (int b = 0; b < P_AccBanks; b++) CHECK("bank full", full_now >> b & 1, espl_reg_get(&s.bank[b].full, t));
     for (int k = 0; k < ESPL_TOK_COUNT; k++) CHECK("token", tok[k], espl_reg_get(&s.token[k], t));
     CHECK("credit", credit, espl_reg_get(&s.credit, t));
     CHECK("queue level", queue.size(), s.queue[ESPL_UNIT_COMPUTE].count);
@@ -479,6 +479,6 @@ int main(int argc, char** argv) {
   Bench bench(seed);
   for (int e = 0; e < episodes && failures < 12; e++) bench.episode((uint64_t)e, e % 8 == 7);
   printf("%s tb_espl_compute %dx%d bus %d banks %d mul_stages %d idx %d seed %llu: %ld commands, %ld accumulators, %ld cycles, %ld failures\n",
-         failures || !drained ? "FAIL" : "PASS", R, C, B, ACCBANKS, MULSTAGES, IDXAW, (unsigned long long)seed, commands, drained, cycles_run, failures);
+         failures || !drained ? "FAIL" : "PASS", R, C, B, P_AccBanks, P_MulStages, P_IdxAw, (unsigned long long)seed, commands, drained, cycles_run, failures);
   return failures || !drained;
 }
