@@ -201,7 +201,13 @@ bool espl_tload_idle(const espl_tsim *s, int64_t now) {
 static bool waits_for_room(const espl_tsim *s, int64_t now) {
   const struct espl_tload *u = s->load;
   const fly *f = &u->fly[u->tail];
-  return u->finished > 0 && !f->err && !has_room(s, f, now);
+  bool finished = u->finished > 0;
+  for (int32_t i = 0; i < u->ev_count && !finished; i++) { /* an end of this cycle is delivered by this cycle's evaluation */
+    const event *e = &u->ev[(u->ev_head + i) % EVENTS];
+    if (e->t > now) break;
+    finished = e->done;
+  }
+  return finished && !f->err && !has_room(s, f, now);
 }
 
 bool espl_tload_blocked(const espl_tsim *s, int64_t now) {

@@ -48,7 +48,6 @@ void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index) {
   }
   if (now > s->err_met) s->err_met = now;
   if (now + 2 < s->stop_at) s->stop_at = now + 2;
-  for (int u = ESPL_T_FETCH; u <= ESPL_T_STORE; u++) espl_wake(s, (espl_tunit)u, s->stop_at);
 }
 
 typedef struct observed {
@@ -129,8 +128,9 @@ static void find_deadlock(espl_tsim *s, int64_t from, int64_t to, int64_t *dead_
   *dead_since = met + 1;
 }
 
-static int64_t next_event(const espl_tsim *s) {
-  int64_t n = ESPL_NEVER;
+/* Next cycle in which something can change; `stop` becoming visible (in a cycle after `done_to`) is such a change for every unit. */
+static int64_t next_event(const espl_tsim *s, int64_t done_to) {
+  int64_t n = s->stop_at > done_to ? s->stop_at : ESPL_NEVER;
   for (int u = 0; u < ESPL_T_COUNT; u++)
     if (s->wake[u] < n) n = s->wake[u];
   return n;
@@ -141,7 +141,7 @@ static void evaluate(espl_tsim *s, int64_t now) {
   s->now = now;
   bool unit_moved = false;
   for (int u = 0; u < ESPL_T_COUNT; u++) {
-    if (s->wake[u] > now) continue;
+    if (s->wake[u] > now && now != s->stop_at) continue;
     s->wake[u] = ESPL_NEVER;
     eval[u](s, now);
     unit_moved |= u >= ESPL_T_LOAD;
@@ -160,13 +160,13 @@ espl_status espl_tsim_run(espl_tsim *s, espl_err *err) {
   int64_t done_to = 0, dead_since = ESPL_NEVER, quiet_events = 0, seen = 0;
   espl_wake(s, ESPL_T_FETCH, 1);
   while (!s->done) {
-    int64_t n = next_event(s);
+    int64_t n = next_event(s, done_to);
     if (s->stop_at <= n && done_to > 0) {
       end_stopped(s, done_to + 1, n, &dead_since);
       if (s->done) break;
     } else if (done_to > 0 && n > done_to) {
       find_deadlock(s, done_to + 1, n, &dead_since);
-      n = next_event(s);
+      n = next_event(s, done_to);
     }
     if (n == ESPL_NEVER) return espl_fail(err, ESPL_E_BUG, "timing model: nothing left to do in cycle %lld, command %u of %u", (long long)done_to, (unsigned)espl_tfetch_waiting_index(s, done_to + 1), (unsigned)s->prog_count);
     evaluate(s, n);

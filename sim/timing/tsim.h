@@ -132,7 +132,7 @@ static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
 }
 static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
 /* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins.
- * `now` may lie ahead when the cycle is known already. */
+ * `now` may lie ahead when the cycle is known already. Every unit is evaluated in the first cycle in which stop is seen. */
 void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index);
 
 /* Raises a request in cycle `now` (the port sees it from now+1). The requester must not have one valid. */
