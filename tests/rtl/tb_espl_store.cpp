@@ -1,11 +1,12 @@
 // espl_store and its C twin in lockstep: random CFG and STORE commands, tokens, banks, grants, memory timing, stops and bus errors.
 // Every cycle compares queue pops, token counters, bank state, requests, errors and observations; the bytes written are compared with the formulas
-// of hw/spec/numerics.md, evaluated pixel by pixel. Usage: tb_espl_store SEED BATCHES. Structural parameters come as macros.
+// of hw/spec/numerics.md, evaluated pixel by pixel. Usage: tb_espl_store SEED BATCHES. Structural parameters come as macros P_*.
+#include <array>
 #include <deque>
 #include <memory>
 #include <vector>
 
-#include "Vespl_store.h"
+#include "Vtb_espl_store.h"
 #include "tb_util.hpp"
 extern "C" {
 #include "timing/tsim.h"
@@ -13,7 +14,7 @@ extern "C" {
 #include "model/requant.h"
 
 enum { MEM = 1 << 16, QDEPTH = 4 };
-static const int MINRC = ROWS < COLS ? ROWS : COLS, G = MINRC < 16 ? MINRC : 16, B = BUS, NPAR = 1 << PAR_AW, NACC = 1 << ACC_AW;
+static const int MINRC = P_Rows < P_Cols ? P_Rows : P_Cols, G = MINRC < 16 ? MINRC : 16, B = P_BusBytes, NPAR = 1 << P_ParAw, NACC = 1 << P_AccAw;
 
 static espl_tsim S;
 static int64_t twin_err_met;
@@ -30,7 +31,7 @@ struct Burst { uint32_t addr; espl_burst_time t; bool bad; int next; };
 struct Tap { int bank, group, addr; bool on; };
 
 struct Tb {
-  std::unique_ptr<Vespl_store> top{new Vespl_store};
+  std::unique_ptr<Vtb_espl_store> top{new Vtb_espl_store};
   espl_machine m{};
   Rng rng;
   uint64_t seed;
@@ -46,6 +47,7 @@ struct Tb {
   Tap tap[2];
   int64_t now = 0;
   bool errors, any_stop;
+  int banks;  // accumulator banks in use
   int64_t ext_stop;
   uint32_t fed, expected_at, stores = 0;
   // configuration as the expected-value walk sees it
@@ -90,10 +92,10 @@ struct Tb {
   void command() {
     espl_cmd_store c{};
     c.pool = rng.below(3);
-    if (!MAXPOOL && c.pool == 1) c.pool = 0;
-    if (!AVGPOOL && c.pool == 2) c.pool = 0;
-    c.residual = RESIDUAL && c.pool == 0 && rng.one_in(2);
-    c.groups = (uint32_t)rng.range(1, COLS / G < 4 ? COLS / G : 4);
+    if (!P_MaxPool && c.pool == 1) c.pool = 0;
+    if (!P_AvgPool && c.pool == 2) c.pool = 0;
+    c.residual = P_Residual && c.pool == 0 && rng.one_in(2);
+    c.groups = (uint32_t)rng.range(1, P_Cols / G < 4 ? P_Cols / G : 4);
     c.out_h = (uint32_t)pick_dim(4, 9), c.out_w = (uint32_t)pick_dim(8, 40);
     uint32_t px = G;
     if (c.pool) {
@@ -123,8 +125,8 @@ struct Tb {
     if (prog.empty() || rng.one_in(2) || memcmp(&st, &last_stride, sizeof st)) push(w);
     last_stride = st;
     if (rng.one_in(4)) cfg_quant();
-    if (AVGPOOL && rng.one_in(6)) cfg_avg();
-    c.bank = ACC_BANKS == 2 ? rng.below(2) : 0;
+    if (P_AvgPool && rng.one_in(6)) cfg_avg();
+    c.bank = banks == 2 ? rng.below(2) : 0;
     c.par_base = rng.below((uint32_t)NPAR / G) * G;
     c.pop_load = rng.one_in(3), c.pop_compute = rng.one_in(2), c.push_load = rng.one_in(3), c.push_compute = rng.one_in(2);
     espl_cmd_store_encode(&c, w);
@@ -190,7 +192,7 @@ struct Tb {
     bool narrow = rng.one_in(2);
     for (auto &v : acc[b]) {
       v = (int32_t)rng.next() >> (narrow ? 12 : 0);
-      if (ACC_W == 24) v = (int32_t)((uint32_t)v << 8) >> 8;
+      if (P_AccW == 24) v = (int32_t)((uint32_t)v << 8) >> 8;
     }
   }
   void load_params() {
@@ -225,15 +227,16 @@ struct Tb {
     errors = batch % 6 == 5;
     ext_stop = batch % 7 == 6 ? 100 + rng.below(6000) : ESPL_NEVER;
     any_stop = errors || ext_stop != ESPL_NEVER;
+    banks = rng.range(1, 2);
     cfg_quant();
-    if (AVGPOOL) cfg_avg();
+    if (P_AvgPool) cfg_avg();
     int n = rng.range(20, 50);
     for (int i = 0; i < n; i++) command();
     mem.resize(MEM);
     for (auto &b : mem) b = (uint8_t)rng.next();
     want = mem;
     done.assign(prog.size(), 0);
-    for (int b = 0; b < 2; b++) acc[b].assign((size_t)(COLS / G) * NACC * G, 0);
+    for (int b = 0; b < 2; b++) acc[b].assign((size_t)(P_Cols / G) * NACC * G, 0);
     memset(tok, 0, sizeof tok);
     full[0] = full[1] = false;
     open[0] = open[1] = 0;
@@ -241,9 +244,9 @@ struct Tb {
     rd.clear(), wr.clear(), rsp.clear();
     fed = expected_at = 0;
     m = espl_machine{};
-    m.rows = ROWS, m.cols = COLS, m.bus_bytes = BUS, m.par_aw = PAR_AW, m.acc_aw = ACC_AW, m.acc_w = ACC_W, m.acc_banks = ACC_BANKS, m.w_bits = 8;
-    m.rq_lanes = LANES, m.rq_cycles = RQ_CYCLES, m.residual = RESIDUAL, m.maxpool = MAXPOOL, m.avgpool = AVGPOOL;
-    m.stage_bursts = STAGE, m.res_bursts = RES, m.token_max = rng.one_in(2) ? 1 : 3, m.queue_depth = QDEPTH, m.mem_bytes = MEM;
+    m.rows = P_Rows, m.cols = P_Cols, m.bus_bytes = P_BusBytes, m.par_aw = P_ParAw, m.acc_aw = P_AccAw, m.acc_w = P_AccW, m.acc_banks = banks, m.w_bits = 8;
+    m.rq_lanes = P_RqLanes, m.rq_cycles = P_RqCycles, m.residual = P_Residual, m.maxpool = P_MaxPool, m.avgpool = P_AvgPool;
+    m.stage_bursts = P_StageBursts, m.res_bursts = P_ResBursts, m.token_max = rng.one_in(2) ? 1 : 3, m.queue_depth = QDEPTH, m.mem_bytes = MEM;
     m.mem = {.read_latency = rng.range(1, 60), .write_latency = rng.range(1, 40), .num = 1, .den = 1, .outstanding = rng.range(1, 16), .shared_path = (int32_t)rng.below(2), .stall_mod = 0, .stall_seed = rng.next()};
     if (rng.one_in(2)) m.mem.den = rng.range(2, 8), m.mem.num = rng.range(1, m.mem.den);
     if (rng.one_in(2)) m.mem.stall_mod = rng.range(2, 20);
@@ -343,10 +346,10 @@ struct Tb {
     if (now >= ext_stop && ext_stop < S.stop_at) S.stop_at = ext_stop, espl_wake(&S, ESPL_T_STORE, now);
     top->stop_i = espl_stopped(&S, now);
     memory_inputs();
-    for (int i = 0; i < G * ACC_W / 8; i++) {
-      int ch = i / (ACC_W / 8), by = i % (ACC_W / 8);
+    for (int i = 0; i < G * P_AccW / 8; i++) {
+      int ch = i / (P_AccW / 8), by = i % (P_AccW / 8);
       const Tap &t = tap[1];
-      uint32_t v = t.on && t.group < COLS / G ? (uint32_t)acc[t.bank][(size_t)((t.group * NACC + t.addr) * G + ch)] : 0xa5a5a5a5u;
+      uint32_t v = t.on && t.group < P_Cols / G ? (uint32_t)acc[t.bank][(size_t)((t.group * NACC + t.addr) * G + ch)] : 0xa5a5a5a5u;
       put_byte(top->acc_rdata_i, i, (uint8_t)(v >> (8 * by)));
     }
     top->rq_gnt_i = top->wq_gnt_i = 0;
@@ -387,7 +390,7 @@ struct Tb {
       if (t0[ESPL_TOK_CS] < m.token_max && rng.one_in(push_rate)) outside(ESPL_TOK_CS, 1);
       if (t0[ESPL_TOK_SL] > 0 && rng.one_in(pop_rate)) outside(ESPL_TOK_SL, -1);
       if (t0[ESPL_TOK_SC] > 0 && rng.one_in(pop_rate)) outside(ESPL_TOK_SC, -1);
-      for (int b = 0; b < ACC_BANKS; b++)
+      for (int b = 0; b < banks; b++)
         if (!full[b] && tap_clear(b) && rng.one_in(bank_rate)) {
           fill_bank(b);
           full[b] = true;
@@ -444,7 +447,7 @@ int main(int argc, char **argv) {
       return 1;
     }
   }
-  printf("PASS tb_espl_store G=%d B=%d lanes=%d cycles/op=%d: seed %llu, %d batches, %llu STORE commands, %llu cycles equal\n", G, B, LANES, RQ_CYCLES, (unsigned long long)seed, batches,
+  printf("PASS tb_espl_store G=%d B=%d lanes=%d cycles/op=%d: seed %llu, %d batches, %llu STORE commands, %llu cycles equal\n", G, B, P_RqLanes, P_RqCycles, (unsigned long long)seed, batches,
          (unsigned long long)stores, (unsigned long long)cycles);
   return 0;
 }
