@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #define ESPL_COMMANDS(X) \
+  X(info, "layers, shapes, parameters and multiply-accumulates of a network") \
   X(train, "train a network of configs/networks") \
   X(eval, "accuracy of a network on a data set") \
   X(steer, "run a co-design study: compression steered by exact cycles") \
