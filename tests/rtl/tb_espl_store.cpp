@@ -23,8 +23,9 @@ static uint32_t twin_err_index;
 extern "C" void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index) {
   if (twin_err_met != ESPL_NEVER) return;
   twin_err_met = now, twin_err_code = code, twin_err_index = index;
-  if (now + 2 < s->stop_at) s->stop_at = now + 2;
-  espl_wake(s, ESPL_T_STORE, s->stop_at);
+  if (now + 2 >= s->stop_at) return;
+  s->stop_at = now + 2;
+  espl_wake(s, ESPL_T_STORE, now + 2);
 }
 
 struct Burst { uint32_t addr; espl_burst_time t; bool bad; int next; };
