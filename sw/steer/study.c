@@ -62,8 +62,11 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
 static char *machine_json(const espl_machine *m) {
   char *text = malloc(4096);
   if (!text) return NULL;
-  size_t at = (size_t)snprintf(text, 4096, "{\"name\":\"%s\",\"clock_mhz\":%g,\"mem_bytes\":%u,\"read_latency\":%d,\"write_latency\":%d,\"rate_num\":%d,\"rate_den\":%d,\"outstanding\":%d",
-                               m->name, m->clock_mhz, (unsigned)m->mem_bytes, (int)m->mem.read_latency, (int)m->mem.write_latency, (int)m->mem.num, (int)m->mem.den, (int)m->mem.outstanding);
+  double rate = (double)m->bus_bytes * m->mem.num / m->mem.den;
+  size_t at = (size_t)snprintf(text, 4096, "{\"name\":\"%s\",\"clock_mhz\":%g,\"mem_bytes\":%u,\"read_latency\":%d,\"write_latency\":%d,\"rate_num\":%d,\"rate_den\":%d,\"outstanding\":%d,"
+                               "\"shared_path\":%d,\"read_bytes_per_cycle\":%g,\"write_bytes_per_cycle\":%g",
+                               m->name, m->clock_mhz, (unsigned)m->mem_bytes, (int)m->mem.read_latency, (int)m->mem.write_latency, (int)m->mem.num, (int)m->mem.den, (int)m->mem.outstanding,
+                               (int)m->mem.shared_path, rate, rate);
 #define X(c_name, RtlName, min, max) at += (size_t)snprintf(text + at, 4096 - at, ",\"" #c_name "\":%d", (int)m->c_name);
   ESPL_PARAM_LIST(X)
 #undef X
