@@ -19,7 +19,7 @@ espl_tsim *espl_tsim_new(const espl_machine *m, const uint32_t (*prog)[4], const
   s->stop_at = ESPL_NEVER;
   s->err_met = -1;
   s->count_from = 1;
-  for (int u = 0; u < ESPL_T_COUNT; u++) s->wake[u] = ESPL_NEVER;
+  for (int u = 0; u < ESPL_T_COUNT; u++) s->wake[u] = s->later[u] = ESPL_NEVER;
   for (int q = 0; q < 4; q++) s->queue[q] = (espl_tqueue){.depth = m->queue_depth, .popped_at = -1};
   espl_memtime_reset(&s->mem, &m->mem, 0);
   s->fetch = espl_tfetch_new(m);
@@ -142,7 +142,8 @@ static void evaluate(espl_tsim *s, int64_t now) {
   bool unit_moved = false;
   for (int u = 0; u < ESPL_T_COUNT; u++) {
     if (s->wake[u] > now && now != s->stop_at) continue;
-    s->wake[u] = ESPL_NEVER;
+    s->wake[u] = s->later[u];
+    s->later[u] = ESPL_NEVER;
     eval[u](s, now);
     unit_moved |= u >= ESPL_T_LOAD;
   }

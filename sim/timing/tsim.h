@@ -96,6 +96,7 @@ struct espl_tsim {
   uint8_t *executed;         /* [prog_count] set to 1 when a unit takes the command (errors: what memory must reflect) */
 
   int64_t now, wake[ESPL_T_COUNT];
+  int64_t later[ESPL_T_COUNT]; /* the next wake of a unit that is still to be evaluated in `now` */
   espl_reg token[ESPL_TOK_COUNT];
   espl_reg credit;
   espl_tbank bank[2];
@@ -128,7 +129,12 @@ struct espl_tsim {
 };
 
 static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
-  if (t < s->wake[u]) s->wake[u] = t;
+  if (t > s->now && s->wake[u] <= s->now) {
+    if (t < s->later[u]) s->later[u] = t;
+  } else if (t < s->wake[u]) {
+    if (t <= s->now && s->wake[u] < s->later[u]) s->later[u] = s->wake[u];
+    s->wake[u] = t;
+  }
 }
 static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
 /* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins.
