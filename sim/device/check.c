@@ -197,14 +197,13 @@ static espl_status check_tiles(struct check *c, const espl_cmd_compute *k, const
   if (((uint64_t)k->wgt_base * row + (uint64_t)k->n_tiles * tile) > c->buf[BUF_WGT].size)
     return FAIL(c, "%u weight tiles from row %u leave the weight buffer", (unsigned)k->n_tiles, (unsigned)k->wgt_base);
   for (uint32_t i = 0; i < k->n_tiles; i++) {
-    uint32_t credit = 0;
     if (k->credit) {
       if (c->credit_pops == c->credits) return FAIL(c, "takes a weight credit that no earlier load gives (tile %u)", (unsigned)i);
       uint32_t by = c->credit_load[c->credit_pops++];
       if (by > c->clock[COMPUTE][LOAD]) c->clock[COMPUTE][LOAD] = by;
-      credit = c->credit_pops;
     }
-    ESPL_TRY(read_range(c, BUF_WGT, k->wgt_base * row + i * tile, tile, COMPUTE, credit));
+    /* a tile whose credit this or an earlier command has taken is written, whether this command takes credits or not */
+    ESPL_TRY(read_range(c, BUF_WGT, k->wgt_base * row + i * tile, tile, COMPUTE, c->credit_pops));
     if (k->sparse) {
       uint32_t e = k->idx_base + i;
       if (e >= c->buf[BUF_IDX].size) return FAIL(c, "index entry %u leaves the index buffer", (unsigned)e);
