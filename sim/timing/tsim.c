@@ -162,7 +162,7 @@ espl_status espl_tsim_run(espl_tsim *s, espl_err *err) {
   espl_wake(s, ESPL_T_FETCH, 1);
   while (!s->done) {
     int64_t n = next_event(s, done_to);
-    if (s->stop_at <= n && done_to > 0) {
+    if (s->stop_at != ESPL_NEVER && s->stop_at <= n) {
       end_stopped(s, done_to + 1, n, &dead_since);
       if (s->done) break;
     } else if (done_to > 0 && n > done_to) {
