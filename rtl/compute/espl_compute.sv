@@ -64,58 +64,26 @@ module espl_compute #(
   localparam int RowSh = $clog2(Rows);
   localparam int IdxAddrW = (IdxAw > 0) ? IdxAw : 1;
 
-  logic [11:0] in_h;
-  logic [11:0] in_w;
-  logic [11:0] row_words;
+  logic [11:0] in_h, in_w, row_words;
   logic [15:0] plane_words;
-  logic [2:0]  sy;
-  logic [2:0]  sx;
-  logic [3:0]  dy;
-  logic [3:0]  dx;
-  logic [7:0]  zi;
-  logic [15:0] ky_mask;
-  logic [15:0] kx_mask;
-  logic        hand;
-  logic        popped;
-  logic        head_wait_load;
-  logic        head_wait_store;
-  logic        head_wait_bank;
-  logic        front_act;
-  logic        walk_valid;
-  logic        wait_credit;
+  logic [2:0] sy, sx;
+  logic [3:0] dy, dx;
+  logic [7:0] zi;
+  logic [15:0] ky_mask, kx_mask;
+  logic hand, popped, head_wait_load, head_wait_store, head_wait_bank, front_act, walk_valid, wait_credit;
   logic [23:0] walk_idx;
-  logic        walk_act;
-  logic        start;
-  logic        tile_wait;
-  logic        tile_rdy;
-  logic        tile_first;
-  logic        tile_end;
-  logic        tile_bank;
-  logic        tile_release;
-  logic        tile_push_load;
-  logic        tile_push_store;
+  logic walk_act, start, tile_wait, tile_rdy, tile_first, tile_end, tile_bank, tile_release, tile_push_load,
+    tile_push_store;
   logic [23:0] tile_idx;
-  logic [11:0] tile_out_h;
-  logic [11:0] tile_out_w;
-  logic [16:0] tile_iy;
-  logic [16:0] tile_ix;
-  logic [15:0] tile_addr;
-  logic [15:0] tile_row_step;
-  logic        run;
-  logic        hold;
-  logic        slot_valid;
-  logic        slot_wait;
+  logic [11:0] tile_out_h, tile_out_w;
+  logic [16:0] tile_iy, tile_ix;
+  logic [15:0] tile_addr, tile_row_step;
+  logic run, hold, slot_valid, slot_wait;
   logic [23:0] slot_idx;
 
   // Accumulator banks: taken from a `first` command until store frees, full from the release until then.
-  logic [1:0] taken_q;
-  logic [1:0] full_q;
-  logic [1:0] take;
-  logic [1:0] release_bank;
-  logic       head_bank;
-  logic       bank_take;
-  logic       bank_release;
-  logic       slot_bank;
+  logic [1:0] taken_q, full_q, take, release_bank;
+  logic head_bank, bank_take, bank_release, slot_bank;
   assign head_bank = AccBanks == 2 && q_cmd_i[espl_pkg::ComputeBankLsb];
   assign take = {bank_take && head_bank, bank_take && !head_bank};
   assign release_bank = {bank_release && slot_bank, bank_release && !slot_bank};
@@ -169,13 +137,13 @@ module espl_compute #(
     .cnt_skipped_o   (cnt_skipped_o)
   );
 
-  logic                idx_re;
+  logic idx_re;
   logic [IdxAddrW-1:0] idx_raddr;
-  logic [31:0]         idx_rdata;
-  logic                row_re;
-  logic [RowAw-1:0]    row_raddr;
-  logic [RowSh-1:0]    row_num;
-  logic                row_zero;
+  logic [31:0] idx_rdata;
+  logic row_re;
+  logic [RowAw-1:0] row_raddr;
+  logic [RowSh-1:0] row_num;
+  logic row_zero;
   espl_wseq #(
     .Rows    (Rows),
     .IdxAw   (IdxAw),
@@ -225,14 +193,11 @@ module espl_compute #(
     .tile_row_step_o  (tile_row_step)
   );
 
-  logic             pix_re;
+  logic pix_re;
   logic [PixAw-1:0] pix_addr;
-  logic             pix_pad;
-  logic [7:0]       pix_zi;
-  logic             swap;
-  logic             step_valid;
-  logic             step_first;
-  logic             step_bank;
+  logic pix_pad;
+  logic [7:0] pix_zi;
+  logic swap, step_valid, step_first, step_bank;
   logic [AccAw-1:0] step_addr;
   espl_pseq #(
     .Rows     (Rows),
