@@ -8,6 +8,8 @@
   X(info, "layers, shapes, parameters and multiply-accumulates of a network") \
   X(train, "train a network of configs/networks") \
   X(eval, "accuracy of a network on a data set") \
+  X(sim, "cycles, utilization and stalls of a network on a machine") \
+  X(run, "tensors in, tensors out, in float32 or the machine's integers") \
   X(steer, "run a co-design study: compression steered by exact cycles") \
   X(demo, "the main job: train or load, compress, simulate, verify on RTL, report") \
   X(report, "write the HTML page, CSV and JSON of a results store")

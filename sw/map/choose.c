@@ -101,6 +101,18 @@ static espl_status refine(const map_geom *g, map_plan *best, uint64_t *cycles, b
   return ESPL_OK;
 }
 
+/* Measures a structure and refines it until nothing helps, three rounds at most. */
+static espl_status settle(const map_geom *g, map_plan *p, uint64_t *cycles, espl_err *err) {
+  ESPL_TRY(measure(g, p, cycles, err));
+  for (int round = 0; round < 3; round++) {
+    bool improved;
+    if ((double)*cycles <= 1.005 * (double)g->roof_cycles) return ESPL_OK;
+    ESPL_TRY(refine(g, p, cycles, &improved, err));
+    if (!improved) return ESPL_OK;
+  }
+  return ESPL_OK;
+}
+
 espl_status map_choose(const map_geom *g, map_plan *best, uint64_t *cycles, espl_err *err) {
   map_plan cand[MAX_CANDIDATES];
   int n = 0;
@@ -108,16 +120,10 @@ espl_status map_choose(const map_geom *g, map_plan *best, uint64_t *cycles, espl
   *cycles = UINT64_MAX;
   for (int i = 0; i < n; i++) {
     uint64_t c = 0;
-    ESPL_TRY(measure(g, &cand[i], &c, err));
+    ESPL_TRY(settle(g, &cand[i], &c, err));
     if (c >= *cycles) continue;
     *cycles = c;
     *best = cand[i];
-  }
-  for (int round = 0; round < 3; round++) {
-    bool improved;
-    if ((double)*cycles <= 1.005 * (double)g->roof_cycles) break;
-    ESPL_TRY(refine(g, best, cycles, &improved, err));
-    if (!improved) break;
   }
   return ESPL_OK;
 }

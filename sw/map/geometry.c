@@ -158,11 +158,25 @@ static int32_t touched_rows(const map_geom *g) {
   return n;
 }
 
+/* Convolution rows (or columns) that the layer's outputs need: all without pooling, those inside a window with it. */
+static int64_t needed(int32_t outputs, int32_t stride, int32_t pad, int32_t win, int32_t limit, bool pooled) {
+  int64_t n = 0;
+  for (int32_t o = 0, done = 0; o < outputs; o++) {
+    int32_t c0, c1;
+    map_conv_span(o, o + 1, stride, pad, win, limit, pooled, &c0, &c1);
+    n += map_max(0, c1 - map_max(c0, done));
+    done = map_max(done, c1);
+  }
+  return n;
+}
+
 /* Roof of a layer (useful work, bytes once, latencies): never from a tiling. */
 static void find_roof(map_geom *g) {
   const espl_machine *m = g->m;
   const espl_qlayer *l = g->l;
-  int64_t pass = map_max(map_max(l->conv_h * l->conv_w, m->rows), MAP_ACC_CYCLES);
+  bool pooled = l->pool != ESPL_QPOOL_NONE;
+  int64_t pixels = needed(g->out.h, l->psy, l->ppt, l->win_h, l->conv_h, pooled) * needed(g->out.w, l->psx, l->ppl, l->win_w, l->conv_w, pooled);
+  int64_t least = map_max(m->rows, MAP_ACC_CYCLES), pass = pixels > least ? pixels : least;
   int64_t tiles = g->tiles;
   g->roof_compute = tiles * pass;
   int64_t groups = g->in_groups;

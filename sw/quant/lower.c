@@ -118,7 +118,7 @@ static espl_status finish(qlower *lw, espl_qlayer *l, qsrc *s, int32_t id, espl_
 /* Absorbs the addition that reads *id when its other operand exists already; a later operand absorbs it otherwise. */
 static void add_residual(qlower *lw, int32_t *id, espl_qlayer *l) {
   int32_t r = lw->reader[*id];
-  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD) return;
+  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r]) return;
   const espl_node *n = &lw->g->node[r];
   int32_t other = n->input[0] == *id ? n->input[1] : n->input[0];
   if (lw->tensor_of[other] < 0) return;
@@ -126,10 +126,37 @@ static void add_residual(qlower *lw, int32_t *id, espl_qlayer *l) {
   *id = r;
 }
 
+static espl_status lower_value(qlower *lw, int32_t id, espl_err *err);
+
+/* MACs of the convolution whose (normalised) value `id` is and which could absorb the reader of `id`; -1: none. */
+static int64_t absorbing_macs(const qlower *lw, int32_t id) {
+  const espl_node *n = &lw->g->node[id];
+  if (n->op == ESPL_OP_BATCHNORM && lw->reader[n->input[0]] == id) id = n->input[0];
+  espl_op op = lw->g->node[id].op;
+  return op == ESPL_OP_CONV || op == ESPL_OP_GEMM ? espl_node_macs(lw->g, id) : -1;
+}
+
+/* An addition behind convolution `id` whose other operand is not there yet: that operand is lowered first, unless it is the value of a
+ * larger convolution, which then absorbs the addition itself. It cannot depend on `id`, whose only reader is the addition. */
+static espl_status prepare_residual(qlower *lw, int32_t id, espl_err *err) {
+  int32_t at = id;
+  follow(lw, &at, ESPL_OP_BATCHNORM);
+  int32_t r = lw->reader[at];
+  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r]) return ESPL_OK;
+  const espl_node *n = &lw->g->node[r];
+  int32_t other = n->input[0] == at ? n->input[1] : n->input[0];
+  if (lw->tensor_of[other] >= 0 || absorbing_macs(lw, other) >= espl_node_macs(lw->g, id)) return ESPL_OK;
+  lw->closed[r] = 1;
+  ESPL_TRY(lower_value(lw, other, err));
+  lw->closed[r] = 0;
+  return ESPL_OK;
+}
+
 static espl_status lower_conv(qlower *lw, int32_t id, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
   espl_qlayer *l;
   qsrc *s;
+  ESPL_TRY(prepare_residual(lw, id, err));
   ESPL_TRY(new_layer(lw, QSRC_CONV, lw->tensor_of[n->input[0]], id, &l, &s, err));
   espl_shape in = lw->q->tensor[l->in].shape;
   s->conv = id;
@@ -255,7 +282,6 @@ static espl_status lower_flatten(qlower *lw, int32_t id, espl_err *err) {
 
 static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
-  if (lw->tensor_of[id] >= 0) return ESPL_OK;
   switch (n->op) {
     case ESPL_OP_CONV:
     case ESPL_OP_GEMM: return lower_conv(lw, id, err);
@@ -287,14 +313,23 @@ static int32_t only_reader(const espl_graph *g, int32_t id) {
   return -1;
 }
 
-/* 1 when the value of `id` was absorbed by the layer of a later node: it is never materialised. */
-static void mark_absorbed(qlower *lw, uint8_t *gone) {
-  const espl_qnet *q = lw->q;
-  for (int32_t i = 0; i < q->layers; i++) {
-    const qsrc *s = &lw->src[i];
-    int32_t first = s->conv >= 0 ? s->conv : q->layer[i].node;
-    for (int32_t k = first; k >= 0 && k != s->out; k = lw->reader[k]) gone[k] = 1;
-  }
+/* Values between a layer's first node and its output are never materialised: their nodes are done. */
+static void mark_absorbed(qlower *lw, int32_t layer) {
+  const qsrc *s = &lw->src[layer];
+  int32_t first = s->conv >= 0 ? s->conv : lw->q->layer[layer].node;
+  for (int32_t k = first; k >= 0 && k != s->out; k = lw->reader[k]) lw->gone[k] = 1;
+}
+
+/* Lowers the node and, before it, whatever it reads and is not there yet (only with an operand that is wanted out of order). */
+static espl_status lower_value(qlower *lw, int32_t id, espl_err *err) {
+  if (lw->gone[id] || lw->tensor_of[id] >= 0) return ESPL_OK;
+  const espl_node *n = &lw->g->node[id];
+  for (int i = 0; i < n->inputs; i++) ESPL_TRY(lower_value(lw, n->input[i], err));
+  if (lw->gone[id] || lw->tensor_of[id] >= 0) return ESPL_OK; /* absorbed by what it reads */
+  int32_t before = lw->q->layers;
+  ESPL_TRY(lower_node(lw, id, err));
+  for (int32_t i = before; i < lw->q->layers; i++) mark_absorbed(lw, i);
+  return ESPL_OK;
 }
 
 espl_status q_lower(espl_graph *g, qlower *lw, espl_err *err) {
@@ -302,8 +337,9 @@ espl_status q_lower(espl_graph *g, qlower *lw, espl_err *err) {
   lw->q = espl_calloc(1, sizeof *lw->q);
   lw->tensor_of = espl_calloc((size_t)g->nodes, sizeof(int32_t));
   lw->reader = espl_calloc((size_t)g->nodes, sizeof(int32_t));
-  uint8_t *gone = espl_calloc((size_t)g->nodes, 1);
-  espl_status st = lw->q && lw->tensor_of && lw->reader && gone ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  lw->gone = espl_calloc((size_t)g->nodes, 1);
+  lw->closed = espl_calloc((size_t)g->nodes, 1);
+  espl_status st = lw->q && lw->tensor_of && lw->reader && lw->gone && lw->closed ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
   if (st == ESPL_OK && !(lw->q->name = espl_strdup(g->name))) st = espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
   for (int32_t i = 0; st == ESPL_OK && i < g->nodes; i++) {
     lw->tensor_of[i] = -1;
@@ -312,19 +348,13 @@ espl_status q_lower(espl_graph *g, qlower *lw, espl_err *err) {
   int32_t t0;
   if (st == ESPL_OK) st = new_tensor(lw, g->node[0].shape, 0, &t0, err);
   if (st == ESPL_OK) lw->tensor_of[0] = 0;
-  for (int32_t i = 1; st == ESPL_OK && i < g->nodes; i++) {
-    if (gone[i]) continue;
-    int32_t layers = lw->q->layers;
-    st = lower_node(lw, i, err);
-    if (st == ESPL_OK && lw->q->layers > layers) mark_absorbed(lw, gone);
-  }
+  for (int32_t i = 1; st == ESPL_OK && i < g->nodes; i++) st = lower_value(lw, i, err);
   if (st == ESPL_OK) {
     lw->q->output = lw->tensor_of[g->output];
     espl_shape s = lw->q->tensor[lw->q->output].shape;
     if (lw->q->layers == 0) st = espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: nothing to compute", g->name);
     else if (s.h != 1 || s.w != 1) st = espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: its output is %dx%dx%d, expected a vector of classes", g->name, (int)s.c, (int)s.h, (int)s.w);
   }
-  free(gone);
   if (st != ESPL_OK) {
     espl_qnet_free(lw->q);
     lw->q = NULL;
@@ -337,6 +367,9 @@ void q_lower_clear(qlower *lw) {
   free(lw->src);
   free(lw->tensor_of);
   free(lw->reader);
+  free(lw->gone);
+  free(lw->closed);
+  lw->gone = lw->closed = NULL;
   lw->src = NULL;
   lw->tensor_of = lw->reader = NULL;
 }

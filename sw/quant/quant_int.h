@@ -31,6 +31,8 @@ typedef struct qlower {
   int32_t cap_layers, cap_tensors;
   int32_t *tensor_of;  /* [nodes] tensor that holds the node's value, -1 not (yet) */
   int32_t *reader;     /* [nodes] the only reader, -1 none or several */
+  uint8_t *gone;       /* [nodes] absorbed: the value never exists in memory */
+  uint8_t *closed;     /* [nodes] additions that are promised to a convolution already */
 } qlower;
 
 /* Graph -> layers and tensors (no weights, no scales). E_UNSUPPORTED names the node. */

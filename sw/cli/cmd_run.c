@@ -1,0 +1,116 @@
+/* espalier run: tensors in, tensors out, in float32 or in the machine's integers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fsio.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/npy.h"
+#include "cli/quantized.h"
+#include "onnx/onnx.h"
+
+enum { MAX_FILES = 64 };
+
+typedef struct job {
+  espl_cli *cli;
+  espl_quantized_args a;
+  const char *out;
+  int int8;
+  espl_graph *g;
+  espl_qnet *q;
+} job;
+
+/* Images of a tensor [c,h,w] or [n,c,h,w] for the network; E_INPUT when the extents differ. */
+static espl_status images_in(const job *j, const char *path, const espl_npy *t, int64_t *n) {
+  espl_shape s = j->g->node[0].shape;
+  int64_t want = espl_shape_elems(s);
+  int at = t->dims == 4 ? 1 : 0;
+  bool fits = (t->dims == 3 || t->dims == 4) && t->dim[at] == s.c && t->dim[at + 1] == s.h && t->dim[at + 2] == s.w && t->elems > 0;
+  *n = t->elems / want;
+  if (fits) return ESPL_OK;
+  return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: the network takes [%d,%d,%d], alone or with a batch in front; the file has %d dimensions, %lld values", path, (int)s.c,
+                   (int)s.h, (int)s.w, t->dims, (long long)t->elems);
+}
+
+static espl_status run_float(const job *j, const float *in, float *out) {
+  espl_exec *x = NULL;
+  ESPL_TRY(espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &j->cli->err));
+  espl_status s = espl_exec_forward(x, in, out, &j->cli->err);
+  espl_exec_free(x);
+  return s;
+}
+
+/* Integer logits as real numbers: scale * (q - zero). */
+static espl_status run_int8(const job *j, const float *in, float *out) {
+  const espl_qtensor *o = &j->q->tensor[j->q->output];
+  int64_t n = espl_shape_elems(j->q->tensor[0].shape), k = espl_shape_elems(o->shape);
+  int8_t *a = espl_calloc((size_t)n, 1), *b = espl_calloc((size_t)k, 1);
+  espl_qexec *x = NULL;
+  espl_status s = a && b ? espl_qexec_new(j->q, 1, &x, &j->cli->err) : espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  if (s == ESPL_OK) {
+    espl_qnet_input(j->q, in, a);
+    s = espl_qexec_run(x, 1, a, b, &j->cli->err);
+  }
+  for (int64_t i = 0; s == ESPL_OK && i < k; i++) out[i] = o->scale * (float)(b[i] - o->zero);
+  espl_qexec_free(x);
+  free(a);
+  free(b);
+  return s;
+}
+
+/* DIR/<name of the input file>.out.npy, [n, c, h, w] of the network's output. */
+static espl_status write_result(const job *j, const char *input, int64_t n, const float *value) {
+  espl_shape s = j->g->node[j->g->output].shape;
+  const char *base = strrchr(input, '/') ? strrchr(input, '/') + 1 : input;
+  size_t len = strlen(base) > 4 ? strlen(base) - 4 : strlen(base);
+  char *path = espl_format("%s/%.*s.out.npy", j->out, (int)len, base);
+  if (!path) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  int64_t dim[4] = {n, s.c, s.h, s.w};
+  espl_status st = espl_npy_write(path, s.h == 1 && s.w == 1 ? 2 : 4, dim, value, &j->cli->err);
+  if (st == ESPL_OK) fprintf(espl_cli_out(j->cli), "%s -> %s (%lld x %d)\n", input, path, (long long)n, (int)espl_shape_elems(s));
+  free(path);
+  return st;
+}
+
+static espl_status run_file(const job *j, const char *path) {
+  espl_npy t;
+  int64_t n, in = espl_shape_elems(j->g->node[0].shape), out = espl_shape_elems(j->g->node[j->g->output].shape);
+  ESPL_TRY(espl_npy_read(path, &t, &j->cli->err));
+  espl_status s = images_in(j, path, &t, &n);
+  float *value = s == ESPL_OK ? espl_calloc((size_t)(n * out), sizeof *value) : NULL;
+  if (s == ESPL_OK && !value) s = espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  for (int64_t i = 0; s == ESPL_OK && i < n; i++) s = j->int8 ? run_int8(j, t.value + i * in, value + i * out) : run_float(j, t.value + i * in, value + i * out);
+  if (s == ESPL_OK) s = write_result(j, path, n, value);
+  free(value);
+  espl_npy_clear(&t);
+  return s;
+}
+
+espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
+  job j = {.cli = cli};
+  const char *args[1 + MAX_FILES], *first = NULL;
+  int n_args = 0;
+  const espl_opt opts[] = {
+      {.name = "input", .type = ESPL_OPT_STRING, .arg = "T.npy", .value = &first, .required = 1, .help = "tensor [c,h,w] or [n,c,h,w] as the network takes it; more files may follow"},
+      {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.out, .required = 1, .help = "folder for the outputs"},
+      {.name = "int8", .type = ESPL_OPT_FLAG, .value = &j.int8, .help = "the machine's integers, bit for bit"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate on its training images"},
+      ESPL_QUANTIZED_OPTIONS(j.a),
+  };
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx --input T.npy ... -o DIR [--int8 --data DIR]", .summary = "Runs tensors through a network.", .options = opts,
+                              .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
+  ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
+  if (cli->help) return ESPL_OK;
+  ESPL_TRY(espl_onnx_read(args[0], &j.g, &cli->err));
+  espl_status s = ESPL_OK;
+  if (j.int8 && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
+  if (s == ESPL_OK && j.int8) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
+  if (s == ESPL_OK) s = espl_mkdirs(j.out, &cli->err);
+  if (s == ESPL_OK) s = run_file(&j, first);
+  for (int i = 1; s == ESPL_OK && i < n_args; i++) s = run_file(&j, args[i]);
+  espl_qnet_free(j.q);
+  espl_graph_free(j.g);
+  return s;
+}

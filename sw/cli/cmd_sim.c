@@ -1,0 +1,178 @@
+/* espalier sim: a network on a machine: cycles, utilization and stalls of every layer, on the C model, the RTL or both. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cli/commands.h"
+#include "cli/quantized.h"
+#include "map/machine_yaml.h"
+#include "map/map.h"
+#include "onnx/onnx.h"
+
+enum { MODEL, RTL, BOTH };
+static const char *const engines[] = {"model", "rtl", "both", NULL};
+static const char *const causes[] = {"load", "store", "bank", "weights", "fill", "full"};
+
+typedef struct sim {
+  espl_cli *cli;
+  espl_quantized_args a;
+  const char *network, *machine_name, *trace;
+  int engine;
+  espl_machine machine;
+  espl_graph *g;
+  espl_qnet *q;
+  espl_program *p;
+  int8_t *input;
+  espl_sim_result r;
+  int agree; /* -1: not compared */
+} sim;
+
+static void row(FILE *f, const espl_sim_layer *l) {
+  fprintf(f, "%-28.28s %10llu %12llu %6.1f %6.1f", l->name, (unsigned long long)l->cycles, (unsigned long long)l->macs, 100 * l->utilization, 100 * l->roof_fraction);
+  for (int i = 0; i < 6; i++) fprintf(f, " %7llu", (unsigned long long)l->stall[i]);
+  fprintf(f, " %10llu %9llu %6llu %6llu\n", (unsigned long long)l->read_bytes, (unsigned long long)l->write_bytes, (unsigned long long)l->tiles,
+          (unsigned long long)l->tiles_skipped);
+}
+
+static void table(const sim *s) {
+  FILE *f = espl_cli_out(s->cli);
+  const espl_machine *m = &s->machine;
+  fprintf(f, "%s on %s (%dx%d, %s)\n", s->network, m->name, (int)m->rows, (int)m->cols, engines[s->engine]);
+  fprintf(f, "%-28s %10s %12s %6s %6s", "layer", "cycles", "macs", "util%", "roof%");
+  for (int i = 0; i < 6; i++) fprintf(f, " %7s", causes[i]);
+  fprintf(f, " %10s %9s %6s %6s\n", "read B", "write B", "tiles", "skip");
+  for (int32_t i = 0; i < s->r.layers; i++) row(f, &s->r.layer[i]);
+  row(f, &s->r.total);
+  if (m->clock_mhz > 0) fprintf(f, "%.3f ms at %g MHz", (double)s->r.total.cycles / m->clock_mhz / 1000, m->clock_mhz);
+  fprintf(f, "%s%llu cycles belong to no layer\n", m->clock_mhz > 0 ? "; " : "", (unsigned long long)s->r.overhead);
+  if (s->agree >= 0) fprintf(f, "model and rtl %s\n", s->agree ? "agree in every byte, cycle and counter" : "DIFFER");
+}
+
+static void json_layer(espl_json *w, const espl_sim_layer *l, int named) {
+  if (named) espl_json_str(w, "name", l->name);
+  const struct { const char *key; uint64_t v; } t[] = {{"cycles", l->cycles}, {"macs", l->macs}, {"macs_dense", l->macs_dense}, {"busy_cycles", l->busy}, {"idle_cycles", l->idle},
+      {"roof_cycles", l->roof_cycles}, {"read_bytes", l->read_bytes}, {"write_bytes", l->write_bytes}, {"tiles", l->tiles}, {"tiles_skipped", l->tiles_skipped}, {"bus_waits", l->bus}};
+  for (size_t i = 0; i < sizeof t / sizeof *t; i++) espl_json_uint(w, t[i].key, t[i].v);
+  espl_json_num(w, "utilization", l->utilization);
+  espl_json_num(w, "roof_fraction", l->roof_fraction);
+  espl_json_object(w, "stalls");
+  for (int i = 0; i < 6; i++) espl_json_uint(w, causes[i], l->stall[i]);
+  espl_json_close(w);
+}
+
+static espl_status json(const sim *s) {
+  espl_json *w = NULL;
+  ESPL_TRY(espl_cli_json_begin(s->cli, &w));
+  if (!w) return ESPL_OK;
+  espl_json_object(w, NULL);
+  espl_json_str(w, "machine", s->machine.name);
+  espl_json_str(w, "network", s->network);
+  espl_json_str(w, "engine", engines[s->engine]);
+  if (s->agree >= 0) espl_json_bool(w, "agree", s->agree);
+  espl_json_object(w, "total");
+  json_layer(w, &s->r.total, 0);
+  espl_json_uint(w, "overhead", s->r.overhead);
+  espl_json_close(w);
+  espl_json_array(w, "layers");
+  for (int32_t i = 0; i < s->r.layers; i++) {
+    espl_json_object(w, NULL);
+    json_layer(w, &s->r.layer[i], 1);
+    espl_json_close(w);
+  }
+  espl_json_close(w);
+  espl_json_close(w);
+  return espl_cli_json_end(s->cli, w);
+}
+
+/* Runs both bodies on the same input and compares memory, cycles and every counter; a difference is left in cli->err (E_MISMATCH). */
+static espl_status compare(sim *s) {
+  espl_err *err = &s->cli->err;
+  uint8_t *a = espl_calloc(s->p->mem_bytes, 1), *b = espl_calloc(s->p->mem_bytes, 1);
+  espl_run_result ra = {0}, rb = {0};
+  espl_machine m = s->machine;
+  m.mem_bytes = s->p->mem_bytes;
+  espl_status st = a && b ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "sim: out of memory");
+  if (st == ESPL_OK) st = espl_program_run(s->p, s->q, ESPL_ENGINE_MODEL, s->input, NULL, a, &ra, err);
+  if (st == ESPL_OK) st = espl_program_run(s->p, s->q, ESPL_ENGINE_RTL, s->input, s->trace, b, &rb, err);
+  if (st == ESPL_OK) {
+    st = espl_device_compare(&m, &ra, a, "model", &rb, b, "rtl", err);
+    s->agree = st == ESPL_OK;
+  }
+  free(a);
+  free(b);
+  espl_run_result_clear(&ra);
+  espl_run_result_clear(&rb);
+  return st;
+}
+
+static espl_status make_input(sim *s) {
+  espl_preprocess pp;
+  int64_t n = espl_shape_elems(s->q->tensor[0].shape);
+  s->input = espl_calloc((size_t)n, 1);
+  if (!s->input) return espl_fail(&s->cli->err, ESPL_E_NOMEM, "sim: out of memory");
+  if (!s->a.data) {
+    for (int64_t i = 0; i < n; i++) s->input[i] = (int8_t)(uint8_t)espl_rng_u64(s->cli->seed, 0x696e707574u, (uint64_t)i);
+    return ESPL_OK;
+  }
+  espl_dataset *d = NULL;
+  float *x = espl_calloc((size_t)n, sizeof *x);
+  espl_status st = x ? espl_cli_preprocess(&s->a, s->g, &pp, &s->cli->err) : espl_fail(&s->cli->err, ESPL_E_NOMEM, "sim: out of memory");
+  if (st == ESPL_OK) st = espl_data_open(s->a.data, ESPL_SPLIT_VAL, 1, &d, &s->cli->err);
+  if (st == ESPL_OK) {
+    espl_data_image(d, 0, &pp, 0, 0, x);
+    espl_qnet_input(s->q, x, s->input);
+  }
+  free(x);
+  espl_data_free(d);
+  return st;
+}
+
+static espl_status run(sim *s) {
+  espl_cli *cli = s->cli;
+  ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &cli->err));
+  ESPL_TRY(espl_onnx_read(s->network, &s->g, &cli->err));
+  ESPL_TRY(espl_cli_quantize(cli, &s->a, s->g, &s->q));
+  ESPL_TRY(espl_map_network(s->q, &s->machine, &s->p, &cli->err));
+  ESPL_TRY(make_input(s));
+  if (s->engine != MODEL) ESPL_TRY(espl_device_rtl_prepare(&s->machine, &cli->err));
+  espl_status st = s->engine == BOTH ? compare(s) : ESPL_OK;
+  if (st != ESPL_OK && st != ESPL_E_MISMATCH) return st;
+  espl_err err = {0};
+  espl_engine e = s->engine == RTL ? ESPL_ENGINE_RTL : ESPL_ENGINE_MODEL;
+  espl_status shown = espl_simulate(s->p, s->q, e, s->input, s->engine == RTL ? s->trace : NULL, &s->r, &err);
+  if (shown != ESPL_OK) return st != ESPL_OK ? st : espl_fail(&cli->err, shown, "%s", err.msg);
+  table(s);
+  ESPL_TRY(json(s));
+  return st;
+}
+
+espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
+  sim s = {.cli = cli, .agree = -1};
+  const char *args[1];
+  int n_args = 0;
+  const espl_opt opts[] = {
+      {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .required = 1, .help = "a file, or a name in configs/machines"},
+      {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
+      {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace, .help = "FST waveform of the RTL"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate on its training images and run a validation image (default: seeded random input)"},
+      ESPL_QUANTIZED_OPTIONS(s.a),
+  };
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx --machine M [--engine model|rtl|both]",
+                              .summary = "Quantizes the network, maps it to the machine and runs one image: cycles, utilization and stalls of every layer.",
+                              .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
+  ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
+  if (cli->help) return ESPL_OK;
+  s.network = args[0];
+  size_t n = strlen(s.network);
+  if (n > 4 && strcmp(s.network + n - 4, ".csv") == 0) return espl_fail(&cli->err, ESPL_E_UNSUPPORTED, "%s: topology tables are not supported, give an ONNX network", s.network);
+  if (s.trace && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
+  espl_status st = run(&s);
+  espl_sim_result_clear(&s.r);
+  free(s.input);
+  espl_program_free(s.p);
+  espl_qnet_free(s.q);
+  espl_graph_free(s.g);
+  return st;
+}

@@ -1,0 +1,28 @@
+/* What the commands on integer networks share: their options, and a network file as an integer network. */
+#ifndef ESPL_CLI_QUANTIZED_H
+#define ESPL_CLI_QUANTIZED_H
+
+#include "cli/options.h"
+#include "quant/qnet.h"
+
+typedef struct espl_quantized_args {
+  const char *data, *mean, *std;
+  int raw;
+  int64_t calib; /* images, 0: the default */
+  double percentile;
+} espl_quantized_args;
+
+/* Entries for a command's option table (the caller writes --data itself, because its meaning differs). */
+#define ESPL_QUANTIZED_OPTIONS(a)                                                                                                           \
+  {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &(a).mean, .help = "subtracted from pixels scaled to 0-1"},            \
+  {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &(a).std, .help = "divides after the mean"},                            \
+  {.name = "raw", .type = ESPL_OPT_FLAG, .value = &(a).raw, .help = "pixels stay 0-255"},                                                   \
+  {.name = "calib", .type = ESPL_OPT_INT, .arg = "N", .value = &(a).calib, .min = 1, .max = 1e6, .help = "calibration images (default 1000)"}, \
+  {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}
+
+/* The flags when any is given, else what the network carries, else 0-1. */
+espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;
+/* Quantizes g: ranges from training images of a->data, or from a seeded random input when that is NULL. */
+espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
+
+#endif
