@@ -32,7 +32,7 @@ module espl_acc #(
   always_ff @(posedge clk_i) step_q <= step[StepW*(Cols+1)-1:0];
   assign step = {step_q, step_valid_i, step_first_i, step_bank_i, step_addr_i};
 
-  logic [AccW*Cols-1:0] old;  // what each bank of the drain sees, and the array's operand
+  logic [AccW*Cols-1:0] old;    // the bank the array adds to, the bank the store reads
   logic [AccW*Cols-1:0] drain;
   logic                 rbank_q;
 

@@ -287,6 +287,7 @@ void Bench::episode(uint64_t number, bool plain) {
   s.executed = executed.data();
   s.stop_at = ESPL_NEVER;
   for (auto& w : s.wake) w = ESPL_NEVER;
+  for (auto& w : s.later) w = ESPL_NEVER;
   s.wake[ESPL_T_COMPUTE] = 1;
   s.compute = espl_tcompute_new(&m);
 
@@ -311,6 +312,7 @@ void Bench::episode(uint64_t number, bool plain) {
   for (; quiet < 60 && t < 200000; t++) {
     // Inputs are registers of the neighbours.
     const bool stop = t >= stop_at;
+    s.now = t;
     top->stop_i = stop;
     top->q_valid_i = !queue.empty();
     for (int w = 0; w < 4; w++) put_word(top->q_cmd_i, w, queue.empty() ? rng.next() : prog[4 * queue.front() + (uint32_t)w]);
@@ -425,8 +427,8 @@ void Bench::episode(uint64_t number, bool plain) {
     if (twin_first) act_twin();
     if (ask && !ask_late) espl_tcompute_account(&s, t);
     if (s.wake[ESPL_T_COMPUTE] <= t) {
-      s.wake[ESPL_T_COMPUTE] = ESPL_NEVER;
-      s.now = t;
+      s.wake[ESPL_T_COMPUTE] = s.later[ESPL_T_COMPUTE];
+      s.later[ESPL_T_COMPUTE] = ESPL_NEVER;
       espl_tcompute_eval(&s, t);
     } else if (rng.one_in(50)) {
       espl_tcompute_eval(&s, t);  // once too often must not matter
