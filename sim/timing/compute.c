@@ -210,7 +210,10 @@ static void walk_step(espl_tsim *s, int64_t now, bool start) {
   if (start) u->tile = false;
   if (!u->walk) return;
   if (waits_credit(s, now)) {
-    if (espl_stopped(s, now)) u->walk = false;
+    if (espl_stopped(s, now)) {
+      u->walk = false;
+      s->executed[u->walk_info.idx] = 0; /* given up: its tile is never complete */
+    }
     return;
   }
   if (!room || now < u->walk_entry) return;

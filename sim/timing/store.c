@@ -275,7 +275,9 @@ static bool gives_up(const espl_tsim *s, const struct espl_tstore *u, int64_t no
 }
 
 static void give_up(espl_tsim *s, struct espl_tstore *u, int64_t now) {
-  entry(u, --u->tail)->complete_at = -1;
+  espl_sentry *e = entry(u, --u->tail);
+  e->complete_at = -1;
+  s->executed[e->index] = 0;
   u->reading = false;
   espl_reg_add(&u->ring_count, now, -1);
   espl_reg_set(&u->state, now, ESPL_ST_IDLE);

@@ -111,15 +111,15 @@ static void end_stopped(espl_tsim *s, int64_t from, int64_t to, int64_t *dead_si
   }
 }
 
-/* Before `stop`: cycles from..to show one and the same state (no event before `to`). Meets DEADLOCK in the 64th dead cycle. */
+/* Before `stop`: no event between from and to, but timers inside the units may bring them to rest there (and then they stay so). Meets
+ * DEADLOCK in the 64th dead cycle. */
 static void find_deadlock(espl_tsim *s, int64_t from, int64_t to, int64_t *dead_since) {
   int64_t t = from;
   if (!dead(s, t)) {
     *dead_since = ESPL_NEVER;
-    if (to - from < DEAD_CYCLES) return;
     int64_t last = to - from > SCAN ? from + SCAN : to;
     if (!dead(s, last)) return;
-    while (!dead(s, t)) t++; /* the units come to rest by timers of their own */
+    while (!dead(s, t)) t++;
   }
   if (*dead_since == ESPL_NEVER) *dead_since = t;
   int64_t met = *dead_since + DEAD_CYCLES - 1;
@@ -166,8 +166,9 @@ espl_status espl_tsim_run(espl_tsim *s, espl_err *err) {
       end_stopped(s, done_to + 1, n, &dead_since);
       if (s->done) break;
     } else if (done_to > 0 && n > done_to) {
+      int64_t stop = s->stop_at;
       find_deadlock(s, done_to + 1, n, &dead_since);
-      n = next_event(s, done_to);
+      if (s->stop_at != stop) continue; /* look again: the end may come before the next event */
     }
     if (n == ESPL_NEVER) return espl_fail(err, ESPL_E_BUG, "timing model: nothing left to do in cycle %lld, command %u of %u", (long long)done_to, (unsigned)espl_tfetch_waiting_index(s, done_to + 1), (unsigned)s->prog_count);
     evaluate(s, n);

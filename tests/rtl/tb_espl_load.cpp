@@ -152,6 +152,7 @@ void Bench::run_episode() {
   s.executed = executed.data();
   s.stop_at = ESPL_NEVER;
   for (auto& w : s.wake) w = ESPL_NEVER;
+  for (auto& w : s.later) w = ESPL_NEVER;
   for (auto& q : s.queue) q.depth = m.queue_depth, q.popped_at = -1;
   espl_memtime_reset(&s.mem, &m.mem, 0);
   s.load = espl_tload_new(&m);
