@@ -45,3 +45,14 @@ $(eval $(call rtl_bench,tb_espl_store,g2_serial,Rows=2 Cols=8 BusBytes=32 RqLane
 $(eval $(call rtl_bench,tb_espl_store,g4,Rows=4 Cols=16 BusBytes=4 RqLanes=2 RqCycles=1 AccW=24 ParAw=6 AccAw=6 StageBursts=2 ResBursts=2 Residual=1 MaxPool=0 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
 $(eval $(call rtl_bench,tb_espl_store,g16,Rows=32 Cols=32 BusBytes=8 RqLanes=16 RqCycles=1 AccW=32 ParAw=7 AccAw=8 StageBursts=8 ResBursts=3 Residual=1 MaxPool=1 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
 $(eval $(call rtl_bench,tb_espl_store,g4_plain,Rows=4 Cols=4 BusBytes=32 RqLanes=4 RqCycles=18 AccW=24 ParAw=3 AccAw=6 StageBursts=4 ResBursts=4 Residual=0 MaxPool=0 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
+
+RTL_LOAD := hw/gen/espl_pkg.sv rtl/common/espl_fifo.sv rtl/tokens/espl_tokens.sv $(addprefix rtl/port/espl_port,_rd.sv _wr.sv .sv) \
+  $(addprefix rtl/load/espl_load,_walk.sv _beat.sv .sv) tests/rtl/tb_espl_load_top.sv
+RTL_LOAD_TWIN := $(addprefix $(BUILD)/sim/timing/,port.o load.o memtime.o)
+TOP_tb_espl_load := tb_espl_load_top
+$(eval $(call rtl_bench,tb_espl_load,2x2,Rows=2 Cols=2 BusBytes=32,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,4x4,Rows=4 Cols=4 BusBytes=4,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,16x8,Rows=16 Cols=8 BusBytes=8,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,32x16,Rows=32 Cols=16 BusBytes=16,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+TOP_tb_espl_decode := tb_espl_decode_top
+$(eval $(call rtl_bench,tb_espl_decode,all,,hw/gen/espl_pkg.sv tests/rtl/tb_espl_decode_top.sv))

@@ -5,13 +5,13 @@
 #include <deque>
 #include <vector>
 
-#include "Vtb_espl_load_top.h"
+#include "Vtb_espl_load.h"
 #include "tb_util.hpp"
 extern "C" {
 #include "timing/tsim.h"
 }
 
-static const int R = ROWS, C = COLS, B = BUSBYTES, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
+static const int R = P_Rows, C = P_Cols, B = P_BusBytes, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
 static const int TOKEN_MAX = 3;
 static const uint32_t MEM = 1u << 20;
 static long failures = 0, cycles = 0, beats_seen = 0, commands = 0, errors_seen = 0, stalled = 0;
@@ -37,7 +37,7 @@ struct Expect { int sel, bank; uint32_t at; uint8_t v; };
 struct Open { uint32_t addr; bool bad; int next; espl_burst_time b; };
 
 struct Bench {
-  Vtb_espl_load_top* top = new Vtb_espl_load_top;
+  Vtb_espl_load* top = new Vtb_espl_load;
   Rng rng;
   espl_machine m;
   std::vector<uint32_t> prog;
