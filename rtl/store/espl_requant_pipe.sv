@@ -1,6 +1,7 @@
-// Pipelined requantizer lane: q = clamp(zo + ((v*m + ((d*mr) << l) + half(s)) >> s), lo, hi) with v = a + b at 32 bits.
-// One operation a cycle; operands in cycle c give q_o in cycle c+6. Bounds: |v*m| < 2^47, |d*mr << l| < 2^46 and half <= 2^46
-// for legal parameters, so the sum fits 49 bits. zo, lo and hi are those of cycle c+5.
+// Pipelined requantizer lane: q = clamp(zo + ((v*m + ((d*mr) << l) + 2^(s-1)) >> s), lo, hi) with v = a + b at 32 bits.
+// The half costs no adder: floor((x + 2^(s-1)) / 2^s) = floor((floor(x / 2^(s-1)) + 1) / 2).
+// One operation a cycle; operands in cycle c give q_o in cycle c+6. Bounds for legal parameters: |v*m| < 2^47 and
+// |d*mr << l| < 2^46, so the sum fits 49 bits. zo, lo and hi are those of cycle c+5.
 module espl_requant_pipe #(
   parameter int Residual = 1  // 0: d, mr and l are not used
 ) (
@@ -24,9 +25,8 @@ module espl_requant_pipe #(
   logic        [48:0] add3_d, add3_q;
   logic        [5:0]  s1_q, s2_q, s3_q, s4_q;
   logic signed [48:0] sh5;
-  logic signed [9:0]  x5_q;
-  logic        [48:0] half;
-  logic signed [10:0] y;
+  logic signed [10:0] x5_q;  // twice the shifted sum, plus the half's bit, saturated
+  logic signed [11:0] x, y;
 
   always_ff @(posedge clk_i) begin
     v1_q   <= a_i + b_i;
@@ -35,13 +35,11 @@ module espl_requant_pipe #(
     p3_q   <= p2_q;
     add3_q <= add3_d;
     sum4_q <= p3_q + $signed(add3_q);
-    s1_q   <= s_i;
+    s1_q   <= s_i - 6'd1;
     s2_q   <= s1_q;
     s3_q   <= s2_q;
     s4_q   <= s3_q;
   end
-
-  assign half = (s2_q == 6'd0) ? 49'd0 : 49'd1 << (s2_q - 6'd1);
 
   if (Residual != 0) begin : gen_res
     logic signed [8:0]  d1_q;
@@ -55,23 +53,24 @@ module espl_requant_pipe #(
       l2_q  <= l1_q;
       r2_q  <= 26'(d1_q) * $signed({10'd0, mr1_q});
     end
-    assign add3_d = ({{23{r2_q[25]}}, r2_q} << l2_q) + half;
+    assign add3_d = {{23{r2_q[25]}}, r2_q} << l2_q;
   end else begin : gen_no_res
     logic unused;
     assign unused = &{1'b0, d_i, mr_i, l_i};
-    assign add3_d = half;
+    assign add3_d = 49'd0;
   end
 
   assign sh5 = sum4_q >>> s4_q;
-  // |zo| <= 128: 10 bits saturated are enough for an exact clamp.
+  // |zo| <= 128: 10 bits after halving are enough for an exact clamp.
   always_ff @(posedge clk_i) begin
-    x5_q <= (&sh5[48:9] || !(|sh5[48:9])) ? sh5[9:0] : {sh5[48], {9{!sh5[48]}}};
+    x5_q <= (&sh5[48:10] || !(|sh5[48:10])) ? sh5[10:0] : {sh5[48], {10{!sh5[48]}}};
   end
 
-  assign y = 11'(x5_q) + 11'($signed(zo_i));
+  assign x = (12'(x5_q) + 12'sd1) >>> 1;
+  assign y = x + 12'($signed(zo_i));
   always_ff @(posedge clk_i) begin
-    if (y < 11'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
-    else if (y > 11'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
+    if (y < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
+    else if (y > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
     else q_o <= y[7:0];
   end
 

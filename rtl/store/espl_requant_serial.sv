@@ -41,18 +41,17 @@ module espl_requant_serial #(
       v_q  <= a_i + b_i;
       hi_q <= 32'd0;
       lo_q <= m_i;
-      s_q  <= s_i;
+      s_q  <= s_i - 6'd1;
     end else if (step) begin
       hi_q <= t[32:1];
       lo_q <= {t[0], lo_q[15:1]};
     end
   end
 
-  logic        [48:0] half, add;
+  logic        [48:0] add;
   logic signed [48:0] sum, sh;
-  logic signed [9:0]  x;
-  logic signed [10:0] y;
-  assign half = (s_q == 6'd0) ? 49'd0 : 49'd1 << (s_q - 6'd1);
+  logic signed [10:0] x2;  // saturated
+  logic signed [11:0] x, y;
 
   if (Residual != 0) begin : gen_res
     logic [8:0]  d_q, rh_q;
@@ -71,21 +70,23 @@ module espl_requant_serial #(
         rl_q <= {rt[0], rl_q[15:1]};
       end
     end
-    assign add = ({{24{rh_q[8]}}, rh_q, rl_q} << l_q) + half;
+    assign add = {{24{rh_q[8]}}, rh_q, rl_q} << l_q;
   end else begin : gen_no_res
     logic unused;
     assign unused = &{1'b0, d_i, mr_i, l_i};
-    assign add = half;
+    assign add = 49'd0;
   end
 
   assign sum = $signed({hi_q[31], hi_q, lo_q} + add);
   assign sh  = sum >>> s_q;
-  assign x   = (&sh[48:9] || !(|sh[48:9])) ? sh[9:0] : {sh[48], {9{!sh[48]}}};
-  assign y   = 11'(x) + 11'($signed(zo_i));
+  // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
+  assign x2  = (&sh[48:10] || !(|sh[48:10])) ? sh[10:0] : {sh[48], {10{!sh[48]}}};
+  assign x   = (12'(x2) + 12'sd1) >>> 1;
+  assign y   = x + 12'($signed(zo_i));
   always_ff @(posedge clk_i) begin
     if (cnt_q == 5'd1) begin
-      if (y < 11'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
-      else if (y > 11'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
+      if (y < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
+      else if (y > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
       else q_o <= y[7:0];
     end
   end

@@ -1,8 +1,8 @@
 /* Requantize and average: the one C definition of hw/spec/numerics.md, used by the functional model, the evaluator on the CPU and the RTL benches.
  *
  * Integers only; `>>` of a signed value is arithmetic; half rounds toward +infinity. Sums are exact in 49-bit two's complement and wrap there.
- * The functions are total: s counts modulo 64 and l modulo 32 (the bits hardware keeps; legal 1 <= s <= 47, 0 <= l <= 22), s = 0 adds no
- * half, and the clamp is min(max(x, lo), hi) even when lo > hi. */
+ * The functions are total: s counts modulo 64 and l modulo 32 (the bits hardware keeps; legal 1 <= s <= 47, 0 <= l <= 22; s = 0 acts
+ * as 64), and the clamp is min(max(x, lo), hi) even when lo > hi. */
 #ifndef ESPL_MODEL_REQUANT_H
 #define ESPL_MODEL_REQUANT_H
 
@@ -53,11 +53,9 @@ static inline int64_t espl_rq_wrap49(int64_t x) {
   return (int64_t)((uint64_t)x << 15) >> 15;
 }
 
-/* zo + ((sum + half) >> s), clamped; sum in 64 bits, wrapped at 49 after the half is added. |zo + x| < 2^49 + 2^7 is exact. */
+/* zo + ((sum + 2^(s-1)) >> s), clamped; sum in 64 bits, wrapped at 49. floor((x + 2^(s-1)) / 2^s) = floor((floor(x / 2^(s-1)) + 1) / 2). */
 static inline int8_t espl_rq_finish(int64_t sum, uint32_t s, int8_t zo, int8_t lo, int8_t hi) {
-  s &= 63u;
-  if (s > 0) sum = (int64_t)((uint64_t)sum + ((uint64_t)1 << (s - 1)));
-  int64_t q = zo + (espl_rq_wrap49(sum) >> s);
+  int64_t q = zo + (((espl_rq_wrap49(sum) >> ((s - 1u) & 63u)) + 1) >> 1);
   if (q < lo) q = lo;
   if (q > hi) q = hi;
   return (int8_t)q;
