@@ -31,14 +31,14 @@ static espl_status measure(const map_geom *g, const map_plan *p, uint64_t *cycle
   map_list l;
   map_list_init(&l, g->m->token_max);
   espl_status s = map_emit_layer(g, p, &at, &l, &macs, &dense, err);
-  uint32_t bytes = map_align((uint32_t)l.n * 16u, MAP_PAGE) + 16u;
-  uint8_t *prog = s == ESPL_OK ? espl_calloc(map_align(bytes, MAP_PAGE), 1) : NULL;
+  uint32_t mark = map_align((uint32_t)l.n * 16u, MAP_PAGE), bytes = mark + MAP_PAGE; /* END has a line of its own, as in a network */
+  uint8_t *prog = s == ESPL_OK ? espl_calloc(bytes, 1) : NULL;
   if (s == ESPL_OK && !prog) s = espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);
   if (s == ESPL_OK) {
     map_list_encode(&l, prog);
     uint32_t w[4];
     espl_cmd_end_encode(w);
-    memcpy(prog + bytes - 16, w, 16);
+    memcpy(prog + mark, w, 16);
     espl_machine m = *g->m;
     m.mem_bytes = (uint32_t)end; /* the timing model reads only the program from memory */
     espl_run run = {.machine = &m, .memory = prog, .prog_bytes = bytes};

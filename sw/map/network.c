@@ -123,8 +123,8 @@ static espl_status build(net *n, espl_err *err) {
   ESPL_TRY(place_tensors(n, err));
   p->prog_addr = (uint32_t)n->end;
   for (int32_t i = 0; i < n->q->layers; i++) ESPL_TRY(emit_layer(n, i, err));
-  ESPL_TRY(take(n, 16, &end, err));
-  p->prog_bytes = end + 16 - p->prog_addr;
+  ESPL_TRY(take(n, MAP_PAGE, &end, err));
+  p->prog_bytes = end + MAP_PAGE - p->prog_addr; /* END's line is full: what fetch reads ahead does not depend on what follows a layer */
   if (n->end > n->m->mem_bytes)
     return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs %llu bytes of memory, machine %s has %u", n->q->name, (unsigned long long)n->end, n->m->name,
                      (unsigned)n->m->mem_bytes);

@@ -1,0 +1,346 @@
+/* Mapper: every tensor that a mapped program leaves in memory equals the definition of the arithmetic, on machines of many shapes and with
+ * buffers that hold hardly anything; programs are legal; counters are those of the layer; what does not fit is refused with the reason. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "graph/zoo.h"
+#include "map/map.h"
+#include "onnx/onnx.h"
+#include "qref.h"
+
+static espl_machine machine(const char *name, int32_t rows, int32_t cols) {
+  espl_machine m;
+  espl_machine_default(&m);
+  snprintf(m.name, sizeof m.name, "%s", name);
+  m.rows = rows;
+  m.cols = cols;
+  int32_t g = espl_g(&m);
+  if (m.rq_lanes > g) m.rq_lanes = g;
+  return m;
+}
+
+/* Two layers over random tensors: a first that makes the operand, a second under test (residual: adds the first's output). */
+static espl_qnet *random_net(espl_rng *r, int32_t most_c, int32_t most_px, int32_t block) {
+  espl_qnet *q = calloc(1, sizeof *q);
+  q->name = strdup("random");
+  q->tensor = calloc(3, sizeof *q->tensor);
+  q->layer = calloc(2, sizeof *q->layer);
+  q->tensors = 3;
+  q->layers = 2;
+  q->output = 2;
+  bool residual = qref_in(r, 0, 3) == 0, pool = !residual && qref_in(r, 0, 2) == 0, fc = !residual && !pool && qref_in(r, 0, 5) == 0;
+  espl_shape in = {qref_in(r, 1, most_c), qref_in(r, 1, most_px), qref_in(r, 1, most_px)};
+  if (fc) in.h = in.h < 6 ? in.h : 6, in.w = in.w < 6 ? in.w : 6;
+  q->tensor[0] = (espl_qtensor){.shape = in, .scale = 1, .zero = qref_in(r, -128, 127)};
+  espl_qlayer *a = &q->layer[0], *b = &q->layer[1];
+  espl_qlayer base = {.res = -1, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1, .win_h = 1, .win_w = 1, .psy = 1, .psx = 1};
+  *a = base;
+  a->out = 1;
+  a->in_c = in.c;
+  a->out_c = qref_in(r, 0, 2) ? qref_in(r, 1, most_c) : in.c;
+  a->onehot = a->out_c == in.c && qref_in(r, 0, 1);
+  a->conv_h = in.h;
+  a->conv_w = in.w;
+  espl_shape mid = q->tensor[1].shape = (espl_shape){a->out_c, in.h, in.w};
+  q->tensor[1].scale = q->tensor[2].scale = 1;
+  qref_fill(q, 0, r, 0, block);
+  *b = base;
+  b->in = 1;
+  b->out = 2;
+  b->in_c = mid.c;
+  b->out_c = residual ? mid.c : qref_in(r, 1, most_c);
+  b->res = residual ? 1 : -1;
+  if (fc) {
+    b->kh = mid.h;
+    b->kw = mid.w;
+  } else if (residual) {
+    b->kh = 2 * qref_in(r, 0, 2) + 1;
+    b->kw = 2 * qref_in(r, 0, 2) + 1;
+    b->pt = b->pb = b->kh / 2;
+    b->pl = b->pr = b->kw / 2;
+  } else {
+    b->kh = qref_in(r, 1, qref_in(r, 1, 11));
+    b->kw = qref_in(r, 1, qref_in(r, 1, 11));
+    b->dh = b->kh > 5 ? 1 : qref_in(r, 1, 2);
+    b->dw = b->kw > 5 ? 1 : qref_in(r, 1, 2);
+    b->sh = qref_in(r, 1, 3);
+    b->sw = qref_in(r, 1, 3);
+    b->pt = qref_in(r, 0, b->kh - 1);
+    b->pl = qref_in(r, 0, b->kw - 1);
+    while (mid.h + b->pt + b->pb < (b->kh - 1) * b->dh + 1) b->pb++;
+    while (mid.w + b->pl + b->pr < (b->kw - 1) * b->dw + 1) b->pr++;
+  }
+  b->conv_h = (mid.h + b->pt + b->pb - (b->kh - 1) * b->dh - 1) / b->sh + 1;
+  b->conv_w = (mid.w + b->pl + b->pr - (b->kw - 1) * b->dw - 1) / b->sw + 1;
+  espl_shape out = {b->out_c, b->conv_h, b->conv_w};
+  if (pool) {
+    b->pool = qref_in(r, 0, 1) ? ESPL_QPOOL_MAX : ESPL_QPOOL_AVG;
+    b->win_h = qref_in(r, 1, b->conv_h < 4 ? b->conv_h : 4);
+    b->win_w = qref_in(r, 1, b->conv_w < 4 ? b->conv_w : 4);
+    b->psy = qref_in(r, 1, 3);
+    b->psx = qref_in(r, 1, 3);
+    b->ppt = qref_in(r, 0, b->win_h - 1);
+    b->ppl = qref_in(r, 0, b->win_w - 1);
+    b->pool_fixed = qref_in(r, 0, 1);
+    out.h = (b->conv_h + b->ppt - b->win_h) / b->psy + 1;
+    out.w = (b->conv_w + b->ppl - b->win_w) / b->psx + 1;
+  }
+  q->tensor[2].shape = out;
+  qref_fill(q, 1, r, qref_in(r, 0, 1) ? qref_in(r, 2, 16) : 0, block);
+  return q;
+}
+
+static void compare(const char *who, uint64_t seed, const espl_qnet *q, int32_t t, const int8_t *want, const int8_t *got) {
+  espl_shape s = q->tensor[t].shape;
+  for (int64_t i = 0; i < espl_shape_elems(s); i++)
+    cr_assert_eq(want[i], got[i], "seed %llu: %s: tensor %d [%d,%d,%d], value %lld is %d, expected %d", (unsigned long long)seed, who, t, s.c, s.h, s.w, (long long)i, got[i], want[i]);
+}
+
+/* Nothing was removed from the layer's weights (a random weight is zero once in 255). */
+static bool whole_weights(const espl_qlayer *l) {
+  int64_t n = (int64_t)l->in_c * l->out_c * l->kh * l->kw, zeros = 0;
+  for (int64_t i = 0; l->w && i < n; i++) zeros += l->w[i] == 0;
+  return zeros == 0;
+}
+
+/* Maps, checks, runs on the model and on the CPU evaluation, and compares every tensor with the reference. Returns 0 when refused. */
+static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, const char *must_fit) {
+  espl_err err = {0};
+  espl_program *p = NULL;
+  int8_t *ref[3], *got[3];
+  for (int i = 0; i < 3; i++) {
+    int64_t n = espl_shape_elems(q->tensor[i].shape);
+    ref[i] = malloc((size_t)n);
+    got[i] = malloc((size_t)n);
+    for (int64_t j = 0; i == 0 && j < n; j++) ref[0][j] = (int8_t)(uint8_t)espl_rng_u64(seed, 77, (uint64_t)j);
+  }
+  for (int32_t i = 0; i < q->layers; i++) qref_layer(q, i, ref);
+  espl_status s = espl_map_network(q, m, &p, &err);
+  if (s == ESPL_E_UNSUPPORTED && !must_fit) {
+    for (int i = 0; i < 3; i++) free(ref[i]), free(got[i]);
+    return 0;
+  }
+  cr_assert_eq(s, ESPL_OK, "seed %llu machine %s: %s", (unsigned long long)seed, m->name, err.msg);
+  espl_machine mm = *m;
+  mm.mem_bytes = p->mem_bytes;
+  cr_assert_eq(espl_program_check(&mm, p->image, p->prog_addr, p->prog_bytes, &err), ESPL_OK, "seed %llu machine %s: %s", (unsigned long long)seed, m->name, err.msg);
+  uint8_t *mem = calloc(p->mem_bytes, 1);
+  espl_run_result r = {0};
+  cr_assert_eq(espl_program_run(p, q, ESPL_ENGINE_MODEL, ref[0], NULL, mem, &r, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(r.hw_status, ESPL_HW_NONE, "seed %llu machine %s: stops with %s at command %u", (unsigned long long)seed, m->name, espl_hw_status_name(r.hw_status), r.err_index);
+  espl_qexec *x = NULL;
+  cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_qexec_run(x, 1, ref[0], got[2], &err), ESPL_OK, "%s", err.msg);
+  for (int32_t t = 1; t < 3; t++) {
+    cr_assert_eq(espl_qexec_tensor(x, t, got[t], &err), ESPL_OK);
+    compare("CPU evaluation", seed, q, t, ref[t], got[t]);
+    espl_program_get_tensor(p, q, t, mem, got[t]);
+    compare(m->name, seed, q, t, ref[t], got[t]);
+  }
+  for (int32_t i = 0; i < 2; i++) {
+    const uint32_t *c = r.layer[i].counter;
+    cr_assert_eq(c[ESPL_CNT_MACS], p->layer[i].macs);
+    cr_assert_eq(c[ESPL_CNT_MACS_DENSE], (uint32_t)q->layer[i].macs_dense, "seed %llu: macs_dense %u", (unsigned long long)seed, c[ESPL_CNT_MACS_DENSE]);
+    cr_assert_leq(c[ESPL_CNT_MACS], (uint32_t)q->layer[i].macs);
+    if (whole_weights(&q->layer[i]) && q->layer[i].pool == ESPL_QPOOL_NONE) cr_assert_eq(c[ESPL_CNT_MACS], (uint32_t)q->layer[i].macs, "seed %llu: macs %u of %lld", (unsigned long long)seed, c[ESPL_CNT_MACS], (long long)q->layer[i].macs);
+    uint64_t alone = 0;
+    cr_assert_eq(espl_layer_cost(q, i, m, -1, &alone, &err), ESPL_OK, "%s", err.msg);
+    cr_assert_eq(alone, c[ESPL_CNT_CYCLES], "seed %llu machine %s: layer %d alone %llu cycles, in the network %u", (unsigned long long)seed, m->name, i, (unsigned long long)alone, c[ESPL_CNT_CYCLES]);
+  }
+  espl_run_result_clear(&r);
+  espl_qexec_free(x);
+  espl_program_free(p);
+  free(mem);
+  for (int i = 0; i < 3; i++) free(ref[i]), free(got[i]);
+  return 1;
+}
+
+static void many(const espl_machine *m, int nets, int32_t most_c, int32_t most_px, const char *must_fit) {
+  int ran = 0;
+  for (int i = 0; i < nets; i++) {
+    espl_rng r = {.seed = 20, .stream = (uint64_t)(m->rows * 1000 + m->cols), .counter = (uint64_t)i << 32};
+    espl_qnet *q = random_net(&r, most_c, most_px, m->rows < m->cols ? m->rows : m->cols);
+    ran += check_net(q, m, (uint64_t)i, must_fit);
+    espl_qnet_free(q);
+  }
+  cr_assert_gt(ran, nets / 2, "machine %s: only %d of %d nets ran", m->name, ran, nets);
+}
+
+Test(map, random_layers_16x16) { espl_machine m = machine("16x16", 16, 16); many(&m, 40, 50, 20, "all"); }
+Test(map, random_layers_8x16) { espl_machine m = machine("8x16", 8, 16); m.bus_bytes = 32; many(&m, 40, 40, 20, "all"); }
+Test(map, random_layers_16x4) { espl_machine m = machine("16x4", 16, 4); m.acc_banks = 1; many(&m, 40, 40, 16, "all"); }
+Test(map, random_layers_8x8) { espl_machine m = machine("8x8", 8, 8); m.idx_aw = 0; m.bus_bytes = 4; many(&m, 40, 40, 16, "all"); }
+Test(map, random_layers_4x4) { espl_machine m = machine("4x4", 4, 4); m.rq_lanes = 1; m.rq_cycles = 18; many(&m, 30, 20, 12, "all"); }
+Test(map, one_token_one_entry_queues) { espl_machine m = machine("shallow", 8, 8); m.token_max = 1; m.queue_depth = 1; m.bus_bytes = 8; many(&m, 30, 40, 16, "all"); }
+Test(map, tiny_buffers_8x8) {
+  espl_machine m = machine("tiny8", 8, 8);
+  m.act_aw = 10;
+  m.wgt_aw = 9;
+  m.idx_aw = 5;
+  m.par_aw = 4;
+  m.acc_aw = 6;
+  m.token_max = 3;
+  many(&m, 60, 40, 24, NULL);
+}
+Test(map, tiny_buffers_4x16) {
+  espl_machine m = machine("tiny4x16", 4, 16);
+  m.act_aw = 9;
+  m.wgt_aw = 8;
+  m.idx_aw = 4;
+  m.par_aw = 4;
+  m.acc_aw = 5;
+  m.bus_bytes = 32;
+  m.token_max = 1;
+  m.mem.num = 1;
+  m.mem.den = 2;
+  m.mem.shared_path = 1;
+  m.mem.stall_mod = 7;
+  many(&m, 60, 30, 20, NULL);
+}
+Test(map, tiny_weights_16x4) {
+  espl_machine m = machine("tiny16x4", 16, 4);
+  m.act_aw = 9;
+  m.wgt_aw = 7;
+  m.idx_aw = 0;
+  m.par_aw = 2;
+  m.acc_aw = 5;
+  m.bus_bytes = 8;
+  many(&m, 60, 40, 20, NULL);
+}
+
+/* ---- refusals ---- */
+
+static espl_qnet *pool_net(int32_t px) {
+  espl_rng r = {.seed = 3};
+  espl_qnet *q = random_net(&r, 4, 4, 4);
+  espl_qlayer *l = &q->layer[1];
+  q->layer[0].conv_h = q->layer[0].conv_w = q->tensor[0].shape.h = q->tensor[0].shape.w = q->tensor[1].shape.h = q->tensor[1].shape.w = px;
+  q->layer[0].macs = q->layer[0].macs_dense = q->layer[0].onehot ? 0 : (int64_t)q->layer[0].in_c * q->layer[0].out_c * px * px;
+  free(l->w);
+  free(l->par);
+  free(l->name);
+  *l = (espl_qlayer){.in = 1, .out = 2, .res = -1, .onehot = true, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1, .conv_h = px, .conv_w = px,
+                     .pool = ESPL_QPOOL_AVG, .win_h = px, .win_w = px, .psy = 1, .psx = 1, .pool_fixed = true};
+  l->in_c = l->out_c = q->tensor[1].shape.c;
+  q->tensor[2].shape = (espl_shape){l->out_c, 1, 1};
+  qref_fill(q, 1, &r, 0, 4);
+  return q;
+}
+
+Test(map, pool_larger_than_accumulators_is_refused) {
+  espl_machine m = machine("small", 8, 8);
+  m.acc_aw = 6;
+  espl_qnet *q = pool_net(9);
+  espl_program *p = NULL;
+  espl_err err = {0};
+  cr_assert_eq(espl_map_network(q, &m, &p, &err), ESPL_E_UNSUPPORTED);
+  cr_assert(strstr(err.msg, "81") && strstr(err.msg, "64"), "%s", err.msg);
+  espl_qnet_free(q);
+  q = pool_net(8);
+  cr_assert_eq(check_net(q, &m, 1, "fits"), 1);
+  espl_qnet_free(q);
+}
+
+Test(map, missing_option_is_refused) {
+  espl_machine m = machine("plain", 8, 8);
+  m.avgpool = 0;
+  espl_qnet *q = pool_net(4);
+  espl_program *p = NULL;
+  espl_err err = {0};
+  cr_assert_eq(espl_map_network(q, &m, &p, &err), ESPL_E_UNSUPPORTED);
+  cr_assert(strstr(err.msg, "average pooling"), "%s", err.msg);
+  espl_qnet_free(q);
+}
+
+/* ---- whole networks ---- */
+
+/* Logits of the model equal the CPU evaluation; timing twin and model agree on cycles. */
+static void whole(espl_graph *g, const espl_machine *m, espl_sim_result *out) {
+  espl_err err = {0};
+  espl_qnet *q = NULL;
+  espl_program *p = NULL;
+  espl_qexec *x = NULL;
+  espl_sim_result t;
+  espl_quant_config cfg;
+  espl_quant_default(&cfg);
+  cr_assert_eq(espl_quantize(g, NULL, NULL, &cfg, &q, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_map_network(q, m, &p, &err), ESPL_OK, "%s", err.msg);
+  int64_t n = espl_shape_elems(q->tensor[0].shape), k = espl_shape_elems(q->tensor[q->output].shape);
+  int8_t *in = malloc((size_t)n), *logits = malloc((size_t)k);
+  for (int64_t i = 0; i < n; i++) in[i] = (int8_t)(uint8_t)espl_rng_u64(5, 6, (uint64_t)i);
+  cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_qexec_run(x, 1, in, logits, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_simulate(p, q, ESPL_ENGINE_MODEL, in, NULL, out, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &t, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(t.total.cycles, out->total.cycles);
+  cr_assert_eq(memcmp(logits, out->logits, (size_t)k), 0, "logits of machine and CPU evaluation differ");
+  espl_sim_result_clear(&t);
+  espl_qexec_free(x);
+  espl_program_free(p);
+  espl_qnet_free(q);
+  free(in);
+  free(logits);
+}
+
+/* The bar of the 16x16 machine: 95 % of the roof in every layer whose roof is at least 2,000 cycles. */
+static void bar(const espl_sim_result *r) {
+  for (int32_t i = 0; i < r->layers; i++)
+    if (r->layer[i].roof_cycles >= 2000) cr_assert_geq(r->layer[i].roof_fraction, 0.95, "%s reaches %.3f of its roof", r->layer[i].name, r->layer[i].roof_fraction);
+  cr_assert_leq(r->total.roof_fraction, 1.0);
+}
+
+Test(map, resnet8_reaches_its_roof) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_sim_result r;
+  cr_assert_eq(espl_zoo_resnet8((espl_shape){3, 32, 32}, 10, 1, &g, &err), ESPL_OK, "%s", err.msg);
+  espl_machine m = machine("16x16", 16, 16);
+  whole(g, &m, &r);
+  bar(&r);
+  cr_assert_eq(r.total.macs, (uint64_t)espl_graph_macs(g));
+  cr_assert_lt(r.total.cycles, 61000, "80 %% of the array's peak");
+  espl_sim_result_clear(&r);
+  espl_graph_free(g);
+}
+
+static espl_graph *shared(const char *name) {
+  const char *root = getenv("ESPL_SHARED");
+  char path[512];
+  snprintf(path, sizeof path, "%s/models/%s", root ? root : "../shared", name);
+  FILE *f = fopen(path, "rb");
+  if (!f) cr_skip_test("%s is not there: set ESPL_SHARED to the folder of shared material", path);
+  fclose(f);
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  cr_assert_eq(espl_onnx_read(path, &g, &err), ESPL_OK, "%s", err.msg);
+  return g;
+}
+
+Test(map, resnet20_bit_for_bit) {
+  espl_graph *g = shared("resnet20_cifar10.onnx");
+  espl_sim_result r;
+  espl_machine m = machine("16x16", 16, 16);
+  whole(g, &m, &r);
+  bar(&r);
+  cr_assert_geq(r.total.roof_fraction, 0.97);
+  espl_sim_result_clear(&r);
+  m = machine("8x16", 8, 16);
+  whole(g, &m, &r);
+  espl_sim_result_clear(&r);
+  espl_graph_free(g);
+}
+
+Test(map, mnist8_bit_for_bit) {
+  espl_graph *g = shared("mnist-8.onnx");
+  espl_sim_result r;
+  espl_machine m = machine("4x4", 4, 4);
+  whole(g, &m, &r);
+  espl_sim_result_clear(&r);
+  m = machine("16x16", 16, 16);
+  whole(g, &m, &r);
+  espl_sim_result_clear(&r);
+  espl_graph_free(g);
+}
