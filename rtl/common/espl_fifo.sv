@@ -42,15 +42,12 @@ module espl_fifo #(
   end
 
 `ifdef FORMAL
-  // Contents: the entry written when `mark` entries were ahead of it comes out after exactly that many pops.
+  // Law to prove: an entry picked at any push comes out unchanged after exactly as many pops as entries were ahead of it.
   logic             watch_q;
   logic [CntW-1:0]  ahead_q;
   logic [Width-1:0] word_q;
   logic [PtrW-1:0]  slot_q;
   (* anyseq *) logic pick;
-  initial begin
-    assume (rst_i);
-  end
   logic init_q = 1'b0;
   always_ff @(posedge clk_i) begin
     init_q <= 1'b1;
@@ -80,6 +77,7 @@ module espl_fifo #(
       assert (gap(wptr_q, rptr_q) == (full_o ? '0 : {1'b0, cnt_q}));
       if (watch_q) begin
         assert (ahead_q < cnt_q);
+        assert (slot_q <= PtrW'(Depth - 1));
         assert (gap(slot_q, rptr_q) == {1'b0, ahead_q});
         assert (mem[slot_q] == word_q);
         if (ahead_q == '0) assert (data_o == word_q);
