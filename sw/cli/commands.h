@@ -10,6 +10,8 @@
   X(eval, "accuracy of a network on a data set") \
   X(sim, "cycles, utilization and stalls of a network on a machine") \
   X(run, "tensors in, tensors out, in float32 or the machine's integers") \
+  X(compress, "one smaller network within a budget of cycles") \
+  X(sweep, "exact cycles of networks on a grid of machines, resumable") \
   X(steer, "run a co-design study: compression steered by exact cycles") \
   X(demo, "the main job: train or load, compress, simulate, verify on RTL, report") \
   X(report, "write the HTML page, CSV and JSON of a results store")

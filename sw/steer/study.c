@@ -59,7 +59,7 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
   return ESPL_OK;
 }
 
-static char *machine_json(const espl_machine *m) {
+char *espl_study_machine_json(const espl_machine *m) {
   char *text = malloc(4096);
   if (!text) return NULL;
   double rate = (double)m->bus_bytes * m->mem.num / m->mem.den;
@@ -78,7 +78,7 @@ static espl_status begin_run(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   espl_store_run r = {.name = s->name, .command = s->command, .network = s->network, .data = s->data ? s->data : "builtin", .machine = s->machine.name, .seed = (int64_t)s->seed};
   ESPL_TRY(run_hash(s, r.hash, err));
-  char *json = machine_json(&s->machine);
+  char *json = espl_study_machine_json(&s->machine);
   r.machine_json = json;
   int resumed = 0;
   espl_status e = espl_store_run_begin(st->store, &r, &st->run, &resumed, err);
@@ -151,7 +151,7 @@ static void own_preprocess(espl_study_state *st) {
     }
 }
 
-static espl_status get_base(espl_study_state *st, espl_err *err) {
+static espl_status load_or_train(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   char *file = espl_study_file(st, "baseline");
   int done = 0;
@@ -179,6 +179,11 @@ static espl_status check_fit(const espl_study_state *st, espl_err *err) {
   return ESPL_OK;
 }
 
+espl_status espl_study_base(espl_study_state *st, espl_err *err) {
+  ESPL_TRY(load_or_train(st, err));
+  return check_fit(st, err);
+}
+
 static espl_status record_base(espl_study_state *st, espl_err *err) {
   int done = 0;
   ESPL_TRY(espl_study_have(st, "baseline", &done, err));
@@ -196,7 +201,7 @@ static espl_status record_base(espl_study_state *st, espl_err *err) {
 
 static void fill_progress(void *ctx, double fraction) { espl_progress_at(ctx, fraction); }
 
-static espl_status prepare(espl_study_state *st, espl_err *err) {
+espl_status espl_study_prepare(espl_study_state *st, espl_err *err) {
   espl_quant_config c;
   espl_quant_default(&c);
   c.calib_images = st->s->calib_images;
@@ -223,38 +228,39 @@ static espl_status make_variants(espl_study_state *st, espl_err *err) {
   double share = 45.0 / (s->dense + s->block + s->kernel + (s->dense && s->controls ? 3 : 0));
   for (int rule = 0; s->dense && rule < (s->controls ? ESPL_WIDTH_RULES : 1); rule++) {
     espl_progress_push(st->progress, espl_width_rule_name((espl_width_rule)rule), share, 1);
-    ESPL_TRY(espl_study_dense(st, (espl_width_rule)rule, err));
+    ESPL_TRY(espl_study_variant(st, ESPL_VARIANT_DENSE, (espl_width_rule)rule, err));
     espl_progress_pop(st->progress);
   }
-  if (s->block) {
-    espl_progress_push(st->progress, "zero tiles", share, 1);
-    ESPL_TRY(espl_study_block(st, err));
-    espl_progress_pop(st->progress);
-  }
-  if (s->kernel) {
-    espl_progress_push(st->progress, "kernels", share, 1);
-    ESPL_TRY(espl_study_kernel(st, err));
+  const struct { int on; espl_variant_kind kind; const char *name; } others[] = {{s->block, ESPL_VARIANT_BLOCK, "zero tiles"}, {s->kernel, ESPL_VARIANT_KERNEL, "kernels"}};
+  for (int i = 0; i < 2; i++) {
+    if (!others[i].on) continue;
+    espl_progress_push(st->progress, others[i].name, share, 1);
+    ESPL_TRY(espl_study_variant(st, others[i].kind, ESPL_WIDTH_CYCLES, err));
     espl_progress_pop(st->progress);
   }
   return ESPL_OK;
 }
 
-static espl_status flow(espl_study_state *st, espl_err *err) {
+espl_status espl_study_open_data(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   ESPL_TRY(espl_machine_check(&s->machine, err));
   ESPL_TRY(espl_data_open(s->data, ESPL_SPLIT_TRAIN, s->seed, &st->train, err));
-  ESPL_TRY(espl_data_open(s->data, ESPL_SPLIT_VAL, s->seed, &st->val, err));
+  return espl_data_open(s->data, ESPL_SPLIT_VAL, s->seed, &st->val, err);
+}
+
+static espl_status flow(espl_study_state *st, espl_err *err) {
+  const espl_study *s = st->s;
+  ESPL_TRY(espl_study_open_data(st, err));
   ESPL_TRY(espl_mkdirs(s->out, err));
   ESPL_TRY(begin_run(st, err));
   espl_progress_push(st->progress, is_file(s->network) || s->trained ? "load the network" : "train the network", 35, 1);
-  ESPL_TRY(get_base(st, err));
-  ESPL_TRY(check_fit(st, err));
+  ESPL_TRY(espl_study_base(st, err));
   espl_progress_pop(st->progress);
   espl_progress_push(st->progress, "baseline on the machine", 5, 1);
   ESPL_TRY(record_base(st, err));
   espl_progress_pop(st->progress);
   espl_progress_push(st->progress, "importance and cost table", 10, 1);
-  ESPL_TRY(prepare(st, err));
+  ESPL_TRY(espl_study_prepare(st, err));
   espl_progress_pop(st->progress);
   ESPL_TRY(make_variants(st, err));
   espl_progress_push(st->progress, "test split", 5, 1);
@@ -263,19 +269,23 @@ static espl_status flow(espl_study_state *st, espl_err *err) {
   return espl_store_run_done(st->store, st->run, err);
 }
 
+void espl_study_close(espl_study_state *st) {
+  espl_widths_free(st->widths);
+  espl_cost_table_free(st->table);
+  free(st->unit_importance);
+  espl_saliency_free(st->saliency);
+  espl_units_free(st->units);
+  espl_qnet_free(st->base_q);
+  espl_graph_free(st->base);
+  espl_data_free(st->train);
+  espl_data_free(st->val);
+}
+
 espl_status espl_study_run(const espl_study *s, espl_store *store, espl_progress *progress, int64_t *run_id, espl_err *err) {
   espl_study_state st = {.s = s, .store = store, .progress = progress};
   espl_preprocess_default(&st.pp);
   espl_status e = flow(&st, err);
   *run_id = st.run;
-  espl_widths_free(st.widths);
-  espl_cost_table_free(st.table);
-  free(st.unit_importance);
-  espl_saliency_free(st.saliency);
-  espl_units_free(st.units);
-  espl_qnet_free(st.base_q);
-  espl_graph_free(st.base);
-  espl_data_free(st.train);
-  espl_data_free(st.val);
+  espl_study_close(&st);
   return e;
 }

@@ -42,14 +42,40 @@ espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) 
 espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err *err) ESPL_MUST_CHECK;
 /* Test accuracies of every variant of the run: the final step. */
 espl_status espl_study_test(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
-/* Variant makers (study_make.c). Each is skipped when the store has it done. */
-espl_status espl_study_dense(espl_study_state *st, espl_width_rule rule, espl_err *err) ESPL_MUST_CHECK;
-espl_status espl_study_block(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
-espl_status espl_study_kernel(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
+/* A variant as it is made: chosen, cut, checked, fine-tuned. */
+typedef struct espl_made {
+  espl_graph *g;            /* owned by the caller; NULL on error */
+  char config[320];         /* JSON object: method and settings */
+  int64_t expect_skipped;   /* as in espl_make */
+} espl_made;
+/* kind DENSE, BLOCK or KERNEL; rule: DENSE only, the others take CYCLES. Cycles of the result are <= st->budget. */
+espl_status espl_study_make(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) ESPL_MUST_CHECK;
+/* Makes and records "<kind>-<rule>"; skipped when the store has it done. */
+espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, espl_err *err) ESPL_MUST_CHECK;
+
+/* Steps of a study, in order (study.c). */
+espl_status espl_study_open_data(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK; /* train and val; the machine is checked */
+espl_status espl_study_base(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;      /* loads or trains; must fit the data */
+espl_status espl_study_prepare(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;   /* importance and cost table */
+void espl_study_close(espl_study_state *st);                                           /* frees everything but store and progress */
+
+/* What measuring a network leaves behind. */
+typedef struct espl_measured {
+  espl_qnet *q;
+  espl_program *p;
+  espl_sim_result r;
+  int8_t *input;            /* int8 input of validation image 0 */
+} espl_measured;
+/* Quantizes, maps, simulates on the C model, checks model = integer evaluation, evaluates on val. *w is filled (also on error: clear it),
+ * *v gets accuracies, cycles, MACs, parameters, utilization and traffic. */
+espl_status espl_study_measure(espl_study_state *st, const espl_make *m, espl_measured *w, espl_store_variant *v, espl_err *err) ESPL_MUST_CHECK;
+void espl_measured_clear(espl_measured *w);
 /* Cycles of a graph on the machine right now (quantized with ranges of the training set), without training it. */
 espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
-/* Whether the store has this variant finished (a resumed run skips it). */
+/* Whether the store has this variant finished (a resumed run skips it); 0 without a store. */
 espl_status espl_study_have(espl_study_state *st, const char *name, int *done, espl_err *err) ESPL_MUST_CHECK;
+/* The complete point as one flat JSON object, as espl_store_run wants it; free() it; NULL: out of memory. */
+char *espl_study_machine_json(const espl_machine *m);
 /* out/<name>.onnx; free() it. */
 char *espl_study_file(const espl_study_state *st, const char *name);
 #endif

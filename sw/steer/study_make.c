@@ -1,4 +1,4 @@
-/* The variants of a study: chosen under the cycle budget, cut for real, checked against the same cut as zeros, fine-tuned, recorded. */
+/* The variants of a study: chosen under the cycle budget, cut for real, checked against the same cut as zeros, fine-tuned. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,25 +62,12 @@ static espl_status make_dense(espl_study_state *st, void *choice, int64_t target
   return s;
 }
 
-espl_status espl_study_dense(espl_study_state *st, espl_width_rule rule, espl_err *err) {
-  char name[64], config[320];
-  snprintf(name, sizeof name, "dense-%s", espl_width_rule_name(rule));
-  int done = 0;
-  ESPL_TRY(espl_study_have(st, name, &done, err));
-  if (done) return ESPL_OK;
+static espl_status dense(espl_study_state *st, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) {
   struct dense d = {.rule = rule, .name = name};
-  espl_graph *g = NULL;
-  espl_status s = shrink(st, name, make_dense, &d, &g, err);
-  if (s == ESPL_OK) s = espl_study_tune(st, g, err);
-  if (s == ESPL_OK) {
-    snprintf(config, sizeof config, "{\"method\":\"channels\",\"rule\":\"%s\",\"importance\":\"taylor\",\"kept_importance\":%.4f,\"gap\":%.6f,\"slim_difference\":%.3g}",
-             espl_width_rule_name(rule), d.c.kept, d.c.gap, d.diff);
-    espl_make m = {.name = name, .parent = "baseline", .steered_by = espl_width_rule_name(rule), .kind = ESPL_VARIANT_DENSE, .g = g, .config_json = config,
-                   .expect_skipped = -1, .verify_rtl = rule == ESPL_WIDTH_CYCLES};
-    s = espl_study_record(st, &m, err);
-  }
-  espl_graph_free(g);
-  return s;
+  ESPL_TRY(shrink(st, name, make_dense, &d, &out->g, err));
+  snprintf(out->config, sizeof out->config, "{\"method\":\"channels\",\"rule\":\"%s\",\"importance\":\"taylor\",\"kept_importance\":%.4f,\"gap\":%.6f,\"slim_difference\":%.3g}",
+           espl_width_rule_name(rule), d.c.kept, d.c.gap, d.diff);
+  return ESPL_OK;
 }
 
 /* ---- block ---- */
@@ -107,23 +94,13 @@ static espl_status make_block(espl_study_state *st, void *choice, int64_t target
   return s;
 }
 
-espl_status espl_study_block(espl_study_state *st, espl_err *err) {
-  int done = 0;
-  ESPL_TRY(espl_study_have(st, "block-cycles", &done, err));
-  if (done) return ESPL_OK;
+static espl_status block(espl_study_state *st, const char *name, espl_made *out, espl_err *err) {
   struct block b = {0};
-  espl_graph *g = NULL;
-  espl_status s = shrink(st, "block-cycles", make_block, &b, &g, err);
-  if (s == ESPL_OK) s = espl_study_tune(st, g, err);
-  if (s == ESPL_OK) {
-    char config[256];
-    snprintf(config, sizeof config, "{\"method\":\"zero tiles\",\"tile\":[%d,%d],\"removed\":%lld,\"tiles\":%lld,\"importance\":\"taylor\",\"gap\":%.6g}", (int)st->s->machine.rows,
-             (int)st->s->machine.cols, (long long)b.removed, (long long)b.total, b.c.gap);
-    espl_make m = {.name = "block-cycles", .parent = "baseline", .steered_by = "cycles", .kind = ESPL_VARIANT_BLOCK, .g = g, .config_json = config, .expect_skipped = b.removed, .verify_rtl = 1};
-    s = espl_study_record(st, &m, err);
-  }
-  espl_graph_free(g);
-  return s;
+  ESPL_TRY(shrink(st, name, make_block, &b, &out->g, err));
+  out->expect_skipped = b.removed;
+  snprintf(out->config, sizeof out->config, "{\"method\":\"zero tiles\",\"tile\":[%d,%d],\"removed\":%lld,\"tiles\":%lld,\"importance\":\"taylor\",\"gap\":%.6g}",
+           (int)st->s->machine.rows, (int)st->s->machine.cols, (long long)b.removed, (long long)b.total, b.c.gap);
+  return ESPL_OK;
 }
 
 /* ---- kernel ---- */
@@ -154,20 +131,37 @@ static espl_status make_kernel(espl_study_state *st, void *choice, int64_t targe
   return s;
 }
 
-espl_status espl_study_kernel(espl_study_state *st, espl_err *err) {
-  int done = 0;
-  ESPL_TRY(espl_study_have(st, "kernel-cycles", &done, err));
-  if (done) return ESPL_OK;
+static espl_status kernel(espl_study_state *st, const char *name, espl_made *out, espl_err *err) {
   struct kernel k = {0};
-  espl_graph *g = NULL;
-  espl_status s = shrink(st, "kernel-cycles", make_kernel, &k, &g, err);
-  if (s == ESPL_OK) s = espl_study_tune(st, g, err);
-  if (s == ESPL_OK) {
-    char config[256];
-    snprintf(config, sizeof config, "{\"method\":\"kernel rows and columns\",\"convolutions_cut\":%d,\"importance\":\"taylor\",\"slim_difference\":%.3g,\"gap\":%.6g}", (int)k.cuts, k.diff, k.c.gap);
-    espl_make m = {.name = "kernel-cycles", .parent = "baseline", .steered_by = "cycles", .kind = ESPL_VARIANT_KERNEL, .g = g, .config_json = config, .expect_skipped = -1, .verify_rtl = 1};
-    s = espl_study_record(st, &m, err);
-  }
-  espl_graph_free(g);
+  ESPL_TRY(shrink(st, name, make_kernel, &k, &out->g, err));
+  snprintf(out->config, sizeof out->config, "{\"method\":\"kernel rows and columns\",\"convolutions_cut\":%d,\"importance\":\"taylor\",\"slim_difference\":%.3g,\"gap\":%.6g}",
+           (int)k.cuts, k.diff, k.c.gap);
+  return ESPL_OK;
+}
+
+/* ---- any kind ---- */
+
+espl_status espl_study_make(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) {
+  *out = (espl_made){.expect_skipped = -1};
+  espl_status s = kind == ESPL_VARIANT_DENSE ? dense(st, rule, name, out, err) : kind == ESPL_VARIANT_BLOCK ? block(st, name, out, err) : kernel(st, name, out, err);
+  if (s == ESPL_OK) s = espl_study_tune(st, out->g, err);
+  if (s == ESPL_OK) return ESPL_OK;
+  espl_graph_free(out->g);
+  out->g = NULL;
+  return s;
+}
+
+espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, espl_err *err) {
+  char name[64];
+  int done = 0;
+  snprintf(name, sizeof name, "%s-%s", espl_variant_kind_name(kind), espl_width_rule_name(rule));
+  ESPL_TRY(espl_study_have(st, name, &done, err));
+  if (done) return ESPL_OK;
+  espl_made made;
+  ESPL_TRY(espl_study_make(st, kind, rule, name, &made, err));
+  espl_make m = {.name = name, .parent = "baseline", .steered_by = espl_width_rule_name(rule), .kind = kind, .g = made.g, .config_json = made.config,
+                 .expect_skipped = made.expect_skipped, .verify_rtl = rule == ESPL_WIDTH_CYCLES};
+  espl_status s = espl_study_record(st, &m, err);
+  espl_graph_free(made.g);
   return s;
 }

@@ -138,77 +138,80 @@ static espl_status accuracies(espl_study_state *st, espl_graph *g, const espl_qn
   return espl_qnet_evaluate(q, d, &st->pp, 0, i8, err);
 }
 
-struct work {
-  espl_qnet *q;
-  espl_program *p;
-  espl_sim_result r;
-  int8_t *input;
-  char *file;
-};
-
-static espl_status run_all(espl_study_state *st, const espl_make *m, struct work *w, espl_store_variant *v, espl_err *err) {
+espl_status espl_study_measure(espl_study_state *st, const espl_make *m, espl_measured *w, espl_store_variant *v, espl_err *err) {
+  *w = (espl_measured){0};
   ESPL_TRY(quantize(st, m->g, &w->q, err));
   ESPL_TRY(espl_map_network(w->q, &st->s->machine, &w->p, err));
   w->input = first_image(st, w->q);
-  w->file = espl_study_file(st, m->name);
-  if (!w->input || !w->file) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
+  if (!w->input) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
   ESPL_TRY(espl_simulate(w->p, w->q, ESPL_ENGINE_MODEL, w->input, NULL, &w->r, err));
   ESPL_TRY(check_logits(w->q, &w->r, w->input, m->name, err));
-  if (m->expect_skipped >= 0 && (int64_t)w->r.total.tiles_skipped < m->expect_skipped)
-    return espl_fail(err, ESPL_E_MISMATCH, "%s: %lld tiles were set to zero, the machine skipped %llu", m->name, (long long)m->expect_skipped,
-                     (unsigned long long)w->r.total.tiles_skipped);
-  ESPL_TRY(accuracies(st, m->g, w->q, st->val, &v->float_val, &v->int8_val, err));
+  const espl_sim_layer *t = &w->r.total;
+  if (m->expect_skipped >= 0 && (int64_t)t->tiles_skipped < m->expect_skipped)
+    return espl_fail(err, ESPL_E_MISMATCH, "%s: %lld tiles were set to zero, the machine skipped %llu", m->name, (long long)m->expect_skipped, (unsigned long long)t->tiles_skipped);
+  v->cycles = (int64_t)t->cycles;
+  v->macs = (int64_t)t->macs;
+  v->macs_dense = (int64_t)t->macs_dense;
+  v->params = espl_graph_params(m->g);
+  v->utilization = t->utilization;
+  v->roof_fraction = t->roof_fraction;
+  v->overhead_cycles = (int64_t)w->r.overhead;
+  v->read_bytes = (int64_t)t->read_bytes;
+  v->write_bytes = (int64_t)t->write_bytes;
+  return accuracies(st, m->g, w->q, st->val, &v->float_val, &v->int8_val, err);
+}
+
+void espl_measured_clear(espl_measured *w) {
+  espl_sim_result_clear(&w->r);
+  espl_program_free(w->p);
+  espl_qnet_free(w->q);
+  free(w->input);
+  *w = (espl_measured){0};
+}
+
+static espl_status measure_and_write(espl_study_state *st, const espl_make *m, const char *file, espl_measured *w, espl_store_variant *v, espl_err *err) {
+  ESPL_TRY(espl_study_measure(st, m, w, v, err));
   v->rtl_agree = -1;
   if (m->verify_rtl && st->s->rtl) {
     espl_progress_note(st->progress, "%s on the RTL", m->name);
     ESPL_TRY(verify_rtl(w->p, w->q, w->input, &v->rtl_cycles, err));
     v->rtl_agree = 1;
   }
-  return espl_onnx_write(m->g, w->file, err);
+  return espl_onnx_write(m->g, file, err);
 }
 
 espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err *err) {
   double began = espl_now();
-  struct work w = {0};
+  espl_measured w = {0};
   espl_store_variant v;
   espl_store_variant_init(&v);
-  espl_status s = run_all(st, m, &w, &v, err);
+  char *file = espl_study_file(st, m->name);
+  espl_status s = file ? measure_and_write(st, m, file, &w, &v, err) : espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
   if (s == ESPL_OK) {
-    const espl_sim_layer *t = &w.r.total;
-    if (m->kind == ESPL_VARIANT_BASELINE) st->base_cycles = (int64_t)t->cycles;
+    if (m->kind == ESPL_VARIANT_BASELINE) st->base_cycles = v.cycles;
     v.name = m->name;
     v.kind = m->kind;
     v.parent = m->parent;
-    v.network_file = w.file;
+    v.network_file = file;
     v.config_json = m->config_json;
     v.steered_by = m->steered_by;
     v.budget_cycles = m->kind == ESPL_VARIANT_BASELINE ? -1 : st->budget;
-    v.cycles = (int64_t)t->cycles;
-    v.macs = (int64_t)t->macs;
-    v.macs_dense = (int64_t)t->macs_dense;
-    v.params = espl_graph_params(m->g);
-    v.utilization = t->utilization;
-    v.roof_fraction = t->roof_fraction;
-    v.speedup = (double)st->base_cycles / (double)t->cycles;
-    v.overhead_cycles = (int64_t)w.r.overhead;
-    v.read_bytes = (int64_t)t->read_bytes;
-    v.write_bytes = (int64_t)t->write_bytes;
+    v.speedup = (double)st->base_cycles / (double)v.cycles;
     v.seconds = espl_now() - began;
     v.note = m->note[0] ? m->note : NULL;
     v.done = 1;
     s = store_variant(st, &v, w.q, w.p, &w.r, err);
   }
-  espl_sim_result_clear(&w.r);
-  espl_program_free(w.p);
-  espl_qnet_free(w.q);
-  free(w.input);
-  free(w.file);
+  espl_measured_clear(&w);
+  free(file);
   return s;
 }
 
 espl_status espl_study_have(espl_study_state *st, const char *name, int *done, espl_err *err) {
   espl_store_variant v;
   int found = 0;
+  *done = 0;
+  if (!st->store) return ESPL_OK;
   ESPL_TRY(espl_store_variant_get(st->store, st->run, name, &v, &found, err));
   *done = found && v.done && v.network_file && espl_path_exists(v.network_file);
   espl_store_variant_clear(&v);

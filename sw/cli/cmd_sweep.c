@@ -1,0 +1,122 @@
+/* espalier sweep: networks on machines, exact cycles, one line a cell. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/study.h"
+#include "steer/sweep.h"
+
+static espl_status get_cell(const espl_sweep *w, espl_store *store, int64_t run, int32_t cell, espl_store_variant *v, espl_err *err) {
+  char name[2 * ESPL_SWEEP_NAME + 4];
+  int found = 0;
+  espl_sweep_cell_name(w, cell / w->points, cell % w->points, name);
+  ESPL_TRY(espl_store_variant_get(store, run, name, v, &found, err));
+  return found ? ESPL_OK : espl_fail(err, ESPL_E_BUG, "the store has no cell %s", name);
+}
+
+static void print_cell(FILE *f, const espl_sweep_point *p, const char *net, const espl_store_variant *v) {
+  if (v->cycles < 0) {
+    fprintf(f, "%-24s %-44s refused: %s\n", net, p->name, v->note ? v->note : "");
+    return;
+  }
+  fprintf(f, "%-24s %-44s %12lld", net, p->name, (long long)v->cycles);
+  if (p->machine.clock_mhz > 0) fprintf(f, " %9.3f", (double)v->cycles / p->machine.clock_mhz / 1000);
+  else fprintf(f, " %9s", "-");
+  fprintf(f, " %6.1f %6.1f %11lld %11lld\n", 100 * v->utilization, 100 * v->roof_fraction, (long long)v->read_bytes, (long long)v->write_bytes);
+}
+
+static void json_cell(espl_json *w, const espl_sweep_point *p, const char *net, const espl_store_variant *v) {
+  espl_json_object(w, NULL);
+  espl_json_str(w, "network", net);
+  espl_json_str(w, "point", p->name);
+  espl_json_raw(w, "machine", v->config_json);
+  if (v->cycles < 0) {
+    espl_json_str(w, "refused", v->note);
+  } else {
+    espl_json_int(w, "cycles", v->cycles);
+    if (p->machine.clock_mhz > 0) espl_json_num(w, "milliseconds", (double)v->cycles / p->machine.clock_mhz / 1000);
+    espl_json_int(w, "macs", v->macs);
+    espl_json_num(w, "utilization", v->utilization);
+    espl_json_num(w, "roof_fraction", v->roof_fraction);
+    espl_json_int(w, "read_bytes", v->read_bytes);
+    espl_json_int(w, "write_bytes", v->write_bytes);
+  }
+  espl_json_close(w);
+}
+
+static espl_status print(espl_cli *cli, const espl_sweep *w, espl_store *store, int64_t run, const espl_sweep_counts *n, const char *db) {
+  FILE *f = espl_cli_out(cli);
+  fprintf(f, "%-24s %-44s %12s %9s %6s %6s %11s %11s\n", "network", "machine", "cycles", "ms", "util %", "roof %", "read B", "written B");
+  for (int32_t cell = 0; cell < w->nets * w->points; cell++) {
+    espl_store_variant v;
+    ESPL_TRY(get_cell(w, store, run, cell, &v, &cli->err));
+    print_cell(f, &w->point[cell % w->points], w->net[cell / w->points].name, &v);
+    espl_store_variant_clear(&v);
+  }
+  fprintf(f, "%d cells: %d computed, %d known before, %d refused; espalier report %s -o DIR --run %lld writes them as CSV\n", (int)(w->nets * w->points), (int)n->computed, (int)n->known,
+          (int)n->refused, db, (long long)run);
+  return ESPL_OK;
+}
+
+static espl_status as_json(espl_cli *cli, const espl_sweep *w, espl_store *store, int64_t run, const espl_sweep_counts *n) {
+  espl_json *json = NULL;
+  ESPL_TRY(espl_cli_json_begin(cli, &json));
+  if (!json) return ESPL_OK;
+  espl_json_object(json, NULL);
+  espl_json_str(json, "sweep", w->name);
+  espl_json_int(json, "run", run);
+  espl_json_int(json, "computed", n->computed);
+  espl_json_int(json, "known", n->known);
+  espl_json_int(json, "refused", n->refused);
+  espl_json_array(json, "cells");
+  for (int32_t cell = 0; cell < w->nets * w->points; cell++) {
+    espl_store_variant v;
+    ESPL_TRY(get_cell(w, store, run, cell, &v, &cli->err));
+    json_cell(json, &w->point[cell % w->points], w->net[cell / w->points].name, &v);
+    espl_store_variant_clear(&v);
+  }
+  espl_json_close(json);
+  espl_json_close(json);
+  return espl_cli_json_end(cli, json);
+}
+
+static espl_status run_and_show(espl_cli *cli, const espl_sweep *w, const char *command, int jobs, const char *db) {
+  espl_store *store = NULL;
+  espl_sweep_counts n;
+  int64_t run = -1;
+  ESPL_TRY(espl_store_open(db, ESPL_STORE_CREATE, &store, &cli->err));
+  espl_status s = espl_sweep_run(w, command, jobs, store, cli->progress, &run, &n, &cli->err);
+  espl_progress_clear(cli->progress);
+  if (s == ESPL_OK) s = print(cli, w, store, run, &n, db);
+  if (s == ESPL_OK) s = as_json(cli, w, store, run, &n);
+  espl_store_close(store);
+  return s;
+}
+
+espl_status espl_cmd_sweep(espl_cli *cli, int argc, char **argv) {
+  const char *db = NULL, *file[1];
+  int64_t jobs = sysconf(_SC_NPROCESSORS_ONLN);
+  int n_args = 0;
+  const espl_opt opts[] = {
+      {.name = "db", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &db, .help = "results store (default out/espalier.db)"},
+      {.name = "jobs", .letter = 'j', .type = ESPL_OPT_INT, .arg = "N", .value = &jobs, .min = 1, .max = 64, .help = "threads (default: one a processor)"},
+  };
+  const espl_opt_spec spec = {.usage = "STUDY.yaml [--jobs N] [--db FILE]",
+                              .summary = "Exact cycles of networks on a grid of machines. What the store knows is not computed again; a machine that cannot be is a result.",
+                              .options = opts, .n_options = 2, .min_args = 1, .max_args = 1};
+  ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, file, &n_args));
+  if (cli->help) return ESPL_OK;
+  espl_sweep *w = NULL;
+  char *command = espl_cli_command_line(argc, argv);
+  espl_status s = espl_sweep_load(file[0], cli->seed_given ? &cli->seed : NULL, &w, &cli->err);
+  if (s == ESPL_OK && !db) {
+    db = "out/espalier.db";
+    s = espl_mkdirs("out", &cli->err);
+  }
+  if (s == ESPL_OK) s = run_and_show(cli, w, command, (int)jobs, db);
+  espl_sweep_free(w);
+  free(command);
+  return s;
+}
