@@ -3,25 +3,19 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "cli/quantized.h"
 #include "nn/nn.h"
 #include "onnx/onnx.h"
 
 typedef struct options {
-  const char *data, *mean, *std;
-  int raw, split; /* split: 0 val, 1 test */
+  espl_quantized_args q;
+  int split, int8; /* split: 0 val, 1 test */
   int64_t limit;
 } options;
 
-/* The flags when any is given, else what the network carries, else 0-1. */
-static espl_status preprocessing(const options *o, const espl_graph *g, espl_preprocess *pp, espl_err *err) {
-  if (o->mean || o->std || o->raw) return espl_preprocess_parse(pp, o->mean, o->std, o->raw, err);
-  return espl_preprocess_from_json(pp, g->preprocess, err);
-}
-
-static espl_status result(espl_cli *cli, const char *network, const espl_dataset *d, int32_t images, double accuracy, double seconds) {
-  fprintf(espl_cli_out(cli), "%s on %s %s: accuracy %.2f %% of %d images (float32, %.1f s, %.0f images/s)\n", network, d->source,
-          espl_split_name(d->split), 100.0 * accuracy, (int)images, seconds, images / seconds);
+static espl_status result(espl_cli *cli, const char *network, const espl_dataset *d, const char *arithmetic, int32_t images, double accuracy, double seconds) {
+  fprintf(espl_cli_out(cli), "%s on %s %s: accuracy %.2f %% of %d images (%s, %.1f s, %.0f images/s)\n", network, d->source,
+          espl_split_name(d->split), 100.0 * accuracy, (int)images, arithmetic, seconds, images / seconds);
   espl_json *w = NULL;
   ESPL_TRY(espl_cli_json_begin(cli, &w));
   if (!w) return ESPL_OK;
@@ -30,7 +24,7 @@ static espl_status result(espl_cli *cli, const char *network, const espl_dataset
   espl_json_str(w, "data", d->source);
   espl_json_str(w, "split", espl_split_name(d->split));
   espl_json_int(w, "images", images);
-  espl_json_str(w, "arithmetic", "float32");
+  espl_json_str(w, "arithmetic", arithmetic);
   espl_json_num(w, "accuracy", accuracy);
   espl_json_num(w, "seconds", seconds);
   espl_json_close(w);
@@ -39,11 +33,16 @@ static espl_status result(espl_cli *cli, const char *network, const espl_dataset
 
 static espl_status evaluate(espl_cli *cli, const options *o, const char *network, espl_graph *g, const espl_dataset *d) {
   espl_preprocess pp;
-  double accuracy = 0.0, began = espl_now();
+  espl_qnet *q = NULL;
+  double accuracy = 0.0;
   int32_t images = o->limit > 0 && o->limit < d->n ? (int32_t)o->limit : d->n;
-  ESPL_TRY(preprocessing(o, g, &pp, &cli->err));
-  ESPL_TRY(espl_evaluate(g, d, &pp, images, &accuracy, &cli->err));
-  return result(cli, network, d, images, accuracy, espl_now() - began);
+  ESPL_TRY(espl_cli_preprocess(&o->q, g, &pp, &cli->err));
+  if (o->int8) ESPL_TRY(espl_cli_quantize(cli, &o->q, g, &q));
+  double began = espl_now();
+  espl_status s = o->int8 ? espl_qnet_evaluate(q, d, &pp, images, &accuracy, &cli->err) : espl_evaluate(g, d, &pp, images, &accuracy, &cli->err);
+  espl_qnet_free(q);
+  ESPL_TRY(s);
+  return result(cli, network, d, o->int8 ? "int8" : "float32", images, accuracy, espl_now() - began);
 }
 
 espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
@@ -52,14 +51,13 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
   const char *network[1];
   int n_args = 0;
   const espl_opt opts[] = {
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .required = 1, .help = "folder of a data set, or builtin"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.q.data, .required = 1, .help = "folder of a data set, or builtin"},
       {.name = "split", .type = ESPL_OPT_CHOICE, .arg = "val|test", .value = &o.split, .choices = splits, .help = "which images (default test)"},
-      {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
-      {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},
-      {.name = "raw", .type = ESPL_OPT_FLAG, .value = &o.raw, .help = "pixels stay 0-255"},
+      {.name = "int8", .type = ESPL_OPT_FLAG, .value = &o.int8, .help = "the machine's integers, bit for bit; ranges from training images of --data"},
+      ESPL_QUANTIZED_OPTIONS(o.q),
       {.name = "limit", .type = ESPL_OPT_INT, .arg = "N", .value = &o.limit, .min = 1, .max = 2147483647.0, .help = "only the first N images"},
   };
-  const espl_opt_spec spec = {.usage = "NETWORK.onnx --data DIR [--split val|test]",
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx --data DIR [--split val|test] [--int8]",
                               .summary = "Top-1 accuracy. Preprocessing comes from the flags when one is given, else from the network.",
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, network, &n_args));
@@ -67,7 +65,7 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
   espl_graph *g = NULL;
   espl_dataset *d = NULL;
   espl_status s = espl_onnx_read(network[0], &g, &cli->err);
-  if (s == ESPL_OK) s = espl_data_open(o.data, o.split ? ESPL_SPLIT_TEST : ESPL_SPLIT_VAL, 1, &d, &cli->err);
+  if (s == ESPL_OK) s = espl_data_open(o.q.data, o.split ? ESPL_SPLIT_TEST : ESPL_SPLIT_VAL, 1, &d, &cli->err);
   if (s == ESPL_OK) s = evaluate(cli, &o, network[0], g, d);
   espl_data_free(d);
   espl_graph_free(g);
