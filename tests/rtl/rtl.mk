@@ -56,3 +56,9 @@ $(eval $(call rtl_bench,tb_espl_load,16x8,Rows=16 Cols=8 BusBytes=8,$(RTL_LOAD),
 $(eval $(call rtl_bench,tb_espl_load,32x16,Rows=32 Cols=16 BusBytes=16,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
 TOP_tb_espl_decode := tb_espl_decode_top
 $(eval $(call rtl_bench,tb_espl_decode,all,,hw/gen/espl_pkg.sv tests/rtl/tb_espl_decode_top.sv))
+
+RTL_AXI := $(shell cat rtl/rtl.f) $(addprefix rtl/axi/espl_,axi_lite.sv axi_master.sv core_axi.sv)
+TOP_tb_espl_core_axi := espl_core_axi
+RTL_AXI_SMALL := Rows=4 Cols=4 ActAw=8 WgtAw=10 IdxAw=4 ParAw=4 AccAw=7 RqLanes=4
+$(eval $(call rtl_bench,tb_espl_core_axi,b4,BusBytes=4 $(RTL_AXI_SMALL),$(RTL_AXI)))
+$(eval $(call rtl_bench,tb_espl_core_axi,b16,BusBytes=16 $(RTL_AXI_SMALL),$(RTL_AXI)))
