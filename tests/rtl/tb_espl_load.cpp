@@ -228,11 +228,11 @@ void Bench::run_episode() {
       for (int i = 0; i < 4; i++) put_word(top->q_cmd_i, i, prog[4 * pushed + (uint32_t)i]);
       top->q_idx_i = pushed;
     }
-    uint32_t slow = scarce ? (tight ? 300 : 60) : 3;
+    uint32_t slow = scarce ? 60 : 3;
     bool give_cl = espl_reg_get(&s.token[ESPL_TOK_CL], t) < TOKEN_MAX && rng.one_in(slow);
     bool give_sl = espl_reg_get(&s.token[ESPL_TOK_SL], t) < TOKEN_MAX && rng.one_in(slow);
-    bool take_lc = espl_reg_get(&s.token[ESPL_TOK_LC], t) > 0 && rng.one_in(2 * slow);
-    bool take_ls = espl_reg_get(&s.token[ESPL_TOK_LS], t) > 0 && rng.one_in(2 * slow);
+    bool take_lc = espl_reg_get(&s.token[ESPL_TOK_LC], t) > 0 && (tight ? top->wait_valid_o && rng.one_in(20) : rng.one_in(2 * slow));
+    bool take_ls = espl_reg_get(&s.token[ESPL_TOK_LS], t) > 0 && (tight ? top->wait_valid_o && rng.one_in(20) : rng.one_in(2 * slow));
     bool take_credit = espl_reg_get(&s.credit, t) > 0 && rng.one_in(4);
     top->push_cl_i = give_cl, top->push_sl_i = give_sl, top->pop_lc_i = take_lc, top->pop_ls_i = take_ls, top->credit_pop_i = take_credit;
 
