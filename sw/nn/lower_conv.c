@@ -34,21 +34,28 @@ static dnn_op *make(espl_exec *x, dnn_dir dir, const espl_node *n, const dnn_md 
   return dnn_conv(x->d, dir, &w, src, wei, bias, dst, act, fwd, err);
 }
 
-static const dnn_md *any_like(espl_exec *x, const dnn_md *m, espl_err *err) {
+static const dnn_md *any_like(espl_exec *x, dnn_type type, const dnn_md *m, espl_err *err) {
   int32_t dim[4];
   for (int i = 0; i < 4; i++) dim[i] = (int32_t)dnn_md_extent(m, i);
-  return dnn_md_any(x->d, x->type, dnn_md_dims(m), dim, err);
+  return dnn_md_any(x->d, type, dnn_md_dims(m), dim, err);
 }
 
-/* Keeps the given layouts when that runs on generated code, else lets the library choose when its choice is faster. */
+/* Keeps the given layouts when that runs on generated code, else lets the library choose when its choice is faster. For gradients of
+ * weights (float32 whatever the type) the last resort is float32 inputs: the library has no generated bfloat16 code for a few widths, and
+ * its reference loop is hundreds of times slower than a reorder. */
 static dnn_op *make_best(espl_exec *x, dnn_dir dir, const espl_node *n, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
                          const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err) {
   espl_err first = {0}, second = {0};
   dnn_op *kept = make(x, dir, n, src, wei, bias, dst, act, fwd, &first);
   if (kept && (dnn_op_fast(kept) || n->op == ESPL_OP_GEMM)) return kept;
-  const dnn_md *s = any_like(x, src, &second), *d = any_like(x, dst, &second);
-  dnn_op *chosen = s && d ? make(x, dir, n, s, wei, bias, d, act, fwd, &second) : NULL;
-  if (chosen && (!kept || dnn_op_fast(chosen))) return chosen;
+  const int tries = dir == DNN_BWD_WEIGHTS && x->type == DNN_BF16 ? 2 : 1;
+  for (int i = 0; i < tries; i++) {
+    dnn_type type = i == 0 ? x->type : DNN_F32;
+    const dnn_md *s = any_like(x, type, src, &second), *d = any_like(x, type, dst, &second);
+    dnn_op *chosen = s && d ? make(x, dir, n, s, wei, bias, d, act, fwd, &second) : NULL;
+    if (chosen && dnn_op_fast(chosen)) return chosen;
+    if (!kept) kept = chosen;
+  }
   if (!kept) espl_fail(err, first.code, "%s", first.msg);
   return kept;
 }

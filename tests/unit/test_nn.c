@@ -280,6 +280,37 @@ Test(nn, convolutions) {
   }
 }
 
+/* bfloat16 gradients of narrow convolutions, which take another path than wide ones, against float32's: 2^-8 relative an element. */
+Test(nn, bfloat16_weight_gradients_of_narrow_layers) {
+  if (!espl_has_bf16()) cr_skip_test("no native bfloat16 here");
+  for (int c = 3; c <= 20; c++) {
+    espl_graph *g = start(3, 16, 16);
+    int id = conv(g, conv(g, 0, c, k3, false), c, k3, true);
+    float *input, *out = calloc((size_t)BATCH * (size_t)c * 256, sizeof *out);
+    double **v = values(g, &input), diff = 0.0, size = 0.0;
+    const espl_param *w = g->node[id].param[ESPL_PARAM_WEIGHT];
+    float *first = calloc((size_t)w->elems, sizeof *first);
+    for (int type = ESPL_F32; type <= ESPL_BF16; type++) {
+      espl_exec *x;
+      OK(espl_exec_new(g, ESPL_MODE_TRAIN, (espl_dtype)type, BATCH, &x, &err));
+      OK(espl_exec_forward(x, input, out, &err));
+      for (int i = 0; i < BATCH * c * 256; i++) out[i] = (float)((i * 37) % 64 - 32) / 64.0f; /* exact in bfloat16 */
+      OK(espl_exec_backward(x, out, &err));
+      for (int64_t i = 0; i < w->elems; i++) {
+        if (type == ESPL_F32) first[i] = w->grad[i];
+        diff += type == ESPL_F32 ? 0.0 : pow((double)(w->grad[i] - first[i]), 2);
+        size += type == ESPL_F32 ? pow((double)w->grad[i], 2) : 0.0;
+      }
+      espl_exec_free(x);
+    }
+    cr_expect_lt(sqrt(diff / size), 0.02, "%d channels: %g", c, sqrt(diff / size));
+    free(first);
+    free(out);
+    free_values(g, v, input);
+    espl_graph_free(g);
+  }
+}
+
 Test(nn, large_enough_for_all_threads) {
   espl_graph *g = start(16, 30, 30);
   op(g, ESPL_OP_RELU, bn(g, conv(g, 0, 32, k3, true)));
