@@ -139,7 +139,6 @@ static int one_machine(const options *o, const char *name, coverage *cov, totals
   espl_rtl_close(rtl);
   printf("%s: %d programs, %d differences, %llu cycles, RTL %.0f cycles/s, model %.1f s\n", m.name, mine.run, mine.differences, (unsigned long long)mine.cycles,
          mine.rtl_seconds > 0 ? (double)mine.cycles / mine.rtl_seconds : 0.0, mine.model_seconds);
-  fflush(stdout);
   t->run += mine.run;
   t->differences += mine.differences;
   return mine.differences == 0;
@@ -154,11 +153,12 @@ int main(int argc, char **argv) {
     fprintf(stderr, "cosim: %s\n", err.msg);
     return 1;
   }
+  setvbuf(stdout, NULL, _IOLBF, 0);
   printf("cosim: seed %llu\n", (unsigned long long)o.seed);
   totals t = {0};
   int ok = 1;
   for (int i = 0; i < o.machines; i++) ok = one_machine(&o, o.machine[i], cov, &t) && ok;
-  bool covered = coverage_report(cov);
+  bool covered = coverage_report(cov, o.coverage);
   coverage_free(cov);
   if (o.coverage && !covered) printf("cosim: coverage goals were missed\n");
   printf("cosim: %s: %d programs, %d differences\n", ok && (covered || !o.coverage) ? "PASS" : "FAIL", t.run, t.differences);

@@ -116,12 +116,13 @@ static bool excused(const field *f, bool high) {
   return false;
 }
 
+/* 1 when a goal was missed; `what` NULL: without a word. */
 static int missed(bool reached, const char *what, const char *name, const char *end) {
-  if (!reached) printf("  not reached: %s %s%s\n", what, name, end);
+  if (!reached && what) printf("  not reached: %s %s%s\n", what, name, end);
   return !reached;
 }
 
-bool coverage_report(const coverage *c) {
+bool coverage_report(const coverage *c, bool goals) {
   int miss = 0, ends = 0;
   printf("coverage: %llu programs, %llu commands of legal ones, %llu layers\n", (unsigned long long)c->programs, (unsigned long long)c->commands,
          (unsigned long long)c->layers);
@@ -129,17 +130,17 @@ bool coverage_report(const coverage *c) {
     const field *f = &c->field[i];
     char name[2 * NAME_BYTES + 2];
     snprintf(name, sizeof name, "%s.%s", f->command, f->name);
-    if (!excused(f, false)) miss += missed(f->at_min > 0, "field", name, " = smallest"), ends++;
-    if (!excused(f, true)) miss += missed(f->at_max > 0, "field", name, " = largest"), ends++;
-    if (excused(f, false) || excused(f, true)) miss += missed(f->seen > 0, "field", name, "");
+    if (!excused(f, false)) miss += missed(f->at_min > 0, goals ? "field" : NULL, name, " = smallest"), ends++;
+    if (!excused(f, true)) miss += missed(f->at_max > 0, goals ? "field" : NULL, name, " = largest"), ends++;
+    if (excused(f, false) || excused(f, true)) miss += missed(f->seen > 0, goals ? "field" : NULL, name, "");
   }
   printf("  fields: %d, ends of ranges that must be reached: %d\n  counters:", c->fields, ends);
   for (int i = 0; i < ESPL_CNT_COUNT; i++) printf(" %s %llu", espl_counter_name(i), (unsigned long long)c->counter[i]);
   printf("\n  statuses:");
   for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) printf(" %s %llu", espl_hw_status_name(i), (unsigned long long)c->status[i]);
   printf("\n");
-  for (int i = 0; i < ESPL_CNT_COUNT; i++) miss += missed(c->counter[i] > 0, "counter", espl_counter_name(i), " > 0");
-  for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) miss += missed(c->status[i] > 0, "status", espl_hw_status_name(i), "");
-  for (int i = 0; i < PG_KINDS; i++) miss += missed(c->kind[i] > 0, "kind of program", pg_kind_name((pg_kind)i), "");
+  for (int i = 0; i < ESPL_CNT_COUNT; i++) miss += missed(c->counter[i] > 0, goals ? "counter" : NULL, espl_counter_name(i), " > 0");
+  for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) miss += missed(c->status[i] > 0, goals ? "status" : NULL, espl_hw_status_name(i), "");
+  for (int i = 0; i < PG_KINDS; i++) miss += missed(c->kind[i] > 0, goals ? "kind of program" : NULL, pg_kind_name((pg_kind)i), "");
   return miss == 0;
 }

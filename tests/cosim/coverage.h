@@ -10,8 +10,8 @@ typedef struct coverage coverage;
 
 coverage *coverage_new(espl_err *err); /* reads hw/spec/commands.tbl; NULL with a message */
 void coverage_add(coverage *c, const pg_program *p, const espl_run_result *r);
-/* Prints what was and what was not reached; false when a goal was missed. */
-bool coverage_report(const coverage *c);
+/* Prints what was reached and, with `goals`, each goal that was not; false when one was missed. */
+bool coverage_report(const coverage *c, bool goals);
 void coverage_free(coverage *c);
 
 #endif

@@ -16,6 +16,11 @@ uint32_t pg_log(pg *g, uint32_t lo, uint32_t hi) {
   return lo + pg_below(g, limit + 1);
 }
 
+uint32_t pg_byte(pg *g) {
+  static const uint8_t ends[] = {0, 127, 128, 255};
+  return pg_chance(g, 30) ? ends[pg_below(g, 4)] : pg_below(g, 256);
+}
+
 const char *pg_kind_name(pg_kind kind) {
   static const char *const names[PG_KINDS] = {"legal", "bad opcode", "bad field", "bus read", "bus write", "deadlock", "truncated", "bad hash", "bad fetch"};
   return names[kind];

@@ -59,6 +59,8 @@ static inline bool pg_chance(pg *g, uint32_t percent) { return pg_below(g, 100) 
 /* Small numbers often, large ones sometimes: lo..hi, on a logarithmic scale. */
 uint32_t pg_log(pg *g, uint32_t lo, uint32_t hi);
 
+uint32_t pg_byte(pg *g); /* 0, 127, 128 and 255 more often than others */
+
 /* Writes a command: finds the tokens its accesses need (or inserts a MARK), sets their flags, records the accesses. */
 void pg_emit(pg *g, const uint32_t w[4], const pg_intent *in);
 /* One more access of the command written last, for others to wait for. */

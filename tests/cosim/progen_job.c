@@ -118,27 +118,34 @@ void pg_load_job(pg *g, const pg_job *j) {
 
 /* --- COMPUTE -------------------------------------------------------------------------------------------------------- */
 
-void pg_compute_job(pg *g, pg_job *j, uint32_t bank) {
-  uint32_t w[4], gr = (uint32_t)espl_g(g->m), row = (uint32_t)espl_row_bytes(g->m), rows = (uint32_t)g->m->rows;
+void pg_compute_config(pg *g, const pg_job *j) {
+  uint32_t w[4];
   espl_cmd_comp_geom_encode(&j->geom, w);
   pg_cfg(g, COMPUTE, 0, w);
   espl_cmd_comp_taps_encode(&j->taps, w);
   pg_cfg(g, COMPUTE, 1, w);
-  for (int i = 0; i < j->parts; i++) {
-    espl_cmd_compute *k = &j->part[i];
-    k->bank = bank;
-    espl_cmd_compute_encode(k, w);
-    pg_intent in = {.unit = COMPUTE};
-    if (k->n_tiles) in.access[in.n++] = (pg_access){.space = BUF_ACT, .lo = j->act_lo * gr, .hi = j->act_hi * gr};
-    if (k->n_tiles && !k->credit) in.access[in.n++] = (pg_access){.space = BUF_WGT, .lo = k->wgt_base * row, .hi = (k->wgt_base + k->n_tiles * rows) * row};
-    if (k->sparse && k->n_tiles) in.access[in.n++] = (pg_access){.space = BUF_IDX, .lo = 4 * k->idx_base, .hi = 4 * (k->idx_base + k->n_tiles)};
-    in.pop_from[LOAD] = j->flood;
-    in.push_to[LOAD] = j->flood;
-    pg_emit(g, w, &in);
-    if (k->n_tiles && k->credit) /* read under credits, but later loads must wait for it */
-      pg_note(g, COMPUTE, &(pg_access){.space = BUF_WGT, .lo = k->wgt_base * row, .hi = (k->wgt_base + k->n_tiles * rows) * row});
-  }
-  g->bank[bank] = 2;
+}
+
+void pg_compute_part(pg *g, pg_job *j, int part, uint32_t bank) {
+  uint32_t w[4], gr = (uint32_t)espl_g(g->m), row = (uint32_t)espl_row_bytes(g->m), rows = (uint32_t)g->m->rows;
+  espl_cmd_compute *k = &j->part[part];
+  k->bank = bank;
+  espl_cmd_compute_encode(k, w);
+  pg_intent in = {.unit = COMPUTE};
+  pg_access weights = {.space = BUF_WGT, .lo = k->wgt_base * row, .hi = (k->wgt_base + k->n_tiles * rows) * row};
+  if (k->n_tiles) in.access[in.n++] = (pg_access){.space = BUF_ACT, .lo = j->act_lo * gr, .hi = j->act_hi * gr};
+  if (k->n_tiles && !k->credit) in.access[in.n++] = weights;
+  if (k->sparse && k->n_tiles) in.access[in.n++] = (pg_access){.space = BUF_IDX, .lo = 4 * k->idx_base, .hi = 4 * (k->idx_base + k->n_tiles)};
+  in.pop_from[LOAD] = j->flood;
+  in.push_to[LOAD] = j->flood;
+  pg_emit(g, w, &in);
+  if (k->n_tiles && k->credit) pg_note(g, COMPUTE, &weights); /* read under credits, but later loads must wait for it */
+  g->bank[bank] = k->last ? 2 : 1;
+}
+
+static void compute_job(pg *g, pg_job *j, uint32_t bank) {
+  pg_compute_config(g, j);
+  for (int i = 0; i < j->parts; i++) pg_compute_part(g, j, i, bank);
 }
 
 /* --- STORE ---------------------------------------------------------------------------------------------------------- */
@@ -199,10 +206,10 @@ static void store_config(pg *g, const espl_cmd_store *s, const espl_cmd_store_st
   uint32_t w[4];
   espl_cmd_store_stride_encode(stride, w);
   pg_cfg(g, STORE, 0, w);
-  espl_cmd_store_quant q = {.zo = pg_below(g, 256), .zr = pg_below(g, 256), .pool_zo = pg_below(g, 256), .pool_shift = pg_range(g, 1, 47),
+  espl_cmd_store_quant q = {.zo = pg_byte(g), .zr = pg_byte(g), .pool_zo = pg_byte(g), .pool_shift = pg_range(g, 1, 47),
                             .pool_fixed = pg_chance(g, 30)};
-  int32_t lo = (int32_t)pg_below(g, 256) - 128, hi = lo + (int32_t)pg_below(g, (uint32_t)(128 - lo));
-  if (pg_chance(g, 60)) lo = -128, hi = 127;
+  int32_t lo = (int8_t)pg_byte(g), hi = pg_chance(g, 10) ? lo : lo + (int32_t)pg_below(g, (uint32_t)(128 - lo));
+  if (pg_chance(g, 50)) lo = -128, hi = 127;
   q.lo = (uint32_t)lo & 255u;
   q.hi = (uint32_t)hi & 255u;
   if (!g->cfg_known[STORE][1] || pg_chance(g, 60)) {
@@ -298,27 +305,41 @@ void pg_job_stream(pg *g, int jobs) {
     }
     if (c >= 0 && c < jobs) {
       bank_of[c % WINDOW] = ((uint32_t)c + first) % banks;
-      pg_compute_job(g, &job[c % WINDOW], bank_of[c % WINDOW]);
+      compute_job(g, &job[c % WINDOW], bank_of[c % WINDOW]);
     }
     if (s >= 0 && s < jobs) pg_store_job(g, &job[s % WINDOW], bank_of[s % WINDOW], budget);
   }
 }
 
-/* Many tokens at once: loads that each push, computes that each pop one and push one back, loads that pop these. */
+/* A load of parameters that only moves tokens; now and then with as many runs as a field can say. */
+static void token_load(pg *g, bool push, bool pop) {
+  pg_intent in = {.push_to = {[COMPUTE] = push}, .pop_from = {[COMPUTE] = pop}};
+  espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16 * (uint32_t)espl_g(g->m), .rows = pg_range(g, 1, 3), .groups = 1};
+  if (pg_chance(g, 1)) {
+    c.rows = pg_chance(g, 50) ? 4095 : 1;
+    c.groups = c.rows == 1 ? 4095 : 1;
+    c.row_bytes = 16;
+  }
+  emit_load(g, &c, 0, 0, &g->params, 0, &in);
+}
+
+/* As many tokens as a counter holds: loads that each push, computes that each pop one and push one back. Then compute runs ahead of a long
+ * load whose successors pop, so that its counter is full when it wants to push again. */
 void pg_token_flood(pg *g) {
-  uint32_t n = min_u32((uint32_t)g->m->token_max, PG_PARTS_MAX), gr = (uint32_t)espl_g(g->m);
+  int n = (int)min_u32((uint32_t)g->m->token_max, PG_PARTS_MAX - 4), more = 4;
   pg_share share = share_of(g, 0, 1);
-  pg_job j = {.flood = true, .parts = (int)n};
+  pg_job j = {.flood = true, .parts = n + more};
   pg_plan_job(g, &j, &share, 200);
   pg_load_job(g, &j);
-  for (int round = 0; round < 2; round++) {
-    for (uint32_t i = 0; i < n; i++) {
-      pg_intent in = {.push_to = {[COMPUTE] = round == 0}, .pop_from = {[COMPUTE] = round == 1}};
-      espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16 * gr, .rows = pg_chance(g, 3) ? 4095 : pg_range(g, 1, 3), .groups = pg_chance(g, 3) ? 4095 : 1};
-      if (c.rows > 3) c.groups = 1;
-      emit_load(g, &c, 0, 0, &g->params, 0, &in);
-    }
-    if (round == 0) pg_compute_job(g, &j, 0);
+  for (int i = 0; i < n; i++) token_load(g, true, false);
+  pg_compute_config(g, &j);
+  for (int i = 0; i < n; i++) pg_compute_part(g, &j, i, 0);
+  espl_cmd_load slow = {.buffer = BUF_PAR, .row_bytes = 16 * (uint32_t)espl_g(g->m), .rows = pg_range(g, 20, 60), .groups = 1};
+  emit_load(g, &slow, 0, 0, &g->params, 0, NULL);
+  for (int i = 0; i < more; i++) {
+    token_load(g, false, true);
+    pg_compute_part(g, &j, n + i, 0);
   }
+  for (int i = 0; i < n; i++) token_load(g, false, true);
   pg_store_job(g, &j, 0, 200);
 }

@@ -4,7 +4,7 @@
 
 #include "progen_int.h"
 
-#define PG_PARTS_MAX 16
+#define PG_PARTS_MAX 24
 #define PG_TILES_MAX 64
 
 typedef struct pg_job {
@@ -28,7 +28,8 @@ typedef struct pg_share {
 
 void pg_plan_job(pg *g, pg_job *j, const pg_share *share, uint32_t budget_cycles);
 void pg_load_job(pg *g, const pg_job *j);
-void pg_compute_job(pg *g, pg_job *j, uint32_t bank);
+void pg_compute_config(pg *g, const pg_job *j);
+void pg_compute_part(pg *g, pg_job *j, int part, uint32_t bank);
 void pg_store_job(pg *g, const pg_job *j, uint32_t bank, uint32_t budget_cycles);
 
 #endif

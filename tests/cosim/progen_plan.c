@@ -23,7 +23,7 @@ static void plan_output(pg *g, pg_job *j, uint32_t budget) {
   uint32_t depth = 1u << g->m->acc_aw, most = depth < budget ? depth : budget;
   espl_cmd_compute *k = &j->part[0];
   memset(k, 0, sizeof *k);
-  uint32_t w = pg_chance(g, 5) ? (most < 4095 ? most : 4095) : pg_log(g, 1, most < 4095 ? most : 4095);
+  uint32_t w = pg_chance(g, most >= 4095 ? 40 : 5) ? (most < 4095 ? most : 4095) : pg_log(g, 1, most < 4095 ? most : 4095);
   uint32_t h = pg_log(g, 1, most / w < 4095 ? most / w : 4095);
   bool swap = pg_chance(g, 50);
   k->out_w = swap ? h : w;
@@ -33,8 +33,7 @@ static void plan_output(pg *g, pg_job *j, uint32_t budget) {
 }
 
 static void plan_kernel(pg *g, pg_job *j) {
-  j->geom = (espl_cmd_comp_geom){.sy = pg_log(g, 1, 7), .sx = pg_log(g, 1, 7), .dy = pg_log(g, 1, 15), .dx = pg_log(g, 1, 15), .zi = pg_below(g, 256)};
-  if (pg_chance(g, 5)) j->geom.zi = pg_chance(g, 50) ? 255 : 0;
+  j->geom = (espl_cmd_comp_geom){.sy = pg_log(g, 1, 7), .sx = pg_log(g, 1, 7), .dy = pg_log(g, 1, 15), .dx = pg_log(g, 1, 15), .zi = pg_byte(g)};
   j->taps = (espl_cmd_comp_taps){.ky_mask = kernel_mask(g), .kx_mask = kernel_mask(g), .tiles_total = pg_chance(g, 20) ? 65535u : 0,
                                  .macs = (uint32_t)espl_rng_next(&g->rng), .macs_dense = (uint32_t)espl_rng_next(&g->rng)};
   if (pg_chance(g, 10)) j->taps.macs = pg_chance(g, 50) ? 0 : UINT32_MAX;
