@@ -344,3 +344,55 @@ Test(map, mnist8_bit_for_bit) {
   espl_sim_result_clear(&r);
   espl_graph_free(g);
 }
+
+/* ---- what compression buys ---- */
+
+/* A 3x3 layer of 64 channels on 8x8 pixels; rows: bit k set when kernel row k has weights. */
+static espl_qnet *conv64(int rows) {
+  espl_rng r = {.seed = 6};
+  espl_qnet *q = calloc(1, sizeof *q);
+  *q = (espl_qnet){.name = strdup("conv64"), .tensors = 2, .layers = 1, .output = 1};
+  q->tensor = calloc(2, sizeof *q->tensor);
+  q->layer = calloc(1, sizeof *q->layer);
+  q->tensor[0].shape = q->tensor[1].shape = (espl_shape){64, 8, 8};
+  q->layer[0] = (espl_qlayer){.out = 1, .res = -1, .in_c = 64, .out_c = 64, .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .pt = 1, .pl = 1, .pb = 1, .pr = 1,
+                              .groups = 1, .conv_h = 8, .conv_w = 8, .win_h = 1, .win_w = 1, .psy = 1, .psx = 1};
+  qref_fill(q, 0, &r, 0, 16);
+  for (int64_t j = 0; j < 64 * 64 * 9; j++)
+    if (!(rows >> (j % 9 / 3) & 1)) q->layer[0].w[j] = 0;
+  return q;
+}
+
+static uint64_t cost(const espl_qnet *q, const espl_machine *m, int32_t zero_tiles) {
+  espl_err err = {0};
+  uint64_t c = 0;
+  cr_assert_eq(espl_layer_cost(q, 0, m, zero_tiles, &c, &err), ESPL_OK, "%s", err.msg);
+  return c;
+}
+
+Test(map, zero_tiles_save_their_passes) {
+  espl_machine m = machine("16x16", 16, 16);
+  espl_qnet *q = conv64(7);
+  uint64_t dense = cost(q, &m, 0), last = dense;
+  cr_assert_eq(dense, cost(q, &m, -1));
+  for (int32_t z = 36; z < 144; z += 36) { /* 144 tiles, 64 cycles each */
+    uint64_t c = cost(q, &m, z);
+    cr_assert_lt(c, last - 36 * 64 + 100, "%d of 144 tiles absent: %llu cycles after %llu", z, (unsigned long long)c, (unsigned long long)last);
+    last = c;
+  }
+  cr_assert_lt(cost(q, &m, 144), 600, "four passes of zeros");
+  espl_qnet_free(q);
+}
+
+Test(map, absent_kernel_rows_need_no_index_buffer) {
+  espl_machine m = machine("dense", 16, 16);
+  m.idx_aw = 0;
+  espl_qnet *all = conv64(7), *two = conv64(5), *one = conv64(2);
+  uint64_t a = cost(all, &m, -1), b = cost(two, &m, -1), c = cost(one, &m, -1);
+  cr_assert_geq(a, 144 * 64);
+  cr_assert_lt(b, 96 * 64 + 300, "%llu cycles with two of three rows, %llu with all", (unsigned long long)b, (unsigned long long)a);
+  cr_assert_lt(c, 48 * 64 + 300, "%llu cycles with one row", (unsigned long long)c);
+  espl_qnet_free(all);
+  espl_qnet_free(two);
+  espl_qnet_free(one);
+}
