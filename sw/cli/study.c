@@ -73,9 +73,7 @@ static espl_status as_json(espl_cli *cli, espl_store *store, int64_t run, const 
   return espl_cli_json_end(cli, w);
 }
 
-static espl_status run_and_show(espl_cli *cli, const espl_study *s, espl_store *store, const char *db, const char *report_dir) {
-  int64_t run = -1;
-  ESPL_TRY(espl_study_run(s, store, cli->progress, &run, &cli->err));
+static espl_status show(espl_cli *cli, const espl_study *s, espl_store *store, int64_t run, const char *db, const char *report_dir) {
   espl_progress_clear(cli->progress);
   ESPL_TRY(print_table(cli, store, run, s));
   espl_report_result r;
@@ -85,12 +83,12 @@ static espl_status run_and_show(espl_cli *cli, const espl_study *s, espl_store *
 }
 
 espl_status espl_cli_study(espl_cli *cli, const espl_study *s, const char *db) {
-  ESPL_TRY(espl_mkdirs(s->out, &cli->err));
   char *dir = espl_path_join(s->out, "report");
   if (!dir) return espl_fail(&cli->err, ESPL_E_NOMEM, "out of memory");
   espl_store *store = NULL;
-  espl_status st = espl_store_open(db, ESPL_STORE_CREATE, &store, &cli->err);
-  if (st == ESPL_OK) st = run_and_show(cli, s, store, db, dir);
+  int64_t run = -1;
+  espl_status st = espl_study_run(s, db, cli->progress, &store, &run, &cli->err);
+  if (st == ESPL_OK) st = show(cli, s, store, run, db, dir);
   espl_store_close(store);
   free(dir);
   return st;

@@ -40,6 +40,12 @@ static bool is_file(const char *path) {
   return stat(path, &b) == 0 && S_ISREG(b.st_mode);
 }
 
+/* A network that is named like a file is one, whether it exists or not. */
+static bool names_file(const char *network) {
+  const char *end = strrchr(network, '.');
+  return is_file(network) || strchr(network, '/') || (end && strcmp(end, ".onnx") == 0);
+}
+
 static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_err *err) {
   espl_hash h;
   espl_hash_init(&h);
@@ -47,7 +53,7 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
   espl_hash_string(&h, s->name);
   espl_hash_string(&h, s->network);
   espl_hash_string(&h, s->data);
-  if (is_file(s->network)) ESPL_TRY(hash_file(&h, s->network, err));
+  if (names_file(s->network)) ESPL_TRY(hash_file(&h, s->network, err));
   if (s->trained) ESPL_TRY(hash_file(&h, s->trained, err));
   espl_hash_u64(&h, espl_machine_hash(&s->machine));
   espl_hash_update(&h, &s->machine.mem, sizeof s->machine.mem);
@@ -156,7 +162,7 @@ static espl_status load_or_train(espl_study_state *st, espl_err *err) {
   char *file = espl_study_file(st, "baseline");
   int done = 0;
   espl_status e = file ? espl_study_have(st, "baseline", &done, err) : espl_fail(err, ESPL_E_NOMEM, "out of memory");
-  const char *load = done ? file : is_file(s->network) ? s->network : s->trained;
+  const char *load = done ? file : names_file(s->network) ? s->network : s->trained;
   if (e == ESPL_OK && load) {
     e = espl_onnx_read(load, &st->base, err);
     if (e == ESPL_OK) e = choose_preprocess(st, st->base, err);
@@ -170,8 +176,8 @@ static espl_status load_or_train(espl_study_state *st, espl_err *err) {
   return e;
 }
 
-static espl_status check_fit(const espl_study_state *st, espl_err *err) {
-  espl_shape in = st->base->node[0].shape, out = st->base->node[st->base->output].shape, d = st->train->shape;
+static espl_status check_fit(const espl_study_state *st, const espl_graph *g, espl_err *err) {
+  espl_shape in = g->node[0].shape, out = g->node[g->output].shape, d = st->train->shape;
   if (in.c != d.c || in.h != d.h || in.w != d.w)
     return espl_fail(err, ESPL_E_INPUT, "%s takes [%d,%d,%d], the images of %s are [%d,%d,%d]", st->s->network, (int)in.c, (int)in.h, (int)in.w, st->train->source, (int)d.c, (int)d.h, (int)d.w);
   if (espl_shape_elems(out) != st->train->classes)
@@ -181,7 +187,7 @@ static espl_status check_fit(const espl_study_state *st, espl_err *err) {
 
 espl_status espl_study_base(espl_study_state *st, espl_err *err) {
   ESPL_TRY(load_or_train(st, err));
-  return check_fit(st, err);
+  return check_fit(st, st->base, err);
 }
 
 static espl_status record_base(espl_study_state *st, espl_err *err) {
@@ -248,12 +254,34 @@ espl_status espl_study_open_data(espl_study_state *st, espl_err *err) {
   return espl_data_open(s->data, ESPL_SPLIT_VAL, s->seed, &st->val, err);
 }
 
-static espl_status flow(espl_study_state *st, espl_err *err) {
+/* Whether the network can be read, fits the data and can be mapped to the machine, before hours go into it: ranges of a random input do. */
+static espl_status check_network(const espl_study_state *st, espl_err *err) {
+  const espl_study *s = st->s;
+  const char *file = names_file(s->network) ? s->network : s->trained;
+  espl_graph *g = NULL;
+  espl_qnet *q = NULL;
+  espl_program *p = NULL;
+  espl_quant_config c;
+  espl_quant_default(&c);
+  espl_status e = file ? espl_onnx_read(file, &g, err) : espl_zoo_build(s->network, st->train->shape, st->train->classes, s->seed, &g, err);
+  if (e == ESPL_OK) e = check_fit(st, g, err);
+  if (e == ESPL_OK) e = espl_quantize(g, NULL, &s->preprocess, &c, &q, err);
+  if (e == ESPL_OK) e = espl_map_network(q, &s->machine, &p, err);
+  espl_program_free(p);
+  espl_qnet_free(q);
+  espl_graph_free(g);
+  return e;
+}
+
+static espl_status flow(espl_study_state *st, const char *db, espl_store **store, espl_err *err) {
   const espl_study *s = st->s;
   ESPL_TRY(espl_study_open_data(st, err));
+  ESPL_TRY(check_network(st, err));
   ESPL_TRY(espl_mkdirs(s->out, err));
+  ESPL_TRY(espl_store_open(db, ESPL_STORE_CREATE, store, err));
+  st->store = *store;
   ESPL_TRY(begin_run(st, err));
-  espl_progress_push(st->progress, is_file(s->network) || s->trained ? "load the network" : "train the network", 35, 1);
+  espl_progress_push(st->progress, names_file(s->network) || s->trained ? "load the network" : "train the network", 35, 1);
   ESPL_TRY(espl_study_base(st, err));
   espl_progress_pop(st->progress);
   espl_progress_push(st->progress, "baseline on the machine", 5, 1);
@@ -281,10 +309,11 @@ void espl_study_close(espl_study_state *st) {
   espl_data_free(st->val);
 }
 
-espl_status espl_study_run(const espl_study *s, espl_store *store, espl_progress *progress, int64_t *run_id, espl_err *err) {
-  espl_study_state st = {.s = s, .store = store, .progress = progress};
+espl_status espl_study_run(const espl_study *s, const char *db, espl_progress *progress, espl_store **store, int64_t *run_id, espl_err *err) {
+  espl_study_state st = {.s = s, .progress = progress};
   espl_preprocess_default(&st.pp);
-  espl_status e = flow(&st, err);
+  *store = NULL;
+  espl_status e = flow(&st, db, store, err);
   *run_id = st.run;
   espl_study_close(&st);
   return e;

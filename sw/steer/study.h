@@ -39,6 +39,8 @@ void espl_study_default(espl_study *s);
 struct espl_yaml;
 espl_status espl_study_load(const char *path, espl_study *s, struct espl_yaml **doc, espl_err *err) ESPL_MUST_CHECK;
 
-/* Runs it; *run_id names the run in the store. E_MISMATCH when bits or cycles differ between bodies, E_INTERRUPTED after Ctrl-C. */
-espl_status espl_study_run(const espl_study *s, espl_store *store, espl_progress *progress, int64_t *run_id, espl_err *err) ESPL_MUST_CHECK;
+/* Runs it; *run_id names the run in the store at `db`. Inputs (data, network, machine, that they fit each other) are checked before anything is
+ * made or written; then the output folder and the store are opened, and *store is the caller's to close, also on error (NULL before).
+ * E_MISMATCH when bits or cycles differ between bodies, E_INTERRUPTED after Ctrl-C. */
+espl_status espl_study_run(const espl_study *s, const char *db, espl_progress *progress, espl_store **store, int64_t *run_id, espl_err *err) ESPL_MUST_CHECK;
 #endif
