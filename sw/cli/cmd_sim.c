@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "cli/commands.h"
 #include "cli/quantized.h"
+#include "cli/topology.h"
 #include "map/machine_yaml.h"
 #include "map/map.h"
 #include "onnx/onnx.h"
@@ -18,6 +19,7 @@ static const char *const causes[] = {"load", "store", "bank", "weights", "fill",
 typedef struct sim {
   espl_cli *cli;
   espl_quantized_args a;
+  espl_topology_args t;
   const char *network, *machine_name, *trace;
   int engine;
   espl_machine machine;
@@ -148,27 +150,38 @@ static espl_status run(sim *s) {
   return st;
 }
 
+/* A layer table: on the exact machine with the output of any network, or by the closed form with its own. */
+static espl_status run_table(sim *s) {
+  if (s->t.timing) return espl_cli_topology_scale(s->cli, &s->t, s->network, s->machine_name);
+  ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &s->cli->err));
+  ESPL_TRY(espl_cli_topology_run(s->cli, &s->t, s->network, &s->machine, s->engine, s->trace, &s->r, &s->agree));
+  table(s);
+  return json(s);
+}
+
 espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   sim s = {.cli = cli, .agree = -1};
   const char *args[1];
   int n_args = 0;
   const espl_opt opts[] = {
-      {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .required = 1, .help = "a file, or a name in configs/machines"},
+      {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
       {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
       {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace, .help = "FST waveform of the RTL"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate on its training images and run a validation image (default: seeded random input)"},
       ESPL_QUANTIZED_OPTIONS(s.a),
+      ESPL_TOPOLOGY_OPTIONS(s.t),
   };
-  const espl_opt_spec spec = {.usage = "NETWORK.onnx --machine M [--engine model|rtl|both]",
-                              .summary = "Quantizes the network, maps it to the machine and runs one image: cycles, utilization and stalls of every layer.",
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx|TABLE.csv --machine M [--engine model|rtl|both]",
+                              .summary = "Quantizes the network (or takes the layers of a SCALE-Sim table), maps it to the machine and runs one image: cycles, utilization "
+                                         "and stalls of every layer.",
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
   s.network = args[0];
-  size_t n = strlen(s.network);
-  if (n > 4 && strcmp(s.network + n - 4, ".csv") == 0) return espl_fail(&cli->err, ESPL_E_UNSUPPORTED, "%s: topology tables are not supported, give an ONNX network", s.network);
+  int table_given = espl_is_topology(s.network);
+  ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
   if (s.trace && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
-  espl_status st = run(&s);
+  espl_status st = table_given ? run_table(&s) : run(&s);
   espl_sim_result_clear(&s.r);
   free(s.input);
   espl_program_free(s.p);
