@@ -42,6 +42,7 @@ module espl_fifo #(
   end
 
 `ifdef FORMAL
+  // In the proof of another unit the law about push and pop is that unit's to keep.
   // Law to prove: an entry picked at any push comes out unchanged after exactly as many pops as entries were ahead of it.
   logic             watch_q;
   logic [CntW-1:0]  ahead_q;
@@ -51,7 +52,6 @@ module espl_fifo #(
   logic init_q = 1'b0;
   always_ff @(posedge clk_i) begin
     init_q <= 1'b1;
-    if (!init_q) assume (rst_i);
     if (rst_i) watch_q <= 1'b0;
     else if (!watch_q && push_i && pick) begin
       watch_q <= 1'b1;
@@ -69,8 +69,16 @@ module espl_fifo #(
                    : {{(CntW + 1 - PtrW) {1'b0}}, a} - {{(CntW + 1 - PtrW) {1'b0}}, b} + (CntW + 1)'(Depth);
   endfunction
   always_comb begin
+    if (!init_q) assume (rst_i);
+`ifdef PROVE_espl_fifo
     assume (!(push_i && full_o));
     assume (!(pop_i && !valid_o));
+`else
+    if (init_q && !rst_i) begin
+      assert (!(push_i && full_o));
+      assert (!(pop_i && !valid_o));
+    end
+`endif
     if (init_q) begin
       assert (cnt_q <= CntW'(Depth));
       assert (wptr_q <= PtrW'(Depth - 1) && rptr_q <= PtrW'(Depth - 1));

@@ -116,4 +116,59 @@ module espl_load_walk #(
     else if (step_i && last_o) valid_q <= 1'b0;
   end
 
+`ifdef FORMAL
+  // Laws for a command without zero sizes (the decoder refuses others), stepped only while a burst is shown.
+  // A burst lies inside 256 bytes and is never empty; its beats are those that hold its bytes; the bursts of a run follow each other without
+  // a gap and add up to the run; the runs add up to rows x groups; last_o marks the last burst of the last run.
+  logic init_q = 1'b0;
+  logic [19:0] run_bytes_q, pos_q;        // of a run, and how many of them are behind
+  logic [11:0] n_rows_q, n_groups_q;      // of the command
+  logic [11:0] row_q, group_q;            // runs behind in this group, groups behind
+  logic [9:0]  place, place_end;          // of the burst in its first beat, in bytes
+  logic        f_last;
+  assign place     = {2'b00, addr_o[7:0]} + {{(10 - BusSh) {1'b0}}, lane_o};
+  assign place_end = place + {1'b0, bytes_o};
+  assign f_last    = {1'b0, pos_q} + {12'd0, bytes_o} == {1'b0, run_bytes_q};
+  always_ff @(posedge clk_i) begin
+    init_q <= 1'b1;
+    if (start_i) begin
+      run_bytes_q <= cmd_i[espl_pkg::LoadRowBytesLsb+:20];
+      n_rows_q    <= cmd_i[espl_pkg::LoadRowsLsb+:12];
+      n_groups_q  <= cmd_i[espl_pkg::LoadGroupsLsb+:12];
+      pos_q       <= 20'd0;
+      row_q       <= 12'd0;
+      group_q     <= 12'd0;
+    end else if (step_i) begin
+      pos_q <= f_last ? 20'd0 : pos_q + {11'd0, bytes_o};
+      if (f_last) row_q <= (row_q + 12'd1 == n_rows_q) ? 12'd0 : row_q + 12'd1;
+      if (f_last && row_q + 12'd1 == n_rows_q) group_q <= group_q + 12'd1;
+    end
+  end
+  always_comb begin
+    if (!init_q) assume (rst_i);
+    if (init_q) assume (!step_i || valid_o);
+    if (start_i) begin
+      assume (cmd_i[espl_pkg::LoadRowBytesLsb+:20] != 20'd0);
+      assume (cmd_i[espl_pkg::LoadRowsLsb+:12] != 12'd0);
+      assume (cmd_i[espl_pkg::LoadGroupsLsb+:12] != 12'd0);
+    end
+    if (start_i && cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0) assume (cmd_i[espl_pkg::LoadBankLsb+:8] < 8'(Nb));
+    if (init_q && valid_o) begin
+      assert (bytes_o >= 9'd1 && bytes_o <= 9'd256);
+      assert (place_end <= 10'd256);
+      assert (addr_o[BusSh-1:0] == '0);
+      assert (beats_o >= 7'd1 && {3'd0, beats_o} <= 10'(256 / BusBytes));
+      assert ({3'd0, beats_o} == (({{(10 - BusSh) {1'b0}}, lane_o} + {1'b0, bytes_o} + 10'(BusBytes - 1)) >> BusSh));
+      assert (addr_o + {{(32 - BusSh) {1'b0}}, lane_o} == row_addr_q + {12'd0, pos_q});
+      assert (dst_o == row_dst_q + pos_q);
+      assert (run_bytes_q == row_bytes_q && pos_q < run_bytes_q && left_q == run_bytes_q - pos_q);
+      assert (n_rows_q == rows_q && row_q < n_rows_q && row_left_q == n_rows_q - row_q);
+      assert (group_q < n_groups_q && group_left_q == n_groups_q - group_q);
+      assert (f_last || place_end == 10'd256);
+      assert (last_o == (f_last && row_q + 12'd1 == n_rows_q && group_q + 12'd1 == n_groups_q));
+      assert (bank_o < 8'(Nb));
+    end
+  end
+`endif
+
 endmodule

@@ -95,4 +95,112 @@ module espl_port_wr #(
     end
   end
 
+`ifdef FORMAL
+  // Laws for every OUTSTANDING of 1..16 that stands still, requests of at least one beat that stay until they are granted, and a
+  // memory that takes beats of granted bursts only and answers a burst after its last beat.
+  logic init_q = 1'b0;
+  logic [4:0] limit_q;
+  logic [1:0] shown_q;  // this request was already there, not granted, in the cycle before
+  logic [31:0] age_q, age;  // cycles each of them has waited
+  always_ff @(posedge clk_i) begin
+    init_q  <= 1'b1;
+    limit_q <= outstanding_i;
+    shown_q <= rst_i ? 2'b00 : keep;
+    for (int i = 0; i < 2; i++) age_q[16*i+:16] <= age[16*i+:16] + 16'd1;
+  end
+  logic [4:0] bursts_q;     // granted and not answered
+  logic [63:0] held_addr_q;
+  logic [13:0] held_beats_q;
+  logic        stuck_q;     // shown to the memory, not accepted, in the cycle before
+  logic [38:0] stuck_rq_q;
+  // The bursts that the two lists follow (their proof shows that a followed word comes out in its turn).
+  (* hierconn *) logic \u_data.pick ;
+  (* hierconn *) logic \u_data.watch_q ;
+  (* hierconn *) logic [4:0] \u_data.ahead_q ;
+  (* hierconn *) logic [4:0] \u_data.cnt_q ;
+  (* hierconn *) logic [7:0] \u_data.word_q ;
+  (* hierconn *) logic \u_rsp.pick ;
+  (* hierconn *) logic \u_rsp.watch_q ;
+  (* hierconn *) logic [4:0] \u_rsp.ahead_q ;
+  (* hierconn *) logic [4:0] \u_rsp.cnt_q ;
+  (* hierconn *) logic \u_rsp.word_q ;
+  logic [1:0] dburst_q, rburst_q;  // who was granted them
+  logic [6:0] dbeats_q, taken_q;   // beats asked for and beats taken of the first
+  logic [4:0] dahead_q, rahead_q;  // bursts before them
+  always_ff @(posedge clk_i) begin
+    bursts_q     <= rst_i ? 5'd0 : bursts_q + {4'd0, rq_gnt_o != 2'b00} - {4'd0, mem_rsp_valid_i};
+    stuck_q      <= !rst_i && mem_req_valid_o && !mem_req_ready_i;
+    stuck_rq_q   <= {mem_req_beats_o, mem_req_addr_o};
+    held_addr_q  <= rq_addr_i;
+    held_beats_q <= rq_beats_i;
+    if (granted && \u_data.pick && !\u_data.watch_q ) begin
+      dburst_q <= rq_gnt_o;
+      dbeats_q <= rq_gnt_o[1] ? rq_beats_i[13:7] : rq_beats_i[6:0];
+      dahead_q <= \u_data.cnt_q - {4'd0, mem_take_i && mem_last_o};
+      taken_q  <= 7'd0;
+    end else if (mem_take_i) begin
+      if (dahead_q == 5'd0) taken_q <= taken_q + 7'd1;
+      if (mem_last_o) dahead_q <= dahead_q - 5'd1;
+    end
+    if (granted && \u_rsp.pick && !\u_rsp.watch_q ) begin
+      rburst_q <= rq_gnt_o;
+      rahead_q <= open_q - {4'd0, mem_rsp_valid_i};
+    end else if (mem_rsp_valid_i) rahead_q <= rahead_q - 5'd1;
+  end
+  always_comb begin
+    for (int i = 0; i < 2; i++) age[16*i+:16] = shown_q[i] ? age_q[16*i+:16] : 16'd0;
+    if (!init_q) assume (rst_i);
+    if (init_q && !rst_i) assume (outstanding_i == limit_q);
+    assume (outstanding_i >= 5'd1 && outstanding_i <= 5'd16);
+    for (int i = 0; i < 2; i++) begin
+      assume (age[16*i+:16] != 16'hffff);
+      if (rq_valid_i[i]) assume (rq_beats_i[7*i+:7] != 7'd0);
+    end
+    for (int i = 0; i < 2; i++) begin
+      if (init_q && shown_q[i])
+        assume (rq_valid_i[i] && rq_addr_i[32*i+:32] == held_addr_q[32*i+:32] && rq_beats_i[7*i+:7] == held_beats_q[7*i+:7]);
+    end
+    assume (!mem_take_i || (init_q && \u_data.cnt_q != 5'd0));
+    assume (!mem_rsp_valid_i || (init_q && \u_rsp.cnt_q > \u_data.cnt_q ));
+    if (init_q && !rst_i) begin
+      assert (open_q <= outstanding_i && open_q == bursts_q);
+      if (stuck_q) assert (mem_req_valid_o && {mem_req_beats_o, mem_req_addr_o} == stuck_rq_q);
+      if (stuck_q) assert (shown_q != 2'b00 && stuck_rq_q == (pick ? {held_beats_q[13:7], held_addr_q[63:32]} : {held_beats_q[6:0], held_addr_q[31:0]}));
+      assert (\u_rsp.cnt_q == open_q);
+      assert (\u_data.cnt_q <= open_q);
+      assert (rq_gnt_o != 2'b11);
+      assert ((rq_gnt_o & ~rq_valid_i) == 2'b00);
+      assert ((rq_gnt_o != 2'b00) == (mem_req_ready_i && rq_valid_i != 2'b00 && open_q < outstanding_i));
+      assert (mem_req_valid_o == (rq_valid_i != 2'b00 && open_q < outstanding_i));
+      for (int i = 0; i < 2; i++) begin
+        if (rq_gnt_o[i]) assert (mem_req_addr_o == rq_addr_i[32*i+:32] && mem_req_beats_o == rq_beats_i[7*i+:7]);
+      end
+      if (rq_gnt_o[0] && rq_valid_i[1]) assert (age[15:0] >= age[31:16]);
+      if (rq_gnt_o[1] && rq_valid_i[0]) assert (age[31:16] > age[15:0]);
+      assert (old01_q == ((shown_q[0] && shown_q[1]) ? age[15:0] >= age[31:16] : shown_q[0] || !shown_q[1]));
+      if (!mem_take_i) assert (wd_take_o == 2'b00);
+      if (!mem_rsp_valid_i) assert (wr_rsp_o == 2'b00);
+      if (\u_data.cnt_q == 5'd0) assert (beat_q == 7'd0);
+      if (\u_data.watch_q ) begin
+        assert (dahead_q == \u_data.ahead_q );
+        assert (\u_data.word_q == {dburst_q[1], dbeats_q});
+        assert (dburst_q == 2'b01 || dburst_q == 2'b10);
+        assert (taken_q < dbeats_q);
+        assert (taken_q == ((dahead_q == 5'd0) ? beat_q : 7'd0));
+        if (dahead_q == 5'd0) begin
+          if (mem_take_i) assert (wd_take_o == dburst_q);
+          assert (mem_last_o == (taken_q + 7'd1 == dbeats_q));
+          assert (mem_data_o == (dburst_q[1] ? wd_data_i[16*BusBytes-1:8*BusBytes] : wd_data_i[8*BusBytes-1:0]));
+          assert (mem_strb_o == (dburst_q[1] ? wd_strb_i[2*BusBytes-1:BusBytes] : wd_strb_i[BusBytes-1:0]));
+        end
+      end
+      if (\u_rsp.watch_q ) begin
+        assert (rahead_q == \u_rsp.ahead_q );
+        assert (rburst_q == (\u_rsp.word_q ? 2'b10 : 2'b01));
+        if (mem_rsp_valid_i && rahead_q == 5'd0) assert (wr_rsp_o == rburst_q);
+      end
+    end
+  end
+`endif
+
 endmodule

@@ -167,4 +167,149 @@ module espl_stage #(
   logic unused;
   assign unused = &{1'b0, addr_i, rq_addr, rq_end, be_addr, nx_addr, be_start, be_end, nx_start, wo_addr};
 
+`ifdef FORMAL
+  // Laws, given that
+  //   the drain opens a burst only with a slot free, closes it before the next one, inside the same 256 bytes, at or after its first word;
+  //   words arrive for opened bursts, in order, and word_last_i marks the last word of a closed one;
+  //   the port grants what is requested, at most 16 without response, takes beats of granted bursts, and answers bursts whose beats are taken.
+  // A burst is requested only when every word of it is in the memory; a beat shows the words that were written, enables exactly those between
+  // the first and the last of the burst; slots are neither lost nor given twice.
+  localparam int Places = 256 / GroupBytes;
+  localparam int PlaceW = 8 - GSh;
+  logic init_q = 1'b0;
+  // Bursts by stage of life: open, closed with words to come, staged (staged_q), granted with beats to come.
+  logic            opening_q;
+  logic [CntW-1:0] closed_q, granted_q;
+  function automatic logic [CntW:0] around(input logic [SlotSh-1:0] s, input logic [CntW-1:0] n);
+    around = (CntW + 1)'(s) + (CntW + 1)'(n);
+    if (around >= (CntW + 1)'(StageBursts)) around = around - (CntW + 1)'(StageBursts);
+  endfunction
+  // One word, at an arbitrary place of an arbitrary slot.
+  (* anyconst *) logic [SlotSh-1:0] slot;
+  (* anyconst *) logic [PlaceW-1:0] place;
+  logic                    have_q, read_q, hit, covered, inside, live;
+  logic [8*GroupBytes-1:0] word_q;
+  logic [SlotSh-1:0]       rslot_q;
+  logic [7:BSh]            rbeat_q;
+  logic [7:BSh]            taken_q;  // beats of the oldest granted burst that are gone
+  logic [CntW-1:0]         order;  // the slot's place in the ring, counted from the oldest
+  logic [31:GSh]           s_addr;
+  logic [7:GSh]            s_end;
+  (* hierconn *) logic [7+SlotSh-$clog2((BusBytes > GroupBytes) ? BusBytes : GroupBytes):0] \u_buf.u_ram.follow ;
+  (* hierconn *) logic [8*((BusBytes > GroupBytes) ? BusBytes : GroupBytes)-1:0] \u_buf.u_ram.word_q ;
+  logic [8*GroupBytes-1:0] kept;   // the word in the memory
+  localparam int Wide = (BusBytes > GroupBytes) ? BusBytes : GroupBytes;
+  localparam int WideSh = $clog2(Wide);
+  logic [7:0] place_byte;
+  assign place_byte = {place, {GSh{1'b0}}};
+  assign s_addr = addr_q[slot];
+  assign s_end  = end_q[slot];
+  assign inside = place >= s_addr[7:GSh] && place <= s_end;
+  assign order  = (slot >= be_q) ? CntW'(slot) - CntW'(be_q) : CntW'(slot) + CntW'(StageBursts) - CntW'(be_q);
+  assign live   = order < granted_q + staged_q;  // complete
+  assign hit    = we_i && wo_q == slot && woff == place;
+  logic covers_next;
+  if (BusBytes >= GroupBytes) begin : gen_cover
+    assign covered     = place_byte[7:BSh] == beat;
+    assign covers_next = rslot == slot && beat_d == place_byte[7:BSh];
+  end else begin : gen_part
+    assign covered     = beat[7:GSh] == place;
+    assign covers_next = rslot == slot && beat_d[7:GSh] == place;
+  end
+  if (BusBytes > GroupBytes) begin : gen_kept
+    assign kept = \u_buf.u_ram.word_q [place_byte[BSh-1:GSh]*(8*GroupBytes)+:8*GroupBytes];
+  end else begin : gen_all
+    assign kept = \u_buf.u_ram.word_q ;
+  end
+  logic strobe, same;  // the word is enabled in this beat; the beat shows it (or the part of it that the beat carries)
+  if (BusBytes > GroupBytes) begin : gen_beat
+    assign strobe = wd_strb_o[place_byte[BSh-1:0]];
+    assign same   = wd_data_o[place_byte[BSh-1:GSh]*(8*GroupBytes)+:8*GroupBytes] == word_q;
+  end else if (BusBytes == GroupBytes) begin : gen_one
+    assign strobe = wd_strb_o[0];
+    assign same   = wd_data_o == word_q;
+  end else begin : gen_piece
+    assign strobe = wd_strb_o[0];
+    assign same   = wd_data_o == word_q[beat[GSh-1:BSh]*(8*BusBytes)+:8*BusBytes];
+  end
+  always_ff @(posedge clk_i) begin
+    init_q  <= 1'b1;
+    rslot_q <= rslot;
+    rbeat_q <= beat_d;
+    if (rst_i) begin
+      opening_q <= 1'b0;
+      closed_q  <= '0;
+      granted_q <= '0;
+      have_q    <= 1'b0;
+      read_q    <= 1'b0;
+      taken_q   <= '0;
+    end else begin
+      opening_q <= (opening_q || open_i) && !close_i;
+      closed_q  <= closed_q + CntW'(close_i) - CntW'(done);
+      granted_q <= granted_q + CntW'(wq_gnt_i) - CntW'(burst_free);
+      if (wd_take_i) taken_q <= burst_free ? '0 : taken_q + 1'b1;
+      if (open_i && is_q == slot) have_q <= 1'b0;
+      else if (hit) have_q <= 1'b1;
+      read_q    <= covers_next && have_q && !hit;
+    end
+    if (hit) word_q <= word_i;
+  end
+  always_comb begin
+    if (!init_q) assume (rst_i);
+    assume (slot < CntW'(StageBursts));
+    assume (\u_buf.u_ram.follow == {slot, place_byte[7:WideSh]});
+    if (init_q) begin
+      assume (!open_i || (slot_free_o && !opening_q));
+      assume (!close_i || opening_q || open_i);
+      if (close_i && opening_q) assume (addr_i[31:8] == addr_q[is_q][31:8] && addr_i[7:GSh] >= addr_q[is_q][7:GSh]);
+      if (close_i && opening_q && closed_q == '0 && !wfirst_q) assume (addr_i[7:GSh] >= woff + (we_i ? 8'd1 : 8'd0));
+      if (close_i && opening_q && closed_q == '0 && wfirst_q && we_i) assume (addr_i[7:GSh] > woff);
+      assume (!we_i || closed_q != '0 || opening_q);
+      if (we_i && closed_q != '0) assume (word_last_i == (woff == end_q[wo_q]));
+      if (we_i && closed_q == '0) assume (!word_last_i && woff != {PlaceW{1'b1}});
+      assume (!wq_gnt_i || (wq_valid_o && open_q < 5'd16));
+      assume (!wd_take_i || granted_q != '0);
+      assume (!wr_rsp_i || open_q > 5'(granted_q));
+    end
+    if (init_q && !rst_i) begin
+      assert (used_q <= CntW'(StageBursts));
+      assert ((CntW + 2)'(used_q) == (CntW + 2)'(granted_q) + (CntW + 2)'(staged_q) + (CntW + 2)'(closed_q) + (CntW + 2)'(opening_q));
+      assert (is_q < CntW'(StageBursts) && wo_q < CntW'(StageBursts) && rq_q < CntW'(StageBursts) && be_q < CntW'(StageBursts));
+      assert ((CntW + 1)'(rq_q) == around(be_q, granted_q));
+      assert ((CntW + 1)'(wo_q) == around(rq_q, staged_q));
+      assert ((CntW + 1)'(is_q) == around(wo_q, closed_q));
+      assert (open_q <= 5'd16 && open_q >= 5'(granted_q) && 4'(put_q - get_q) == open_q[3:0]);
+      assert (quiet_o == (used_q == '0 && open_q == 5'd0));
+      // the followed slot
+      if (order < granted_q + staged_q + closed_q) assert (s_end >= s_addr[7:GSh]);
+      if (live && inside) assert (have_q);
+      if (wo_q == slot && (closed_q != '0 || opening_q)) begin
+        if (wfirst_q) assert (!have_q);
+        else assert (have_q == (place >= s_addr[7:GSh] && place < woff_q) && woff_q > s_addr[7:GSh]);
+        if (closed_q != '0) assert (woff <= s_end);
+      end else if (order >= granted_q + staged_q && order < used_q) assert (!have_q);
+      if (closed_q == '0 && !opening_q) assert (wfirst_q);
+      if (have_q) assert (kept == word_q);
+      if (granted_q != '0) assert (rslot_q == be_q && rbeat_q == beat);
+      if (granted_q == '0) assert (bfirst_q && taken_q == '0);
+      if (bfirst_q) assert (taken_q == '0);
+      // what the port sees
+      if (wq_valid_o && rq_q == slot) begin
+        if (inside) assert (have_q);
+        assert ({wq_addr_o[31:8], wq_addr_o[7:BSh]} == {s_addr[31:8], rq_addr[7:BSh]} && wq_addr_o[BSh-1:0] == '0);
+        assert (wq_beats_o >= 7'd1 && {1'b0, wq_addr_o[7:0]} + ({2'b00, wq_beats_o} << BSh) <= 9'd256);
+      end
+      if (granted_q != '0 && be_q == slot) begin
+        assert (beat == be_start[7:BSh] + taken_q);
+        assert (burst_free == (wd_take_i && taken_q == be_end[7:BSh] - be_start[7:BSh]));
+        assert (beat >= be_start[7:BSh] && beat <= be_end[7:BSh]);
+        if (covered) begin
+          assert (strobe == inside);
+          if (strobe) assert (read_q && same);
+        end
+      end
+    end
+  end
+`endif
+
 endmodule

@@ -37,13 +37,25 @@ module espl_tokens #(
   assign credit_avail_o = credit_q != '0;
 
 `ifdef FORMAL
+  // Laws, given that units push only where there is room and pop only what is there, and that fewer than 65536 credits wait.
   logic init_q = 1'b0;
+  logic [17:0] credits_q;  // pushed and not yet popped
   always_ff @(posedge clk_i) begin
     init_q <= 1'b1;
+    if (rst_i) credits_q <= 18'd0;
+    else credits_q <= credits_q + {13'd0, credit_push_i} - {17'd0, credit_pop_i};
+  end
+  always_comb begin
     if (!init_q) assume (rst_i);
+    assume (!(credit_pop_i && !credit_avail_o));
+    if (init_q) begin
+      assume (credits_q + {13'd0, credit_push_i} <= 18'd65535);
+      assert (credits_q == {2'd0, credit_q});
+      assert (credit_avail_o == (credits_q != 18'd0));
+    end
   end
   for (genvar i = 0; i < 6; i++) begin : gen_law
-    logic [TokenW:0] model_q;
+    logic [TokenW:0] model_q;  // one bit more than the counter
     always_ff @(posedge clk_i) begin
       if (rst_i) model_q <= '0;
       else model_q <= model_q + {{TokenW{1'b0}}, push_i[i]} - {{TokenW{1'b0}}, pop_i[i]};
