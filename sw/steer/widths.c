@@ -191,33 +191,56 @@ espl_status espl_widths_forms(espl_widths *w, espl_layer_form **forms, int32_t *
 
 static int32_t clamp_k(const struct free_group *f, int32_t k) { return k < f->least ? f->least : k > f->size ? f->size : k; }
 
-/* Largest common share whose cycles meet the budget, in 1/128 steps from the top. */
+/* Largest common share, in 1/128 steps, whose cycles meet the budget (bisection; what is returned was checked). */
 static espl_status choose_uniform(espl_widths *w, int64_t budget, int32_t *k, bool *feasible, espl_err *err) {
-  *feasible = false;
-  for (int32_t share = 128; share >= 1 && !*feasible; share--) {
+  int32_t low = 0, high = 129; /* low meets (0: none found), high does not */
+  while (high - low > 1) {
+    int32_t share = (low + high) / 2, trial[ESPL_WIDTH_GROUPS] = {0};
     int64_t cycles;
-    for (int32_t i = 0; i < w->groups; i++) k[i] = clamp_k(&w->group[i], (w->group[i].size * share + 64) / 128);
-    ESPL_TRY(total_cost(w, false, k, &cycles, err));
-    *feasible = cycles <= budget;
+    for (int32_t i = 0; i < w->groups; i++) trial[i] = clamp_k(&w->group[i], (w->group[i].size * share + 64) / 128);
+    ESPL_TRY(total_cost(w, false, trial, &cycles, err));
+    if (cycles <= budget) {
+      low = share;
+      memcpy(k, trial, sizeof trial);
+    } else {
+      high = share;
+    }
   }
+  *feasible = low > 0;
   return ESPL_OK;
 }
 
-/* Shrinks the MAC budget in 1/64 steps until the cycles of the best choice meet theirs. */
+/* The best choice within part/64 of all MACs, and whether its cycles meet theirs. */
+static espl_status try_macs(espl_widths *w, const struct grid *grid, int64_t full, int32_t part, int64_t budget, int32_t *k, bool *meets, double *gap, espl_err *err) {
+  int64_t cycles;
+  ESPL_TRY(espl_width_solve(w, grid, true, full * part / 64, k, meets, gap, err));
+  if (!*meets) return ESPL_OK;
+  ESPL_TRY(total_cost(w, false, k, &cycles, err));
+  *meets = cycles <= budget;
+  return ESPL_OK;
+}
+
+/* Shrinks the MAC budget until the cycles of the best choice meet theirs: bisection over 64 steps, cycles taken as growing with MACs
+ * (nearly so; what is returned was checked). */
 static espl_status choose_macs(espl_widths *w, const struct grid *grid, int64_t budget, int32_t *k, bool *feasible, double *gap, espl_err *err) {
   int64_t full;
   full_widths(w, k);
   ESPL_TRY(total_cost(w, true, k, &full, err));
-  for (int32_t part = 64; part >= 1; part--) {
-    int64_t cycles;
-    bool some;
-    ESPL_TRY(espl_width_solve(w, grid, true, full * part / 64, k, &some, gap, err));
-    if (!some) break;
-    ESPL_TRY(total_cost(w, false, k, &cycles, err));
-    *feasible = cycles <= budget;
-    if (*feasible) return ESPL_OK;
+  int32_t low = 0, high = 65; /* low meets (0: none found), high does not */
+  while (high - low > 1) {
+    int32_t part = (low + high) / 2, trial[ESPL_WIDTH_GROUPS] = {0};
+    bool meets;
+    double g;
+    ESPL_TRY(try_macs(w, grid, full, part, budget, trial, &meets, &g, err));
+    if (meets) {
+      low = part;
+      *gap = g;
+      memcpy(k, trial, sizeof trial);
+    } else {
+      high = part;
+    }
   }
-  *feasible = false;
+  *feasible = low > 0;
   return ESPL_OK;
 }
 

@@ -21,7 +21,7 @@ void espl_width_grid(const espl_widths *w, espl_width_rule rule, struct grid *gr
   int32_t r = w->m->rows, c = w->m->cols, low = r < c ? r : c, high = r < c ? c : r;
   for (int32_t i = 0; i < w->groups; i++) {
     const struct free_group *f = &w->group[i];
-    int32_t step = rule == ESPL_WIDTH_CYCLES ? low : rule == ESPL_WIDTH_MACS_ROUNDED ? high : f->size < 16 ? 1 : f->size / 16;
+    int32_t step = rule == ESPL_WIDTH_CYCLES ? low : rule == ESPL_WIDTH_MACS_ROUNDED ? high : f->size < 8 ? 1 : f->size / 8;
     steps(f, step, &grid->n[i], grid->k[i]);
   }
 }
