@@ -27,12 +27,21 @@ static espl_status print_row(void *user, const espl_store_variant *v, espl_err *
   return ESPL_OK;
 }
 
+static espl_status print_event(void *user, double when, const char *kind, const char *text, const char *none, espl_err *err) {
+  (void)when;
+  (void)none;
+  (void)err;
+  if (strcmp(kind, ESPL_STUDY_IMPOSSIBLE) == 0) fprintf(user, "%s: %s\n", kind, text);
+  return ESPL_OK;
+}
+
 static espl_status print_table(espl_cli *cli, espl_store *store, int64_t run, const espl_study *s) {
   FILE *f = espl_cli_out(cli);
   fprintf(f, "\n%s on machine %s, budget %.0f %% of the baseline's cycles\n", s->network, s->machine.name, 100 * s->budget);
   fprintf(f, "%-20s %13s %13s %10s %6s %6s %9s  %s\n", "", "float acc %", "int8 acc %", "", "util", "roof", "", "RTL");
   fprintf(f, "%-20s %6s %6s %6s %6s %10s %6s %6s %9s  %s\n", "variant", "val", "test", "val", "test", "cycles", "%", "%", "speed-up", "agrees");
-  return espl_store_each_variant(store, run, print_row, f, &cli->err);
+  ESPL_TRY(espl_store_each_variant(store, run, print_row, f, &cli->err));
+  return espl_store_each_event(store, run, print_event, f, &cli->err);
 }
 
 static espl_status json_row(void *user, const espl_store_variant *v, espl_err *err) {

@@ -58,6 +58,7 @@ static espl_status flow(espl_study_state *st, espl_variant_kind kind, espl_width
   espl_made made;
   ESPL_TRY(espl_study_make(st, kind, rule, espl_variant_kind_name(kind), &made, err));
   espl_progress_pop(st->progress);
+  if (!made.g) return espl_fail(err, ESPL_E_FAILED, "%s", made.reason);
   espl_status e = finish(st, kind, &made, file, out, err);
   espl_graph_free(made.g);
   return e;

@@ -33,6 +33,9 @@ typedef struct espl_study {
   const char *command;      /* command line that repeats it, for the store */
 } espl_study;
 
+/* Kind of the event that a run keeps for a variant that cannot meet the budget: that is a result, and the study goes on. */
+#define ESPL_STUDY_IMPOSSIBLE "no such variant"
+
 void espl_study_default(espl_study *s);
 /* A study file (folder configs/studies): every key is a field above; the machine by name or file. Strings live as long as *doc, which the
  * caller frees with espl_yaml_free. */

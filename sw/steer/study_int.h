@@ -44,13 +44,14 @@ espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err
 espl_status espl_study_test(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;
 /* A variant as it is made: chosen, cut, checked, fine-tuned. */
 typedef struct espl_made {
-  espl_graph *g;            /* owned by the caller; NULL on error */
+  espl_graph *g;            /* owned by the caller; NULL on error, and when no choice meets the budget */
+  char reason[320];         /* why there is none */
   char config[320];         /* JSON object: method and settings */
   int64_t expect_skipped;   /* as in espl_make */
 } espl_made;
 /* kind DENSE, BLOCK or KERNEL; rule: DENSE only, the others take CYCLES. Cycles of the result are <= st->budget. */
 espl_status espl_study_make(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) ESPL_MUST_CHECK;
-/* Makes and records "<kind>-<rule>"; skipped when the store has it done. */
+/* Makes and records "<kind>-<rule>", or an event ESPL_STUDY_IMPOSSIBLE; skipped when the store has it done. */
 espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, espl_err *err) ESPL_MUST_CHECK;
 
 /* Steps of a study, in order (study.c). */

@@ -23,20 +23,28 @@ static espl_status check_same(espl_study_state *st, espl_graph *masked, espl_gra
 typedef espl_status (*make_fn)(espl_study_state *st, void *choice, int64_t target, espl_graph **out, espl_err *err);
 
 /* The whole network's cycles differ a little from the sum of the table (zero tiles are not spread evenly, overhead): the target of the choice
- * is tightened until the simulated network meets the study's budget. */
-static espl_status shrink(espl_study_state *st, const char *name, make_fn make, void *choice, espl_graph **out, espl_err *err) {
+ * is tightened until the simulated network meets the study's budget. No choice within the target: OK, out->g NULL and the reason. */
+static espl_status shrink(espl_study_state *st, const char *name, make_fn make, void *choice, espl_made *out, espl_err *err) {
   int64_t target = st->budget, cycles = 0;
-  for (int i = 0; i < ATTEMPTS; i++) {
-    espl_graph_free(*out);
-    *out = NULL;
-    ESPL_TRY(make(st, choice, target, out, err));
-    ESPL_TRY(espl_study_cycles(st, *out, &cycles, err));
+  for (int i = 0; i < ATTEMPTS && target >= 1; i++) {
+    espl_err why = {0};
+    espl_status s = make(st, choice, target, &out->g, &why);
+    if (s != ESPL_OK) {
+      espl_graph_free(out->g);
+      out->g = NULL;
+      if (s != ESPL_E_FAILED) return espl_fail(err, s, "%s", why.msg);
+      snprintf(out->reason, sizeof out->reason, "%.*s", (int)sizeof out->reason - 1, why.msg);
+      return ESPL_OK;
+    }
+    ESPL_TRY(espl_study_cycles(st, out->g, &cycles, err));
     if (cycles <= st->budget) return ESPL_OK;
+    espl_graph_free(out->g);
+    out->g = NULL;
     int64_t over = cycles - st->budget;
     target -= over > target / 100 ? over : target / 100;
-    if (target < 1) break;
   }
-  return espl_fail(err, ESPL_E_FAILED, "%s: %lld cycles at the last choice, budget %lld", name, (long long)cycles, (long long)st->budget);
+  snprintf(out->reason, sizeof out->reason, "%s: %lld cycles at the last choice, budget %lld", name, (long long)cycles, (long long)st->budget);
+  return ESPL_OK;
 }
 
 /* ---- dense ---- */
@@ -64,7 +72,7 @@ static espl_status make_dense(espl_study_state *st, void *choice, int64_t target
 
 static espl_status dense(espl_study_state *st, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) {
   struct dense d = {.rule = rule, .name = name};
-  ESPL_TRY(shrink(st, name, make_dense, &d, &out->g, err));
+  ESPL_TRY(shrink(st, name, make_dense, &d, out, err));
   snprintf(out->config, sizeof out->config, "{\"method\":\"channels\",\"rule\":\"%s\",\"importance\":\"taylor\",\"kept_importance\":%.4f,\"gap\":%.6f,\"slim_difference\":%.3g}",
            espl_width_rule_name(rule), d.c.kept, d.c.gap, d.diff);
   return ESPL_OK;
@@ -96,7 +104,7 @@ static espl_status make_block(espl_study_state *st, void *choice, int64_t target
 
 static espl_status block(espl_study_state *st, const char *name, espl_made *out, espl_err *err) {
   struct block b = {0};
-  ESPL_TRY(shrink(st, name, make_block, &b, &out->g, err));
+  ESPL_TRY(shrink(st, name, make_block, &b, out, err));
   out->expect_skipped = b.removed;
   snprintf(out->config, sizeof out->config, "{\"method\":\"zero tiles\",\"tile\":[%d,%d],\"removed\":%lld,\"tiles\":%lld,\"importance\":\"taylor\",\"gap\":%.6g}",
            (int)st->s->machine.rows, (int)st->s->machine.cols, (long long)b.removed, (long long)b.total, b.c.gap);
@@ -133,7 +141,7 @@ static espl_status make_kernel(espl_study_state *st, void *choice, int64_t targe
 
 static espl_status kernel(espl_study_state *st, const char *name, espl_made *out, espl_err *err) {
   struct kernel k = {0};
-  ESPL_TRY(shrink(st, name, make_kernel, &k, &out->g, err));
+  ESPL_TRY(shrink(st, name, make_kernel, &k, out, err));
   snprintf(out->config, sizeof out->config, "{\"method\":\"kernel rows and columns\",\"convolutions_cut\":%d,\"importance\":\"taylor\",\"slim_difference\":%.3g,\"gap\":%.6g}",
            (int)k.cuts, k.diff, k.c.gap);
   return ESPL_OK;
@@ -144,7 +152,7 @@ static espl_status kernel(espl_study_state *st, const char *name, espl_made *out
 espl_status espl_study_make(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, const char *name, espl_made *out, espl_err *err) {
   *out = (espl_made){.expect_skipped = -1};
   espl_status s = kind == ESPL_VARIANT_DENSE ? dense(st, rule, name, out, err) : kind == ESPL_VARIANT_BLOCK ? block(st, name, out, err) : kernel(st, name, out, err);
-  if (s == ESPL_OK) s = espl_study_tune(st, out->g, err);
+  if (s == ESPL_OK && out->g) s = espl_study_tune(st, out->g, err);
   if (s == ESPL_OK) return ESPL_OK;
   espl_graph_free(out->g);
   out->g = NULL;
@@ -159,6 +167,11 @@ espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, esp
   if (done) return ESPL_OK;
   espl_made made;
   ESPL_TRY(espl_study_make(st, kind, rule, name, &made, err));
+  if (!made.g) {
+    char text[400];
+    snprintf(text, sizeof text, "%s: %s", name, made.reason);
+    return espl_store_event(st->store, st->run, ESPL_STUDY_IMPOSSIBLE, text, err);
+  }
   espl_make m = {.name = name, .parent = "baseline", .steered_by = espl_width_rule_name(rule), .kind = kind, .g = made.g, .config_json = made.config,
                  .expect_skipped = made.expect_skipped, .verify_rtl = rule == ESPL_WIDTH_CYCLES};
   espl_status s = espl_study_record(st, &m, err);
