@@ -124,6 +124,8 @@ static int missed(bool reached, const char *what, const char *name, const char *
 
 bool coverage_report(const coverage *c, bool goals) {
   int miss = 0, ends = 0;
+  uint64_t rarest = UINT64_MAX;
+  char rare[2 * NAME_BYTES + 2] = "";
   printf("coverage: %llu programs, %llu commands of legal ones, %llu layers\n", (unsigned long long)c->programs, (unsigned long long)c->commands,
          (unsigned long long)c->layers);
   for (int i = 0; i < c->fields; i++) {
@@ -132,9 +134,15 @@ bool coverage_report(const coverage *c, bool goals) {
     snprintf(name, sizeof name, "%s.%s", f->command, f->name);
     if (!excused(f, false)) miss += missed(f->at_min > 0, goals ? "field" : NULL, name, " = smallest"), ends++;
     if (!excused(f, true)) miss += missed(f->at_max > 0, goals ? "field" : NULL, name, " = largest"), ends++;
+    for (int high = 0; high < 2; high++) {
+      uint64_t n = high ? f->at_max : f->at_min;
+      if (excused(f, high) || n >= rarest) continue;
+      rarest = n;
+      snprintf(rare, sizeof rare, "%s", name);
+    }
     if (excused(f, false) || excused(f, true)) miss += missed(f->seen > 0, goals ? "field" : NULL, name, "");
   }
-  printf("  fields: %d, ends of ranges that must be reached: %d\n  counters:", c->fields, ends);
+  printf("  fields: %d, ends of ranges that must be reached: %d, the rarest %llu times (%s)\n  counters:", c->fields, ends, (unsigned long long)rarest, rare);
   for (int i = 0; i < ESPL_CNT_COUNT; i++) printf(" %s %llu", espl_counter_name(i), (unsigned long long)c->counter[i]);
   printf("\n  statuses:");
   for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) printf(" %s %llu", espl_hw_status_name(i), (unsigned long long)c->status[i]);

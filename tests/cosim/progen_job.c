@@ -208,7 +208,7 @@ static void store_config(pg *g, const espl_cmd_store *s, const espl_cmd_store_st
   pg_cfg(g, STORE, 0, w);
   espl_cmd_store_quant q = {.zo = pg_byte(g), .zr = pg_byte(g), .pool_zo = pg_byte(g), .pool_shift = pg_range(g, 1, 47),
                             .pool_fixed = pg_chance(g, 30)};
-  int32_t lo = (int8_t)pg_byte(g), hi = pg_chance(g, 10) ? lo : lo + (int32_t)pg_below(g, (uint32_t)(128 - lo));
+  int32_t lo = (int8_t)pg_byte(g), hi = pg_chance(g, 20) ? (lo < 0 && pg_chance(g, 50) ? -1 : lo) : lo + (int32_t)pg_below(g, (uint32_t)(128 - lo));
   if (pg_chance(g, 50)) lo = -128, hi = 127;
   q.lo = (uint32_t)lo & 255u;
   q.hi = (uint32_t)hi & 255u;
@@ -292,7 +292,7 @@ void pg_job_stream(pg *g, int jobs) {
   pg_job job[WINDOW];
   uint32_t bank_of[WINDOW] = {0}, slots = pg_range(g, 1, 4), banks = (uint32_t)g->m->acc_banks, first = pg_below(g, banks);
   int ahead = (int)pg_below(g, min_u32(slots, 3)), late = banks == 2 && pg_chance(g, 50);
-  uint32_t budget = pg_chance(g, 10) ? 5000 : pg_range(g, 100, 1200);
+  uint32_t budget = pg_chance(g, g->m->acc_aw == 12 ? 30 : 10) ? 5000 : pg_range(g, 100, 1200); /* 4095 pixels now and then, where they fit */
   for (int t = 0; t < jobs + ahead + late; t++) {
     int c = t - ahead, s = t - ahead - late;
     if (t < jobs && !pg_room(g)) jobs = t; /* no more of them; what was begun is finished */

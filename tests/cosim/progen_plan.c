@@ -23,7 +23,7 @@ static void plan_output(pg *g, pg_job *j, uint32_t budget) {
   uint32_t depth = 1u << g->m->acc_aw, most = depth < budget ? depth : budget;
   espl_cmd_compute *k = &j->part[0];
   memset(k, 0, sizeof *k);
-  uint32_t w = pg_chance(g, most >= 4095 ? 40 : 5) ? (most < 4095 ? most : 4095) : pg_log(g, 1, most < 4095 ? most : 4095);
+  uint32_t w = pg_chance(g, most >= 4095 ? 60 : 5) ? (most < 4095 ? most : 4095) : pg_log(g, 1, most < 4095 ? most : 4095);
   uint32_t h = pg_log(g, 1, most / w < 4095 ? most / w : 4095);
   bool swap = pg_chance(g, 50);
   k->out_w = swap ? h : w;
