@@ -124,8 +124,12 @@ module espl_port_rd (
       if (init_q && shown_q[i])
         assume (rq_valid_i[i] && rq_addr_i[32*i+:32] == held_addr_q[32*i+:32] && rq_beats_i[7*i+:7] == held_beats_q[7*i+:7]);
     end
-    assume (!mem_valid_i || (init_q && open_q != 5'd0));  // memory answers what it was asked
     if (init_q && !rst_i) begin
+`ifdef PROVE_espl_port_rd
+      assume (!mem_valid_i || open_q != 5'd0);  // the memory answers what it was asked
+`else
+      assert (!mem_valid_i || open_q != 5'd0);
+`endif
       assert (open_q <= outstanding_i && open_q == bursts_q);
       if (stuck_q) assert (mem_req_valid_o && {mem_req_beats_o, mem_req_addr_o} == stuck_rq_q);
       if (stuck_q) assert (shown_q != 3'b000 && stuck_rq_q == {held_beats_q[owner_d*7+:7], held_addr_q[owner_d*32+:32]});

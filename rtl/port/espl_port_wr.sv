@@ -160,9 +160,14 @@ module espl_port_wr #(
       if (init_q && shown_q[i])
         assume (rq_valid_i[i] && rq_addr_i[32*i+:32] == held_addr_q[32*i+:32] && rq_beats_i[7*i+:7] == held_beats_q[7*i+:7]);
     end
-    assume (!mem_take_i || (init_q && \u_data.cnt_q != 5'd0));
-    assume (!mem_rsp_valid_i || (init_q && \u_rsp.cnt_q > \u_data.cnt_q ));
     if (init_q && !rst_i) begin
+`ifdef PROVE_espl_port_wr
+      assume (!mem_take_i || \u_data.cnt_q != 5'd0);
+      assume (!mem_rsp_valid_i || \u_rsp.cnt_q > \u_data.cnt_q );
+`else
+      assert (!mem_take_i || \u_data.cnt_q != 5'd0);
+      assert (!mem_rsp_valid_i || \u_rsp.cnt_q > \u_data.cnt_q );
+`endif
       assert (open_q <= outstanding_i && open_q == bursts_q);
       if (stuck_q) assert (mem_req_valid_o && {mem_req_beats_o, mem_req_addr_o} == stuck_rq_q);
       if (stuck_q) assert (shown_q != 2'b00 && stuck_rq_q == (pick ? {held_beats_q[13:7], held_addr_q[63:32]} : {held_beats_q[6:0], held_addr_q[31:0]}));
