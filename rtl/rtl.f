@@ -25,6 +25,7 @@ rtl/compute/espl_pseq.sv
 rtl/compute/espl_compute_data.sv
 rtl/compute/espl_compute.sv
 rtl/store/espl_parbuf.sv
+rtl/store/espl_satshift.sv
 rtl/store/espl_requant_pipe.sv
 rtl/store/espl_requant_serial.sv
 rtl/store/espl_requant.sv

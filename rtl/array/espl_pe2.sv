@@ -4,6 +4,8 @@
 // holds psum_i + products one cycle later (t+2+MulStages), so psum_i must hold the sum of the rows above in t+1+MulStages.
 // swap_i comes with the first pair of a pass: this pair and later ones meet the weights the shadow held in that cycle.
 // The sum of 256 products of 8x8 bits lies in -2^23 < s < 2^23: 24 bits are exact.
+// With ESPL_SOFT_MUL defined the products come from espl_mul8, for parts without multipliers.
+// With ESPL_ICE40_DSP defined the body is espl_pe2_ice40, equal in every bit and cycle, on the device's multiplier block.
 module espl_pe2 #(
   parameter int MulStages = 1
 ) (
@@ -17,9 +19,25 @@ module espl_pe2 #(
   output logic [23:0] psum_o
 );
 
+`ifdef ESPL_ICE40_DSP
+  espl_pe2_ice40 #(
+    .MulStages(MulStages)
+  ) u_body (
+    .clk_i (clk_i),
+    .a_i   (a_i),
+    .swap_i(swap_i),
+    .wsel_i(wsel_i),
+    .w_i   (w_i),
+    .psum_i(psum_i),
+    .a_o   (a_o),
+    .psum_o(psum_o)
+  );
+`else
   logic [15:0] a_q;
   logic [15:0] shadow_q;
   logic [15:0] weight_q;
+  logic signed [15:0] prod0;
+  logic signed [15:0] prod1;
   logic signed [15:0] prod0_q;
   logic signed [15:0] prod1_q;
   logic signed [15:0] term0;
@@ -30,10 +48,18 @@ module espl_pe2 #(
     if (wsel_i[0]) shadow_q[7:0] <= w_i;
     if (wsel_i[1]) shadow_q[15:8] <= w_i;
     if (swap_i) weight_q <= shadow_q;
-    prod0_q <= $signed(a_q[7:0]) * $signed(weight_q[7:0]);
-    prod1_q <= $signed(a_q[15:8]) * $signed(weight_q[15:8]);
+    prod0_q <= prod0;
+    prod1_q <= prod1;
     psum_o <= psum_i + {{8{term0[15]}}, term0} + {{8{term1[15]}}, term1};
   end
+
+`ifdef ESPL_SOFT_MUL
+  espl_mul8 u_mul0 (.a_i(a_q[7:0]), .w_i(weight_q[7:0]), .p_o(prod0));
+  espl_mul8 u_mul1 (.a_i(a_q[15:8]), .w_i(weight_q[15:8]), .p_o(prod1));
+`else
+  assign prod0 = $signed(a_q[7:0]) * $signed(weight_q[7:0]);
+  assign prod1 = $signed(a_q[15:8]) * $signed(weight_q[15:8]);
+`endif
 
   if (MulStages == 2) begin : gen_two_stages
     logic signed [15:0] late0_q;
@@ -50,5 +76,6 @@ module espl_pe2 #(
   end
 
   assign a_o = a_q;
+`endif
 
 endmodule

@@ -13,7 +13,8 @@ module espl_fetch #(
   parameter int AccBanks = 2,
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
-  parameter int AvgPool  = 1
+  parameter int AvgPool  = 1,
+  parameter int CmdIdxW  = 24   // bits of a command's index that are kept: 24, or enough for every command that memory can hold
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -69,7 +70,8 @@ module espl_fetch #(
   state_e       state_q;
   logic [28:0]  pc_q, pc_next;  // position in the program, in commands
   logic [28:8]  line;           // the next 4 KiB line
-  logic [23:0]  idx_q;
+  logic [23:0]  idx;
+  logic [CmdIdxW-1:0] idx_q;
   logic         freeze_q, err_valid_q;
   logic [7:0]   err_code_q;
   logic [23:0]  err_idx_q;
@@ -105,7 +107,8 @@ module espl_fetch #(
   assign barrier  = active && head_valid && (met == espl_pkg::StNone) && (is_mark || is_end) && quiet_i;
   assign q_push_o = dispatch ? target : 3'b000;
   assign q_cmd_o  = head;
-  assign q_idx_o  = idx_q;
+  assign idx      = 24'(idx_q);
+  assign q_idx_o  = idx;
   assign pop      = dispatch;
   assign flush    = start_i || (state_q == StReset);
   assign fin_o    = (state_q == StDrain) && drained && is_end;
@@ -174,18 +177,18 @@ module espl_fetch #(
 
   always_ff @(posedge clk_i) begin
     err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : met;
-    err_idx_q  <= idx_q;
+    err_idx_q  <= idx;
     if (rst_i || start_i) begin
       state_q     <= rst_i ? StIdle : StRun;
       pc_q        <= 29'd0;
-      idx_q       <= 24'd0;
+      idx_q       <= '0;
       freeze_q    <= 1'b0;
       err_valid_q <= 1'b0;
     end else begin
       err_valid_q <= (active && (met != espl_pkg::StNone)) || ((state_q == StMark) && wr_rsp_i && wr_err_i);
       if (pop) begin
         pc_q  <= pc_next;
-        idx_q <= idx_q + 24'd1;
+        idx_q <= idx_q + 1'b1;
       end
       case (state_q)
         StRun: begin
@@ -202,7 +205,7 @@ module espl_fetch #(
           state_q  <= StRun;
           freeze_q <= 1'b0;
           pc_q     <= {line, 8'd0};
-          idx_q    <= idx_q + 24'd1;
+          idx_q    <= idx_q + 1'b1;
         end
         default: state_q <= StIdle;
       endcase

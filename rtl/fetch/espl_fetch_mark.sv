@@ -27,7 +27,16 @@ module espl_fetch_mark #(
   assign wq_valid_o = valid_q;
   assign wq_addr_o  = {addr_q, 8'd0};
   assign wq_beats_o = 7'(Beats);
-  assign wd_data_o  = counters_i[beat_q*(8*BusBytes)+:8*BusBytes];
+  // Selection by halves, one bit of the beat number at a time: the smallest form in logic.
+  for (genvar k = 0; k <= BeatW; k++) begin : gen_half
+    logic [(512>>k)-1:0] part;
+    if (k == 0) begin : gen_all
+      assign part = counters_i;
+    end else begin : gen_pick
+      assign part = beat_q[BeatW-k] ? gen_half[k-1].part[(1024>>k)-1:512>>k] : gen_half[k-1].part[(512>>k)-1:0];
+    end
+  end
+  assign wd_data_o  = gen_half[BeatW].part;
   assign wd_strb_o  = {BusBytes{1'b1}};
 
   always_ff @(posedge clk_i) begin

@@ -1,7 +1,8 @@
 // Collects errors, stops the core at the first one, detects deadlock, and ends a failed run.
 // Timing: a report in cycle t sets stop_o from t+1 on; the lowest command index wins. A cycle is dead when every unit is idle or blocked, no
 // burst is open or requested, and some unit is not idle or some queue not empty; the 64th dead cycle in a row meets DEADLOCK (reported in
-// the next cycle). After `stop` fin_o is high in the first cycle in which all units are idle and no burst is open, or in the 64th dead one.
+// the next cycle). The lowest waiting index is found one candidate a cycle in dead cycles 57 to 62: what waits stands still by then, because
+// the prefetch holds at most 32 commands and hands out one a cycle. After `stop` fin_o is high in the first cycle in which all units are idle and no burst is open, or in the 64th dead one.
 module espl_watch (
   input  logic        clk_i,
   input  logic        rst_i,
@@ -28,17 +29,24 @@ module espl_watch (
   logic [5:0]  dead_cnt_q;
   logic [7:0]  code_q, code_d;
   logic [23:0] idx_q, idx_d, dead_idx_q, dead_idx;
-  logic        have;
+  logic        have, dead_one;
 
   assign dead     = running_i && (&(idle_i | blocked_i)) && !port_busy_i && (!(&idle_i) || (|head_valid_i));
   assign dead_now = dead && (dead_cnt_q == 6'd63);
 
-  // lowest index that waits
+  // One candidate that waits: units in progress (0 to 2), then queue heads (3 to 5).
   always_comb begin
-    dead_idx = 24'hffffff;
+    dead_one = 1'b0;
+    dead_idx = 24'd0;
     for (int u = 0; u < 3; u++) begin
-      if (wait_valid_i[u] && (wait_idx_i[24*u+:24] < dead_idx)) dead_idx = wait_idx_i[24*u+:24];
-      if (head_valid_i[u] && (head_idx_i[24*u+:24] < dead_idx)) dead_idx = head_idx_i[24*u+:24];
+      if (dead_cnt_q == 6'(56 + u)) begin
+        dead_one = wait_valid_i[u];
+        dead_idx = wait_idx_i[24*u+:24];
+      end
+      if (dead_cnt_q == 6'(59 + u)) begin
+        dead_one = head_valid_i[u];
+        dead_idx = head_idx_i[24*u+:24];
+      end
     end
   end
 
@@ -66,7 +74,8 @@ module espl_watch (
   assign err_idx_o  = idx_q;
 
   always_ff @(posedge clk_i) begin
-    dead_idx_q <= dead_idx;
+    if (dead_cnt_q == 6'd55) dead_idx_q <= 24'hffffff;
+    else if (dead_one && (dead_idx < dead_idx_q)) dead_idx_q <= dead_idx;
     code_q     <= code_d;
     idx_q      <= idx_d;
     if (rst_i) begin

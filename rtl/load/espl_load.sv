@@ -7,7 +7,8 @@ module espl_load #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
-  parameter int WBits    = 8
+  parameter int WBits    = 8,
+  parameter int BufAw    = 20   // bits of a buffer's byte address that are kept: log2 of the largest buffer, or more
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -49,7 +50,11 @@ module espl_load #(
 );
 
   localparam int BusSh = $clog2(BusBytes);
-  localparam int MetaW = 1 + BusSh + 9 + 20 + 8;
+  localparam int MinRc = (Rows < Cols) ? Rows : Cols;
+  localparam int Nb    = Rows / ((MinRc < 16) ? MinRc : 16);
+  localparam int BankW = (Nb > 1) ? $clog2(Nb) : 1;
+  localparam int BeatW = BufAw - BusSh;                  // address in beats
+  localparam int MetaW = 1 + BusSh + 9 + BeatW + BankW;  // last, lane, bytes, address, bank
 
   logic [95:0]      stride_q;
   logic             is_cfg, pops_ok, take, take_load;
@@ -78,7 +83,7 @@ module espl_load #(
 
   // The port keeps at most 16 bursts open, so the open list cannot fill; four commands in flight fit the finished list.
   logic unused_full;
-  assign unused_full = &{1'b0, meta_full, fin_full, meta[8+:BusSh]};
+  assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank};
 
   // ---- taking commands
   assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
@@ -144,10 +149,10 @@ module espl_load #(
     .rst_i     (rst_i),
     .sel_i     (fill_ctl[2:1]),
     .credit_i  (sel_credit),
-    .bank_i    (meta[7:0]),
-    .dst_i     (meta[27:8+BusSh]),
-    .lane_i    (meta[37+:BusSh]),
-    .bytes_i   (meta[36:28]),
+    .bank_i    (8'(meta[BankW-1:0])),
+    .dst_i     ((20 - BusSh)'(meta[BankW+:BeatW])),
+    .lane_i    (meta[BankW+BeatW+9+:BusSh]),
+    .bytes_i   (meta[BankW+BeatW+:9]),
     .cmd_last_i(meta[MetaW-1]),
     .rd_valid_i(rd_valid_i),
     .rd_data_i (rd_data_i),
@@ -205,7 +210,7 @@ module espl_load #(
     if (emit) begin
       rq_addr_q  <= walk_addr;
       rq_beats_q <= walk_beats;
-      rq_meta_q  <= {walk_last, walk_lane, walk_bytes, walk_dst, walk_bank};
+      rq_meta_q  <= {walk_last, walk_lane, walk_bytes, walk_dst[BufAw-1:BusSh], walk_bank[BankW-1:0]};
     end
     err_idx_q <= fly_idx[fill_q];
     if (rst_i) begin

@@ -24,7 +24,7 @@ module espl_requant_pipe #(
   logic signed [48:0] p2_q, p3_q, sum4_q;
   logic        [48:0] add3_d, add3_q;
   logic        [5:0]  s1_q, s2_q, s3_q, s4_q;
-  logic signed [48:0] sh5;
+  logic        [10:0] sh5;
   logic signed [10:0] x5_q;  // twice the shifted sum, plus the half's bit, saturated
   logic signed [11:0] x, y;
 
@@ -60,10 +60,14 @@ module espl_requant_pipe #(
     assign add3_d = 49'd0;
   end
 
-  assign sh5 = sum4_q >>> s4_q;
   // |zo| <= 128: 10 bits after halving are enough for an exact clamp.
+  espl_satshift u_shift (
+    .z_i(sum4_q),
+    .s_i(s4_q),
+    .x_o(sh5)
+  );
   always_ff @(posedge clk_i) begin
-    x5_q <= (&sh5[48:10] || !(|sh5[48:10])) ? sh5[10:0] : {sh5[48], {10{!sh5[48]}}};
+    x5_q <= sh5;
   end
 
   assign x = (12'(x5_q) + 12'sd1) >>> 1;

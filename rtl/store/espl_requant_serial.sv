@@ -49,8 +49,8 @@ module espl_requant_serial #(
   end
 
   logic        [48:0] add;
-  logic signed [48:0] sum, sh;
-  logic signed [10:0] x2;  // saturated
+  logic signed [48:0] sum;
+  logic        [10:0] x2;  // saturated
   logic signed [11:0] x, y;
 
   if (Residual != 0) begin : gen_res
@@ -78,10 +78,13 @@ module espl_requant_serial #(
   end
 
   assign sum = $signed({hi_q[31], hi_q, lo_q} + add);
-  assign sh  = sum >>> s_q;
+  espl_satshift u_shift (
+    .z_i(sum),
+    .s_i(s_q),
+    .x_o(x2)
+  );
   // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
-  assign x2  = (&sh[48:10] || !(|sh[48:10])) ? sh[10:0] : {sh[48], {10{!sh[48]}}};
-  assign x   = (12'(x2) + 12'sd1) >>> 1;
+  assign x   = (12'($signed(x2)) + 12'sd1) >>> 1;
   assign y   = x + 12'($signed(zo_i));
   always_ff @(posedge clk_i) begin
     if (cnt_q == 5'd1) begin

@@ -1,6 +1,8 @@
 // The accelerator core: wires between its units, nothing else.
 // Timing: reg_* writes act at the end of their cycle, reads are combinational. Requests are shown combinationally from registered requests of
 // the units; the memory answers by the rules of hw/spec/memory.md. A start resets the units' control state in the cycle of the write.
+// CmdIdxW is no part of a machine point: a build for a small memory may keep fewer bits of the command index (never fewer than count the commands
+// that fit in memory), and nothing that can be observed changes.
 module espl_core #(
   parameter int          Rows        = 16,
   parameter int          Cols        = 16,
@@ -23,7 +25,8 @@ module espl_core #(
   parameter int          TokenMax    = 15,
   parameter int          StageBursts = 4,
   parameter int          ResBursts   = 4,
-  parameter logic [31:0] ConfigHash  = 32'd0
+  parameter logic [31:0] ConfigHash  = 32'd0,
+  parameter int          CmdIdxW     = 24
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -55,6 +58,12 @@ module espl_core #(
 
   localparam int MinRc = (Rows < Cols) ? Rows : Cols;
   localparam int G     = (MinRc < 16) ? MinRc : 16;
+
+  // Bytes of the largest buffer.
+  localparam int IdxBytesAw = (IdxAw > 0) ? IdxAw + 2 : 0;
+  localparam int ActWgtAw   = (ActAw > WgtAw) ? ActAw : WgtAw;
+  localparam int IdxParAw   = (IdxBytesAw > ParAw + 4) ? IdxBytesAw : ParAw + 4;
+  localparam int BufAw      = (ActWgtAw > IdxParAw) ? ActWgtAw : IdxParAw;
 
   // run control
   logic         start, running, unit_rst, stop, fin_ok, fin_err, freeze, clear, quiet, port_busy;
@@ -164,7 +173,8 @@ module espl_core #(
     .AccBanks(AccBanks),
     .Residual(Residual),
     .MaxPool (MaxPool),
-    .AvgPool (AvgPool)
+    .AvgPool (AvgPool),
+    .CmdIdxW (CmdIdxW)
   ) u_fetch (
     .clk_i      (clk_i),
     .rst_i      (rst_i),
@@ -296,7 +306,8 @@ module espl_core #(
     .Rows    (Rows),
     .Cols    (Cols),
     .BusBytes(BusBytes),
-    .WBits   (WBits)
+    .WBits   (WBits),
+    .BufAw   (BufAw)
   ) u_load (
     .clk_i         (clk_i),
     .rst_i         (unit_rst),

@@ -34,12 +34,13 @@ $(eval $(call rtl_bench,tb_espl_compute,8x8,Rows=8 Cols=8 BusBytes=16 ActAw=10 W
 $(eval $(call rtl_bench,tb_espl_compute,8x16,Rows=8 Cols=16 BusBytes=4 ActAw=10 WgtAw=12 IdxAw=5 AccAw=5 AccBanks=1 AccW=24 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,16x8,Rows=16 Cols=8 BusBytes=32 ActAw=10 WgtAw=12 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 
-RTL_REQUANT := $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
+RTL_REQUANT := rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
 RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
   $(addprefix rtl/store/espl_,parbuf.sv lanes.sv window.sv drain.sv residual.sv stage.sv store_cfg.sv store_ctrl.sv store.sv)
 RTL_STORE_TWIN := $(addprefix $(BUILD)/sim/timing/,store.o memtime.o)
 $(eval $(call rtl_bench,tb_espl_requant,pipe,RqCycles=1 Residual=1,$(RTL_REQUANT)))
 $(eval $(call rtl_bench,tb_espl_requant,serial,RqCycles=18 Residual=1,$(RTL_REQUANT)))
+$(eval $(call rtl_bench,tb_espl_requant,plain,RqCycles=18 Residual=0,$(RTL_REQUANT)))
 $(eval $(call rtl_bench,tb_espl_store,g8,Rows=8 Cols=16 BusBytes=16 RqLanes=4 RqCycles=1 AccW=32 ParAw=6 AccAw=7 StageBursts=4 ResBursts=4 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
 $(eval $(call rtl_bench,tb_espl_store,g2_serial,Rows=2 Cols=8 BusBytes=32 RqLanes=1 RqCycles=18 AccW=24 ParAw=4 AccAw=5 StageBursts=3 ResBursts=5 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
 $(eval $(call rtl_bench,tb_espl_store,g4,Rows=4 Cols=16 BusBytes=4 RqLanes=2 RqCycles=1 AccW=24 ParAw=6 AccAw=6 StageBursts=2 ResBursts=2 Residual=1 MaxPool=0 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
