@@ -315,7 +315,7 @@ void pg_job_stream(pg *g, int jobs) {
 static void token_load(pg *g, bool push, bool pop) {
   pg_intent in = {.push_to = {[COMPUTE] = push}, .pop_from = {[COMPUTE] = pop}};
   espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16 * (uint32_t)espl_g(g->m), .rows = pg_range(g, 1, 3), .groups = 1};
-  if (pg_chance(g, 1)) {
+  if (pg_chance(g, 3)) {
     c.rows = pg_chance(g, 50) ? 4095 : 1;
     c.groups = c.rows == 1 ? 4095 : 1;
     c.row_bytes = 16;
