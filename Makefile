@@ -102,8 +102,8 @@ gen: ## regenerate hw/gen from the tables of hw/spec
 check-gen: ## fail when hw/gen is not what the tables say
 	$(Q)rm -rf $(BUILD)/check-gen && mkdir -p $(BUILD)/check-gen && python3 hw/spec/generate.py $(BUILD)/check-gen
 	$(Q)diff -r hw/gen $(BUILD)/check-gen || { echo "check-gen: hw/gen is stale; run make gen"; exit 1; }
-lint: ## Verilator's -Wall over the RTL
-	$(Q)verilator --lint-only -Wall --top-module espl_core -f rtl/rtl.f
+lint: ## Verilator's -Wall and Yosys' checks over the RTL of several machine points
+	$(Q)hw/synth/lint 4x4 8x16 16x16 8x4-min up5k
 check-pairs: ## report: sources without a test of their own
 	$(Q)scripts/check-pairs
 TEST_TARGETS += sanitize
@@ -122,7 +122,7 @@ report: ## HTML, CSV and JSON from a store (DB= OUT=)
 	@$(SUB) build
 	$(Q)$(BUILD)/espalier report $(DB) -o $(OUT)/report
 
-include $(wildcard sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/e2e/e2e.mk tests/bench/bench.mk)
+include $(wildcard sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/netlist/netlist.mk hw/synth/synth.mk tests/e2e/e2e.mk tests/bench/bench.mk)
 
 bench: $(BENCH_TARGETS) ## measurements
 	@$(if $(BENCH_TARGETS),,echo "make bench: there is no measurement in this version" >&2; exit 2)
