@@ -71,7 +71,7 @@ $(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/onnx.pb-c.h &: /usr/include/onnx/onnx.prot
 	$(Q)protoc-c -I/usr/include/onnx --c_out=$(BUILD)/gen onnx.proto
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(Q)$(CC) -O2 -I$(BUILD)/gen -c $< -o $@
-$(BUILD)/sw/onnx/%.o: | $(BUILD)/gen/onnx.pb-c.h
+$(filter $(BUILD)/sw/onnx/%,$(LIB_OBJ)): | $(BUILD)/gen/onnx.pb-c.h
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); $(if $(Q),echo "CC $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
