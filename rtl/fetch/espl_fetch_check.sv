@@ -50,4 +50,34 @@ module espl_fetch_check #(
     if ((field_status == espl_pkg::StNone) && bad) status_o = espl_pkg::StBadField;
   end
 
+`ifdef FORMAL
+  // What the units rely on in an accepted command: no zero sizes, banks, groups and options that are built, an opcode and unit that exist.
+  logic ok;
+  assign ok = status_o == espl_pkg::StNone;
+  always_comb begin
+    assert (status_o == espl_pkg::StNone || status_o == espl_pkg::StBadOpcode || status_o == espl_pkg::StBadField);
+    assert ((status_o == espl_pkg::StBadOpcode) == (cmd_i[3:0] == 4'd0 || cmd_i[3:0] > 4'd6));
+    if (ok && cmd_i[3:0] == espl_pkg::OpLoad) begin
+      assert (cmd_i[espl_pkg::LoadRowBytesLsb+:20] != 20'd0);
+      assert (cmd_i[espl_pkg::LoadRowsLsb+:12] != 12'd0 && cmd_i[espl_pkg::LoadGroupsLsb+:12] != 12'd0);
+      if (buffer == 2'd0) assert ({1'b0, cmd_i[espl_pkg::LoadBankLsb+:8]} < 9'(Nb));
+      if (IdxAw == 0) assert (buffer != 2'd2);
+    end
+    if (ok && cmd_i[3:0] == espl_pkg::OpCompute) begin
+      assert (cmd_i[espl_pkg::ComputeOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::ComputeOutWLsb+:12] != 12'd0);
+      if (AccBanks == 1) assert (!cmd_i[espl_pkg::ComputeBankLsb]);
+      if (IdxAw == 0) assert (!cmd_i[espl_pkg::ComputeSparseLsb]);
+    end
+    if (ok && cmd_i[3:0] == espl_pkg::OpStore) begin
+      assert (cmd_i[espl_pkg::StoreOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::StoreOutWLsb+:12] != 12'd0);
+      assert (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0 && {1'b0, cmd_i[espl_pkg::StoreGroupsLsb+:8]} <= 9'(Ng));
+      if (AccBanks == 1) assert (!cmd_i[espl_pkg::StoreBankLsb]);
+      if (Residual == 0 || pool != 2'd0) assert (!cmd_i[espl_pkg::StoreResidualLsb]);
+      if (MaxPool == 0) assert (pool != 2'd1);
+      if (AvgPool == 0) assert (pool != 2'd2);
+    end
+    if (ok && cmd_i[3:0] == espl_pkg::OpCfg) assert (cmd_i[espl_pkg::CfgUnitLsb+:2] != 2'd0);
+  end
+`endif
+
 endmodule

@@ -277,4 +277,49 @@ module espl_drain #(
   logic unused_cmd;
   assign unused_cmd = &{1'b0, cmd_i};
 
+`ifdef FORMAL
+  // Laws that the staging memory and the residual reader rely on, given a command with sizes of at least one, a residual burst that stays ready
+  // until it is freed, and a slot that stays free until it is taken: a burst is opened only with a slot free and closed before the next one,
+  // in the same 256 bytes, not before its first word; a command ends with a closed burst; a residual burst is freed only when ready.
+  logic init_q = 1'b0;
+  logic        opening_q, loaded_q, res_held_q;
+  logic [31:0] first_q;  // word that opened the burst
+  always_ff @(posedge clk_i) begin
+    init_q     <= 1'b1;
+    res_held_q <= res_ready_i && !res_free_o;
+    loaded_q   <= !rst_i && (take_i || (loaded_q && !start_i));
+    if (rst_i) opening_q <= 1'b0;
+    else opening_q <= (opening_q || burst_open_o) && !burst_close_o;
+    if (burst_open_o) first_q <= burst_addr_o;
+  end
+  always_comb begin
+    if (!init_q) assume (rst_i);
+    if (take_i) begin
+      assume (cmd_i[espl_pkg::StoreOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::StoreOutWLsb+:12] != 12'd0);
+      assume (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0);
+      assume (cmd_i[espl_pkg::StoreOutAddrLsb+:GSh] == '0);
+    end
+    assume (out_group_i[GSh-1:0] == '0 && out_row_i[GSh-1:0] == '0);
+    if (init_q && !rst_i) begin
+      assume (!take_i || (!active_q && !start_i));
+      assume (!start_i || (loaded_q && !active_q));
+      if (res_held_q) assume (res_ready_i);
+      assert (!(loaded_q && active_q));
+      if (loaded_q || active_q) begin
+        assert (x_q != 12'd0 && y_q != 12'd0 && groups_q != 8'd0 && out_w_q != 12'd0 && out_h_q != 12'd0);
+        assert (oa_q[GSh-1:0] == '0 && orow_q[GSh-1:0] == '0 && ogrp_q[GSh-1:0] == '0);
+      end
+      if (loaded_q) assert (pfirst_q && run_q);
+      assert (opening_q == (active_q && !(pfirst_q && (run_q || oa_q[7:0] == 8'd0))));
+      if (opening_q) assert (oa_q[31:8] == first_q[31:8] && oa_q[7:0] >= first_q[7:0]);
+      if (burst_open_o) assert (slot_free_i && !opening_q && active_q);
+      if (burst_close_o) assert ((opening_q || burst_open_o) && active_q);
+      if (burst_close_o && opening_q) assert (burst_addr_o[31:8] == first_q[31:8] && burst_addr_o[7:0] >= first_q[7:0]);
+      if (burst_last_o) assert (burst_close_o && done_o);
+      if (active_q && res_q && !pfirst_q) assert (res_ready_i);
+      if (res_free_o) assert (res_ready_i);
+    end
+  end
+`endif
+
 endmodule

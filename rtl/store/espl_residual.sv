@@ -162,4 +162,91 @@ module espl_residual #(
   logic unused;
   assign unused = &{1'b0, cmd_i, off_i, end_off};
 
+`ifdef FORMAL
+  // Laws, given a command with sizes of at least one and addresses and strides that are multiples of G, taken while none is under way; arm_i
+  // after take_i; drop_i only while nothing is requested or open; a port that answers granted requests with the beats asked for; and a drain that
+  // frees only a burst that is ready.
+  // A request stays as it is until granted, lies inside 256 bytes and is never empty; slots = ready + open + requested, never more than
+  // ResBursts; the beats of a burst are written at its slot, at their place of the 256 bytes.
+  logic init_q = 1'b0;
+  logic        stuck_q, taken_q;
+  logic [38:0] was_q;
+  (* anyconst *) logic [SlotSh-1:0] slot;     // an arbitrary slot
+  logic [38:0]     slot_rq_q;                 // the request that has it
+  logic [6:0]      got_q;                     // beats of the burst that arrives
+  logic [SlotSh:0] use_next, arr_next;
+  logic [6:0]      arr_beats;
+  function automatic logic [CntW:0] around(input logic [SlotSh-1:0] s, input logic [CntW-1:0] n);
+    around = (CntW + 1)'(s) + (CntW + 1)'(n);
+    if (around >= (CntW + 1)'(ResBursts)) around = around - (CntW + 1)'(ResBursts);
+  endfunction
+  logic [CntW-1:0] order;  // of the slot, counted from the one in use
+  logic            waits;  // the slot's burst is open and has beats to come
+  logic [31:0]     next_addr;
+  logic [6:0]      next_beats;
+  assign order      = (slot >= use_q) ? CntW'(slot) - CntW'(use_q) : CntW'(slot) + CntW'(ResBursts) - CntW'(use_q);
+  assign waits      = order >= ready_q && order < ready_q + open_q;
+  assign next_addr  = {ra_q[31:BSh], {BSh{1'b0}}};
+  assign next_beats = 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1;
+  always_ff @(posedge clk_i) begin
+    init_q  <= 1'b1;
+    stuck_q <= !rst_i && rq_valid_o && !rq_gnt_i;
+    was_q   <= {rq_beats_o, rq_addr_o};
+    taken_q <= !rst_i && (take_i || (taken_q && !arm_i));
+    if (form && fill_q == slot) slot_rq_q <= {next_beats, next_addr};
+    if (rst_i || drop_i) got_q <= 7'd0;
+    else if (rd_valid_i) got_q <= rd_last_i ? 7'd0 : got_q + 7'd1;
+  end
+  always_comb begin
+    if (!init_q) assume (rst_i);
+    if (take_i) begin
+      assume (cmd_i[espl_pkg::StoreOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::StoreOutWLsb+:12] != 12'd0);
+      assume (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0);
+      assume (cmd_i[espl_pkg::StoreResAddrLsb+:GSh] == '0);
+    end
+    assume (res_group_i[GSh-1:0] == '0 && res_row_i[GSh-1:0] == '0);
+    assume (slot < CntW'(ResBursts));
+    if (init_q && !rst_i) begin
+      assume (!take_i || (!on_q && !arm_i));
+      assume (!arm_i || taken_q);
+      assume (!drop_i || (!busy_o && !arm_i && !take_i && !rd_valid_i && !form));
+      assume (!rq_gnt_i || rq_valid_o);
+      assume (!free_i || ready_o);
+      assume (!rd_valid_i || open_q != '0);
+      if (rd_valid_i && arr_q == slot) assume (rd_last_i == (got_q + 7'd1 == slot_rq_q[38:32]));
+      if (rd_valid_i && got_q == 7'd63) assume (rd_last_i);  // no burst is longer
+      assert (got_q <= 7'd63);
+      if (on_q || taken_q) assert (out_w_q != 12'd0 && out_h_q != 12'd0);
+      if (on_q) begin
+        assert (ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
+        assert (fresh_q ? run_q != 24'd0 : left_q != 24'd0);
+        assert (n != '0 && n <= room);
+      end
+      assert (!(taken_q && on_q));
+      if (taken_q) assert (fresh_q && ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
+      if (stuck_q) assert (rq_valid_o && {rq_beats_o, rq_addr_o} == was_q);
+      if (rq_valid_o) begin
+        assert (rq_beats_o != 7'd0 && rq_addr_o[BSh-1:0] == '0);
+        assert ({5'd0, rq_addr_o[7:0]} + ({6'd0, rq_beats_o} << BSh) <= 13'd256);
+      end
+      assert (used_q <= CntW'(ResBursts));
+      assert ((CntW + 1)'(used_q) == (CntW + 1)'(ready_q) + (CntW + 1)'(open_q) + (CntW + 1)'(rq_valid_o));
+      assert (fill_q < CntW'(ResBursts) && arr_q < CntW'(ResBursts) && use_q < CntW'(ResBursts));
+      assert ((CntW + 1)'(arr_q) == around(use_q, ready_q));
+      assert ((CntW + 1)'(fill_q) == around(use_q, used_q));
+      if (open_q == '0) assert (afirst_q);
+      assert (afirst_q == (got_q == 7'd0));
+      if (rq_valid_o && order == used_q - 1'b1) assert (slot_rq_q == {rq_beats_o, rq_addr_o});
+      if (order >= ready_q && order < used_q) begin
+        assert (start_q[slot] == slot_rq_q[7:BSh] && slot_rq_q[38:32] != 7'd0);
+        assert ({5'd0, slot_rq_q[7:0]} + ({6'd0, slot_rq_q[38:32]} << BSh) <= 13'd256);
+      end
+      if (waits && arr_q == slot) begin
+        assert (got_q < slot_rq_q[38:32]);
+        assert ({1'b0, beat} == {1'b0, slot_rq_q[7:BSh]} + (9 - BSh)'(got_q));
+      end
+    end
+  end
+`endif
+
 endmodule

@@ -297,7 +297,7 @@ module espl_stage #(
       if (wq_valid_o && rq_q == slot) begin
         if (inside) assert (have_q);
         assert ({wq_addr_o[31:8], wq_addr_o[7:BSh]} == {s_addr[31:8], rq_addr[7:BSh]} && wq_addr_o[BSh-1:0] == '0);
-        assert (wq_beats_o >= 7'd1 && {1'b0, wq_addr_o[7:0]} + ({2'b00, wq_beats_o} << BSh) <= 9'd256);
+        assert (wq_beats_o >= 7'd1 && {5'd0, wq_addr_o[7:0]} + ({6'd0, wq_beats_o} << BSh) <= 13'd256);
       end
       if (granted_q != '0 && be_q == slot) begin
         assert (beat == be_start[7:BSh] + taken_q);

@@ -185,12 +185,12 @@ module espl_axi_port #(
     if (!init_q) assume (rst_i);
     for (int i = 0; i < 3; i++) begin
       if (rd_rq_valid_i[i])
-        assume ({2'b00, rd_rq_addr_i[32*i+:8]} + ({3'b000, rd_rq_beats_i[7*i+:7]} << $clog2(BusBytes)) <= 10'd256
+        assume ({5'd0, rd_rq_addr_i[32*i+:8]} + ({6'd0, rd_rq_beats_i[7*i+:7]} << $clog2(BusBytes)) <= 13'd256
                 && rd_rq_beats_i[7*i+:7] != 7'd0 && rd_rq_beats_i[7*i+:7] <= 7'd64);
     end
     for (int i = 0; i < 2; i++) begin
       if (wr_rq_valid_i[i])
-        assume ({2'b00, wr_rq_addr_i[32*i+:8]} + ({3'b000, wr_rq_beats_i[7*i+:7]} << $clog2(BusBytes)) <= 10'd256
+        assume ({5'd0, wr_rq_addr_i[32*i+:8]} + ({6'd0, wr_rq_beats_i[7*i+:7]} << $clog2(BusBytes)) <= 13'd256
                 && wr_rq_beats_i[7*i+:7] != 7'd0 && wr_rq_beats_i[7*i+:7] <= 7'd64);
     end
     if (init_q && !rst_i) begin
