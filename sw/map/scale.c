@@ -59,6 +59,8 @@ espl_status espl_scale_layer(const espl_topo_layer *l, const espl_scale_array *a
   if (os) output_stationary(a, m, n, k, &r);
   else if (a->dataflow == ESPL_SCALE_WS) stationary(a, sr, sc, t, &r, &r.filter, &r.ifmap, &r.ofmap);
   else stationary(a, sr, sc, t, &r, &r.ifmap, &r.filter, &r.ofmap);
+  bool overhang = !l->gemm && ((l->h + l->pt + l->pb - l->r) % l->stride != 0 || (l->w + l->pl + l->pr - l->s) % l->stride != 0);
+  if (overhang) r.ifmap.stop = -1;
   if (sparse) r.ifmap.count = r.ifmap.count * l->sparse_m / l->sparse_n;
   *out = r;
   return ESPL_OK;

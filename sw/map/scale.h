@@ -22,7 +22,9 @@ typedef struct espl_scale_array {
 } espl_scale_array;
 
 typedef struct espl_scale_access {
-  int64_t start, stop;          /* first and last cycle as it numbers them: reads from 1, writes from 0 */
+  /* First and last cycle as it numbers them: reads from 1, writes from 0. stop is -1 for inputs whose last window hangs over the edge (the
+   * ceil rule): it reads nothing there, and which access is the last depends on the shape of the window. */
+  int64_t start, stop;
   double count;                 /* words; a fraction only for inputs of a sparse layer */
 } espl_scale_access;
 

@@ -37,7 +37,9 @@ static void real(FILE *f, double v) {
 }
 
 static void access_columns(FILE *f, const espl_scale_access *a) {
-  fprintf(f, ", %lld.0, %lld.0", (long long)a->start, (long long)a->stop);
+  fprintf(f, ", %lld.0", (long long)a->start);
+  if (a->stop < 0) fputs(", n/a", f);
+  else fprintf(f, ", %lld.0", (long long)a->stop);
   if (a->count == (double)(int64_t)a->count) fprintf(f, ", %lld", (long long)a->count);
   else real(f, a->count);
 }

@@ -54,9 +54,11 @@ espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t co
 
 typedef enum espl_topo_engine { ESPL_TOPO_TIMING, ESPL_TOPO_RTL, ESPL_TOPO_BOTH } espl_topo_engine;
 
-/* Every layer alone on the machine, one after the other (memory: that of the largest layer); total is the sum, which is exact because
- * layers of a program are separated by a barrier. BOTH: the C model with values and the RTL on the same random input, compared; E_MISMATCH
- * names the layer. trace (RTL, one layer only): FST file or NULL. out->logits stays NULL. */
+/* Every layer alone on the machine, one after the other (memory: that of the largest layer); with TIMING, layers of equal shape once. The
+ * total is what one program of all layers takes: their sum, because a barrier separates the layers of a program, and the machine's
+ * constants before, between and behind them. BOTH: the C model with values and the RTL on the same random input, compared; E_MISMATCH names
+ * the layer. trace (RTL, one layer only): FST file or NULL. out->logits stays NULL. MACs are exact; more than 2^32 cycles of a layer are
+ * E_UNSUPPORTED; its other counters are those of the machine, modulo 2^32. */
 espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace,
                                    espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 #endif
