@@ -210,37 +210,39 @@ static espl_status choose_uniform(espl_widths *w, int64_t budget, int32_t *k, bo
   return ESPL_OK;
 }
 
-/* The best choice within part/64 of all MACs, and whether its cycles meet theirs. */
-static espl_status try_macs(espl_widths *w, const struct grid *grid, int64_t full, int32_t part, int64_t budget, int32_t *k, bool *meets, double *gap, espl_err *err) {
+/* The best choice within part/64 of all MACs: whether there is one, and whether its cycles meet theirs. */
+static espl_status try_macs(espl_widths *w, const struct grid *grid, int64_t full, int32_t part, int64_t budget, int32_t *k, bool *exists, bool *meets, double *gap, espl_err *err) {
   int64_t cycles;
-  ESPL_TRY(espl_width_solve(w, grid, true, full * part / 64, k, meets, gap, err));
-  if (!*meets) return ESPL_OK;
+  *meets = false;
+  ESPL_TRY(espl_width_solve(w, grid, true, full * part / 64, k, exists, gap, err));
+  if (!*exists) return ESPL_OK;
   ESPL_TRY(total_cost(w, false, k, &cycles, err));
   *meets = cycles <= budget;
   return ESPL_OK;
 }
 
 /* Shrinks the MAC budget until the cycles of the best choice meet theirs: bisection over 64 steps, cycles taken as growing with MACs
- * (nearly so; what is returned was checked). */
+ * (nearly so; what is returned was checked). Budgets too small for any choice lie below all that meet. */
 static espl_status choose_macs(espl_widths *w, const struct grid *grid, int64_t budget, int32_t *k, bool *feasible, double *gap, espl_err *err) {
   int64_t full;
   full_widths(w, k);
   ESPL_TRY(total_cost(w, true, k, &full, err));
-  int32_t low = 0, high = 65; /* low meets (0: none found), high does not */
+  int32_t low = 0, high = 65; /* low meets or has no choice, high has a choice that does not meet */
+  *feasible = false;
   while (high - low > 1) {
     int32_t part = (low + high) / 2, trial[ESPL_WIDTH_GROUPS] = {0};
-    bool meets;
+    bool exists, meets;
     double g;
-    ESPL_TRY(try_macs(w, grid, full, part, budget, trial, &meets, &g, err));
+    ESPL_TRY(try_macs(w, grid, full, part, budget, trial, &exists, &meets, &g, err));
+    if (meets || !exists) low = part;
     if (meets) {
-      low = part;
+      *feasible = true;
       *gap = g;
       memcpy(k, trial, sizeof trial);
-    } else {
+    } else if (exists) {
       high = part;
     }
   }
-  *feasible = low > 0;
   return ESPL_OK;
 }
 
