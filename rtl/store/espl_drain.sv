@@ -106,6 +106,7 @@ module espl_drain #(
     if (!x_last || (contig_q && !y_last)) oa_d = oa_q + 32'(GroupBytes);
     else if (!y_last) oa_d = orow_q + {8'd0, out_row_i};
     else oa_d = ogrp_q + out_group_i;
+    oa_d[GSh-1:0] = '0;  // words of G bytes: a stride's low bits are not looked at
   end
 
   always_ff @(posedge clk_i) begin
@@ -131,9 +132,9 @@ module espl_drain #(
       out_h_q   <= cmd_i[espl_pkg::StoreOutHLsb+:12];
       out_w_q   <= cmd_i[espl_pkg::StoreOutWLsb+:12];
       groups_q  <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
-      oa_q      <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
-      orow_q    <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
-      ogrp_q    <= cmd_i[espl_pkg::StoreOutAddrLsb+:32];
+      oa_q      <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
+      orow_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
+      ogrp_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       y_q       <= cmd_i[espl_pkg::StoreOutHLsb+:12];
       x_q       <= cmd_i[espl_pkg::StoreOutWLsb+:12];
       group_q   <= 8'd0;
@@ -181,12 +182,13 @@ module espl_drain #(
       if (!x_last || (rcontig_q && !y_last)) ro_d = ro_q + 8'(GroupBytes);
       else if (!y_last) ro_d = rrow_q + res_row_i;
       else ro_d = rgrp_q + res_group_i;
+      ro_d[GSh-1:0] = '0;
     end
     always_ff @(posedge clk_i) begin
       if (take_i) begin
-        ro_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
-        rrow_q <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
-        rgrp_q <= cmd_i[espl_pkg::StoreResAddrLsb+:8];
+        ro_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
+        rrow_q <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
+        rgrp_q <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
       end else if (pix_end) begin
         ro_q <= ro_d;
         if (x_last) rrow_q <= ro_d;
@@ -297,9 +299,7 @@ module espl_drain #(
     if (take_i) begin
       assume (cmd_i[espl_pkg::StoreOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::StoreOutWLsb+:12] != 12'd0);
       assume (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0);
-      assume (cmd_i[espl_pkg::StoreOutAddrLsb+:GSh] == '0);
     end
-    assume (out_group_i[GSh-1:0] == '0 && out_row_i[GSh-1:0] == '0);
     if (init_q && !rst_i) begin
       assume (!take_i || (!active_q && !start_i));
       assume (!start_i || (loaded_q && !active_q));

@@ -65,6 +65,7 @@ module espl_residual #(
     if (!fits) ra_d = {ra_q[31:8] + 24'd1, 8'd0};
     else if (!y_end) ra_d = rrow_q + {8'd0, res_row_i};
     else ra_d = rgrp_q + res_group_i;
+    ra_d[GSh-1:0] = '0;  // words of G bytes: a stride's low bits are not looked at
   end
 
   always_ff @(posedge clk_i) begin
@@ -83,9 +84,9 @@ module espl_residual #(
       out_h_q  <= cmd_i[espl_pkg::StoreOutHLsb+:12];
       out_w_q  <= cmd_i[espl_pkg::StoreOutWLsb+:12];
       groups_q <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
-      ra_q     <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
-      rrow_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
-      rgrp_q   <= cmd_i[espl_pkg::StoreResAddrLsb+:32];
+      ra_q     <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
+      rrow_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
+      rgrp_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       y_q      <= cmd_i[espl_pkg::StoreOutHLsb+:12];
       fresh_q  <= 1'b1;
     end else if (form) begin
@@ -163,7 +164,7 @@ module espl_residual #(
   assign unused = &{1'b0, cmd_i, off_i, end_off};
 
 `ifdef FORMAL
-  // Laws, given a command with sizes of at least one and addresses and strides that are multiples of G, taken while none is under way; arm_i
+  // Laws, given a command with sizes of at least one, taken while none is under way; arm_i
   // after take_i; drop_i only while nothing is requested or open; a port that answers granted requests with the beats asked for; and a drain that
   // frees only a burst that is ready.
   // A request stays as it is until granted, lies inside 256 bytes and is never empty; slots = ready + open + requested, never more than
@@ -202,9 +203,7 @@ module espl_residual #(
     if (take_i) begin
       assume (cmd_i[espl_pkg::StoreOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::StoreOutWLsb+:12] != 12'd0);
       assume (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0);
-      assume (cmd_i[espl_pkg::StoreResAddrLsb+:GSh] == '0);
     end
-    assume (res_group_i[GSh-1:0] == '0 && res_row_i[GSh-1:0] == '0);
     assume (slot < CntW'(ResBursts));
     if (init_q && !rst_i) begin
       assume (!take_i || (!on_q && !arm_i));

@@ -11,12 +11,13 @@ struct tile_walk {
   uint32_t row_bytes, rows;
 };
 
+/* In words of G bytes: the low bits of addresses and strides are not looked at. */
 static struct tile_walk walk_of(const espl_exec_state *s, const espl_cmd_store *c, bool write) {
-  uint32_t row = c->out_w * (uint32_t)espl_g(s->m);
+  uint32_t g = (uint32_t)espl_g(s->m), words = ~(g - 1u), row = c->out_w * g;
   bool contig = write ? c->out_contig : c->res_contig;
-  return (struct tile_walk){.base = write ? c->out_addr : c->res_addr,
-                            .group_step = write ? s->store_stride.out_group : s->store_stride.res_group,
-                            .row_step = contig ? row : write ? s->store_stride.out_row : s->store_stride.res_row,
+  return (struct tile_walk){.base = (write ? c->out_addr : c->res_addr) & words,
+                            .group_step = (write ? s->store_stride.out_group : s->store_stride.res_group) & words,
+                            .row_step = contig ? row : (write ? s->store_stride.out_row : s->store_stride.res_row) & words,
                             .row_bytes = contig ? row * c->out_h : row,
                             .rows = contig ? 1 : c->out_h};
 }

@@ -46,8 +46,11 @@ static int front(const struct espl_tstore *u, int64_t now) {
 
 /* Walks. */
 
-static void walk_begin(espl_swalk *w, const espl_cmd_store *c, uint32_t addr, bool contig, uint32_t row_step, uint32_t group_step) {
-  *w = (espl_swalk){.addr = addr, .row_addr = addr, .group_addr = addr, .row_step = row_step, .group_step = group_step, .contig = contig, .fresh = true};
+/* A walk goes in words of g bytes: the low bits of addresses and strides are not looked at. */
+static void walk_begin(espl_swalk *w, const espl_cmd_store *c, int32_t g, uint32_t addr, bool contig, uint32_t row_step, uint32_t group_step) {
+  uint32_t words = ~((uint32_t)g - 1u);
+  addr &= words;
+  *w = (espl_swalk){.addr = addr, .row_addr = addr, .group_addr = addr, .row_step = row_step & words, .group_step = group_step & words, .contig = contig, .fresh = true};
   w->run = contig ? (int64_t)c->out_h * c->out_w : c->out_w;
   w->left = w->run;
   w->rows_left = w->rows = contig ? 1 : (int32_t)c->out_h;
@@ -150,7 +153,7 @@ static void start(struct espl_tstore *u, int64_t now) {
   u->next_op = now + 1 > free_at ? now + 1 : free_at;
   u->draining = true;
   u->drain_end = ESPL_NEVER;
-  walk_begin(&u->out, c, c->out_addr, c->out_contig, u->stride.out_row, u->stride.out_group);
+  walk_begin(&u->out, c, u->g, c->out_addr, c->out_contig, u->stride.out_row, u->stride.out_group);
   drain(u);
 }
 
@@ -254,7 +257,7 @@ static void pop(espl_tsim *s, struct espl_tstore *u, int64_t now) {
   }
   if (u->residual) {
     const espl_cmd_store *c = &u->cmd;
-    walk_begin(&u->rq, c, c->res_addr, c->res_contig, u->stride.res_row, u->stride.res_group);
+    walk_begin(&u->rq, c, u->g, c->res_addr, c->res_contig, u->stride.res_row, u->stride.res_group);
     u->res = u->rq;
     u->reading = true;
     u->read_from = now + 1;
