@@ -121,6 +121,9 @@ struct Tb {
     if (errors && rng.one_in(8)) {
       if (rng.one_in(2)) c.out_addr = MEM - 64; else c.res_addr = 0x7fffff00u;
     }
+    if (rng.one_in(4)) {  // low bits that nobody may look at
+      for (uint32_t *a : {&c.out_addr, &c.res_addr, &st.out_row, &st.out_group, &st.res_row, &st.res_group}) *a |= rng.below((uint32_t)G);
+    }
     uint32_t w[4];
     espl_cmd_store_stride_encode(&st, w);
     if (prog.empty() || rng.one_in(2) || memcmp(&st, &last_stride, sizeof st)) push(w);
@@ -149,7 +152,10 @@ struct Tb {
   void expect(const std::array<uint32_t, 4> &w) {
     if ((w[0] & 15) == ESPL_OPC_CFG) {
       int k = w[0] >> 8 & 7;
-      if (k == 0) espl_cmd_store_stride_decode(w.data(), &stride);
+      if (k == 0) {
+        espl_cmd_store_stride_decode(w.data(), &stride);
+        for (uint32_t *a : {&stride.out_row, &stride.out_group, &stride.res_row, &stride.res_group}) *a &= ~(uint32_t)(G - 1);
+      }
       if (k == 1) espl_cmd_store_quant_decode(w.data(), &quant);
       if (k == 2) espl_cmd_store_pool_decode(w.data(), &pool);
       for (int e = 0; k >= 4 && e < 7 && 7 * (k - 4) + e < 16; e++) table[7 * (k - 4) + e] = (uint16_t)espl_bits_get(w.data(), 16 + 16 * e, 16);
@@ -157,6 +163,7 @@ struct Tb {
     }
     espl_cmd_store c;
     espl_cmd_store_decode(w.data(), &c);
+    c.out_addr &= ~(uint32_t)(G - 1), c.res_addr &= ~(uint32_t)(G - 1);
     espl_rq_layer l{(int8_t)quant.zo, (int8_t)quant.zr, (int8_t)quant.lo, (int8_t)quant.hi};
     for (uint32_t g = 0; g < c.groups; g++)
       for (uint32_t y = 0; y < c.out_h; y++)
