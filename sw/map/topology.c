@@ -197,8 +197,9 @@ static espl_status read_row(reader *r, const field *f, int n) {
   }
   bool gemm = r->form == ESPL_TOPO_GEMM;
   int required = gemm ? GEMM_FIELDS : CONV_FIELDS;
-  if (n < required)
-    return espl_fail(r->err, ESPL_E_INPUT, "%s:%d: found %d fields, expected %s", r->file, r->line, n, gemm ? "4: name, M, N, K" : "8: name and seven integers");
+  int given = f[n - 1].n > 0 ? n : n - 1; /* nothing stands behind the last comma */
+  if (given < required)
+    return espl_fail(r->err, ESPL_E_INPUT, "%s:%d: found %d fields, expected %s", r->file, r->line, given, gemm ? "4: name, M, N, K" : "8: name and seven integers");
   n = without_tail(r, f, n, required);
   espl_topo_layer *l = NULL;
   ESPL_TRY(new_layer(r, &l));

@@ -91,6 +91,7 @@ Test(topology, broken_rows_are_refused_by_line) {
       {"", "t.csv: no layer behind the header line"},
       {"x,7,7,3,3,192,384,1,\ny,7,7,3,3,192,384,1,\n", "t.csv:1: found a layer ('x'), expected the header line"},
       {"Layer,M,N,K,\nq,1,2\n", "t.csv:2: found 3 fields, expected 4: name, M, N, K"},
+      {"Layer,M,N,K,\nq,1,2,\n", "t.csv:2: found 3 fields, expected 4: name, M, N, K"},
       {"Layer,M,N,K,\nq,1,2,x,\n", "t.csv:2: K: found 'x', expected an integer 1..1000000000"},
       {"Layer,M,N,K,\nq,1000000000,1000000000,1000000000,\n", "t.csv:2: layer q has more than 2^53 multiply-accumulates"},
       {"?\nq,1,2,3,4,5,\n", "t.csv:2: found 6 fields, expected 8 (convolution) or 4 (GEMM)"},
@@ -511,6 +512,7 @@ Test(topology, equal_layers_share_their_numbers) {
   cr_expect(r.layer[2].cycles == alone.layer[0].cycles && r.layer[0].cycles == alone.layer[0].cycles);
   cr_expect_str_eq(r.layer[2].name, "c");
   cr_expect_eq(r.total.macs, 50u * 20 * (30 + 31 + 30));
+  espl_sim_result_clear(&alone);
   cr_expect_eq(espl_topology_simulate(t, &m, ESPL_TOPO_TIMING, 5, "x.fst", &alone, &err), ESPL_E_INPUT);
   espl_sim_result_clear(&r);
   espl_topology_free(t);
