@@ -161,6 +161,17 @@ static void choose(struct espli_report *r) {
   }
 }
 
+int espli_steering_together(const struct espli_report *r, size_t i, size_t k) {
+  const espl_store_variant *a = &r->variant[i].d, *b = &r->variant[k].d;
+  return a->steered_by && b->steered_by && a->budget_cycles == b->budget_cycles && a->kind == b->kind;
+}
+
+int espli_steering_leads(const struct espli_report *r, size_t i) {
+  for (size_t k = 0; k < i; k++)
+    if (espli_steering_together(r, i, k)) return 0;
+  return r->variant[i].d.steered_by != NULL;
+}
+
 double espli_accuracy(const espl_store_variant *v, int which) {
   const double a[] = {v->int8_test, v->int8_val, v->float_test, v->float_val};
   return a[which];

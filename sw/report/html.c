@@ -189,7 +189,7 @@ void espli_html_write(FILE *f, const struct espli_report *r, const struct espli_
   if (!p->present) fputs("<p class=note>gnuplot was not found, so this page has tables only.</p>", f);
   espli_html_variants(f, r);
   front(f, p);
-  espli_html_steering(f, r);
+  espli_html_steering(f, r, p);
   espli_html_layers(f, r, p);
   roofline(f, p);
   espli_html_machine(f, r);

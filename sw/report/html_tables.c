@@ -80,20 +80,19 @@ void espli_html_variants(FILE *f, const struct espli_report *r) {
   if (unfinished) fprintf(f, "<p class=note>%d of these variants are not finished.</p>", unfinished);
 }
 
-/* Rows of one budget stand together; the control nearest in accuracy shows what the simulator bought. */
-static void steering_rows(FILE *f, const struct espli_report *r, int64_t budget) {
+/* Rows of one budget and kind stand together: a control answers to the variant steered by cycles that is of its own kind. */
+static void steering_rows(FILE *f, const struct espli_report *r, size_t lead) {
   double own = (double)NAN;
+  for (size_t i = 0; i < r->n_variants; i++)
+    if (espli_steering_together(r, lead, i) && strcmp(r->variant[i].d.steered_by, "cycles") == 0) own = r->variant[i].d.int8_val;
   for (size_t i = 0; i < r->n_variants; i++) {
     const espl_store_variant *v = &r->variant[i].d;
-    if (v->steered_by && v->budget_cycles == budget && strcmp(v->steered_by, "cycles") == 0) own = v->int8_val;
-  }
-  for (size_t i = 0; i < r->n_variants; i++) {
-    const espl_store_variant *v = &r->variant[i].d;
-    if (!v->steered_by || v->budget_cycles != budget) continue;
+    if (!espli_steering_together(r, lead, i)) continue;
     int cycles = strcmp(v->steered_by, "cycles") == 0;
     fputs(cycles ? "<tr class=chosen>" : "<tr>", f);
     cell_text(f, cycles ? "exact cycles" : v->steered_by);
     cell_text(f, v->name);
+    cell_text(f, espl_variant_kind_name(v->kind));
     cell_count(f, v->budget_cycles);
     cell_count(f, v->cycles);
     cell_count(f, v->macs);
@@ -108,20 +107,17 @@ static void steering_rows(FILE *f, const struct espli_report *r, int64_t budget)
   }
 }
 
-void espli_html_steering(FILE *f, const struct espli_report *r) {
+void espli_html_steering(FILE *f, const struct espli_report *r, const struct espli_plots *p) {
   int any = 0;
   for (size_t i = 0; i < r->n_variants; i++) any |= r->variant[i].d.steered_by != NULL;
   if (!any) return;
-  fputs("<h2>Steering and its controls</h2><p>Each criterion shrank the network by its own rule until the <em>simulated</em> cycles met the same budget, so the rows "
-        "of one budget differ only in what they kept.</p><div class=wide><table><tr><th>steered by<th class=l>variant<th>budget (cycles)<th>cycles<th>MACs"
-        "<th>int8 val (%)<th>int8 test (%)<th>val against exact cycles</tr>", f);
-  for (size_t i = 0; i < r->n_variants; i++) {
-    const espl_store_variant *v = &r->variant[i].d;
-    size_t k = 0;
-    if (!v->steered_by) continue;
-    while (k < i && !(r->variant[k].d.steered_by && r->variant[k].d.budget_cycles == v->budget_cycles)) k++;
-    if (k == i) steering_rows(f, r, v->budget_cycles);
-  }
+  fputs("<h2>Steering and its controls</h2><p>Each criterion shrank the network by its own rule until the <em>simulated</em> cycles met the same budget. "
+        "The last column compares a control with the variant of the same kind and budget that exact cycles steered.</p>", f);
+  if (p->common[ESPLI_PLOT_STEERING]) fprintf(f, "<div class=plot>%s</div>", p->common[ESPLI_PLOT_STEERING]);
+  fputs("<div class=wide><table><tr><th>steered by<th class=l>variant<th class=l>kind<th>budget (cycles)<th>cycles<th>MACs"
+        "<th>int8 val (%)<th>int8 test (%)<th>val against exact cycles (points)</tr>", f);
+  for (size_t i = 0; i < r->n_variants; i++)
+    if (espli_steering_leads(r, i)) steering_rows(f, r, i);
   fputs("</table></div>", f);
 }
 

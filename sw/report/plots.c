@@ -1,4 +1,4 @@
-/* The four kinds of plot as gnuplot scripts. Units stand on every axis; colours are readable without red-green vision. */
+/* Plots about layers as gnuplot scripts, and what all plots share. Units stand on every axis; colours are readable without red-green vision. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +12,8 @@
 static const char *const cause_colors[ESPLI_MAX_CAUSES] = {"#d97706", "#7c3aed", "#2563eb", "#db2777", "#65a30d", "#b45309", "#0891b2", "#be123c",
                                                            "#4f46e5", "#a16207", "#15803d", "#9333ea", "#c2410c", "#0e7490", "#4d7c0f", "#86198f"};
 
-struct maker {
-  const struct espli_report *r;
-  int serial, present;
-  espl_err *err;
-};
-
 /* A name inside a quoted gnuplot string of at most `most` characters: quotes, backslashes and control characters become spaces. */
-static void quoted(FILE *f, const char *s, size_t most) {
+void espli_plot_quoted(FILE *f, const char *s, size_t most) {
   size_t n = s ? strlen(s) : 0;
   fputc('"', f);
   if (n > most) fputs("…", f);
@@ -35,7 +29,7 @@ static void number(FILE *f, double v) {
     fprintf(f, " %.9g", v);
 }
 
-static espl_status finish(struct maker *m, FILE *f, char **script, int width, int height, char **svg) {
+espl_status espli_plot_finish(struct espli_maker *m, FILE *f, char **script, int width, int height, char **svg) {
   espl_status s = ESPL_OK;
   if (fclose(f) != 0) s = espl_fail(m->err, ESPL_E_NOMEM, "no memory for a plot");
   if (s == ESPL_OK) s = espli_gnuplot(*script, width, height, m->serial++, svg, &m->present, m->err);
@@ -43,64 +37,10 @@ static espl_status finish(struct maker *m, FILE *f, char **script, int width, in
   return s;
 }
 
-static FILE *begin(struct maker *m, char **script, size_t *n) {
+FILE *espli_plot_begin(struct espli_maker *m, char **script, size_t *n) {
   FILE *f = open_memstream(script, n);
   if (!f) (void)espl_fail(m->err, ESPL_E_NOMEM, "no memory for a plot");
   return f;
-}
-
-/* Not dominated: no other variant is at least as good in both and better in one. */
-static int on_front(const struct espli_report *r, size_t i, int which) {
-  const espl_store_variant *v = &r->variant[i].d;
-  for (size_t k = 0; k < r->n_variants; k++) {
-    const espl_store_variant *o = &r->variant[k].d;
-    double a = espli_accuracy(v, which), b = espli_accuracy(o, which);
-    if (k == i || o->cycles < 0 || isnan(b)) continue;
-    if (o->cycles <= v->cycles && b >= a && (o->cycles < v->cycles || b > a)) return 0;
-  }
-  return 1;
-}
-
-static int shown(const espl_store_variant *v, int which) { return v->done && v->cycles >= 0 && !isnan(espli_accuracy(v, which)); }
-
-static int front_row(FILE *f, const struct espli_report *r, size_t i, int which) {
-  const espl_store_variant *v = &r->variant[i].d;
-  fprintf(f, "%.9g %.9g ", (double)v->cycles / 1000, 100 * espli_accuracy(v, which));
-  quoted(f, v->name, 28);
-  fputc('\n', f);
-  return 1;
-}
-
-static espl_status plot_front(struct maker *m, char **svg) {
-  static const char *const color[] = {"#111827", "#2563eb", "#d97706", "#7c3aed", "#0f766e"};
-  static const int point[] = {7, 5, 9, 13, 11};
-  const struct espli_report *r = m->r;
-  int which = espli_accuracy_choice(r), any = 0, used[ESPL_VARIANT_KIND_COUNT] = {0}, front = 0;
-  char *script = NULL;
-  size_t n = 0;
-  for (size_t i = 0; i < r->n_variants; i++) any += shown(&r->variant[i].d, which);
-  if (any < 2) return ESPL_OK;
-  FILE *f = begin(m, &script, &n);
-  if (!f) return ESPL_E_NOMEM;
-  for (int k = 0; k < ESPL_VARIANT_KIND_COUNT; k++) {
-    fprintf(f, "$k%d << EOD\n", k);
-    for (size_t i = 0; i < r->n_variants; i++)
-      if ((int)r->variant[i].d.kind == k && shown(&r->variant[i].d, which)) used[k] |= front_row(f, r, i, which);
-    fputs("EOD\n", f);
-  }
-  fputs("$front << EOD\n", f);
-  for (size_t i = 0; i < r->n_variants; i++)
-    if (shown(&r->variant[i].d, which) && on_front(r, i, which)) front += front_row(f, r, i, which);
-  fputs("EOD\n", f);
-  fprintf(f, "set xlabel 'latency (thousand cycles per image)'\nset ylabel '%s (%%)'\nset format y '%%.1f'\nset offsets graph 0.06, graph 0.14, graph 0.08, graph 0.06\nplot ",
-          espli_accuracy_name(which));
-  if (front > 1) fputs("$front using 1:2 smooth unique with lines lw 1.5 lc rgb '#94a3b8' title 'front', ", f);
-  for (int k = 0; k < ESPL_VARIANT_KIND_COUNT; k++)
-    if (used[k])
-      fprintf(f, "$k%d using 1:2 with points pt %d ps 0.9 lc rgb '%s' title '%s', $k%d using 1:2:3 with labels left offset 0.8,0.55 font ',11' textcolor rgb '#4b5563' notitle, ",
-              k, point[k], color[k], espl_variant_kind_name((espl_variant_kind)k), k);
-  fputs("1/0 notitle\n", f);
-  return finish(m, f, &script, 900, 430, svg);
 }
 
 static void roofline_points(FILE *f, const struct espli_variant *v, const char *block) {
@@ -114,7 +54,7 @@ static void roofline_points(FILE *f, const struct espli_variant *v, const char *
 }
 
 /* Ceilings: R*C multiply-accumulates a cycle, and what the memory port feeds at best (both paths busy). */
-static espl_status plot_roofline(struct maker *m, char **svg) {
+static espl_status plot_roofline(struct espli_maker *m, char **svg) {
   const struct espli_report *r = m->r;
   const struct espli_variant *base = r->baseline >= 0 ? &r->variant[r->baseline] : NULL, *chosen = r->chosen >= 0 ? &r->variant[r->chosen] : NULL;
   double peak = r->rows * r->cols, rate = r->shared_path ? r->read_rate : r->read_rate + r->write_rate;
@@ -122,7 +62,7 @@ static espl_status plot_roofline(struct maker *m, char **svg) {
   size_t n = 0;
   int points = (base && base->n_layers) || (chosen && chosen->n_layers);
   if (peak <= 0 || rate <= 0 || !points) return ESPL_OK;
-  FILE *f = begin(m, &script, &n);
+  FILE *f = espli_plot_begin(m, &script, &n);
   if (!f) return ESPL_E_NOMEM;
   roofline_points(f, base, "base");
   roofline_points(f, chosen, "chosen");
@@ -136,10 +76,10 @@ static espl_status plot_roofline(struct maker *m, char **svg) {
     fputs(", $chosen using 1:2 with points pt 7 ps 0.7 lc rgb '" ACCENT "' title ", f);
     char title[96];
     snprintf(title, sizeof title, "layers of %.60s", chosen->d.name);
-    quoted(f, title, 80);
+    espli_plot_quoted(f, title, 80);
   }
   fputc('\n', f);
-  return finish(m, f, &script, 900, 430, svg);
+  return espli_plot_finish(m, f, &script, 900, 430, svg);
 }
 
 static int bar_width(const struct espli_variant *v) {
@@ -147,14 +87,14 @@ static int bar_width(const struct espli_variant *v) {
   return w < 900 ? 900 : w > 4000 ? 4000 : w;
 }
 
-static espl_status plot_utilization(struct maker *m, const struct espli_variant *v, char **svg) {
+static espl_status plot_utilization(struct espli_maker *m, const struct espli_variant *v, char **svg) {
   char *script = NULL;
   size_t n = 0;
-  FILE *f = begin(m, &script, &n);
+  FILE *f = espli_plot_begin(m, &script, &n);
   if (!f) return ESPL_E_NOMEM;
   fputs("$d << EOD\n", f);
   for (size_t i = 0; i < v->n_layers; i++) {
-    quoted(f, v->layer[i].d.name, 26);
+    espli_plot_quoted(f, v->layer[i].d.name, 26);
     number(f, 100 * v->layer[i].d.utilization);
     number(f, 100 * v->layer[i].d.roof_fraction);
     fputc('\n', f);
@@ -162,19 +102,19 @@ static espl_status plot_utilization(struct maker *m, const struct espli_variant 
   fputs("EOD\nset yrange [0:100]\nset ylabel 'share (%)'\nset xtics rotate by 45 right font ',11'\nset style fill solid\nset boxwidth 0.62\n"
         "plot $d using 0:2:xtic(1) with boxes lc rgb '#5aa9a0' title 'utilization: useful MACs / array capacity', "
         "$d using 0:3 with points pt 9 ps 0.8 lc rgb '" INK "' title 'roof reached'\n", f);
-  return finish(m, f, &script, bar_width(v), 330, svg);
+  return espli_plot_finish(m, f, &script, bar_width(v), 330, svg);
 }
 
-static espl_status plot_stalls(struct maker *m, const struct espli_variant *v, char **svg) {
+static espl_status plot_stalls(struct espli_maker *m, const struct espli_variant *v, char **svg) {
   const struct espli_report *r = m->r;
   char *script = NULL;
   size_t n = 0;
-  FILE *f = begin(m, &script, &n);
+  FILE *f = espli_plot_begin(m, &script, &n);
   if (!f) return ESPL_E_NOMEM;
   fputs("$d << EOD\n", f);
   for (size_t i = 0; i < v->n_layers; i++) {
     const struct espli_layer *l = &v->layer[i];
-    quoted(f, l->d.name, 26);
+    espli_plot_quoted(f, l->d.name, 26);
     number(f, l->d.busy_cycles < 0 ? 0 : (double)l->d.busy_cycles / 1000);
     for (int c = 0; c < r->n_causes; c++) number(f, (double)l->stall[c] / 1000);
     number(f, l->d.idle_cycles < 0 ? 0 : (double)l->d.idle_cycles / 1000);
@@ -184,14 +124,15 @@ static espl_status plot_stalls(struct maker *m, const struct espli_variant *v, c
         "set style histogram rowstacked\nset style fill solid\nset boxwidth 0.62\nplot $d using 2:xtic(1) lc rgb '#5aa9a0' title 'busy'", f);
   for (int c = 0; c < r->n_causes; c++) {
     fprintf(f, ", '' using %d lc rgb '%s' title ", c + 3, cause_colors[c]);
-    quoted(f, r->cause[c], 24);
+    espli_plot_quoted(f, r->cause[c], 24);
   }
   fprintf(f, ", '' using %d lc rgb '#d1d5db' title 'idle'\n", r->n_causes + 3);
-  return finish(m, f, &script, bar_width(v), 340, svg);
+  return espli_plot_finish(m, f, &script, bar_width(v), 340, svg);
 }
 
-static espl_status make_all(struct maker *m, struct espli_plots *p) {
-  ESPL_TRY(plot_front(m, &p->common[ESPLI_PLOT_FRONT]));
+static espl_status make_all(struct espli_maker *m, struct espli_plots *p) {
+  ESPL_TRY(espli_plot_front(m, &p->common[ESPLI_PLOT_FRONT]));
+  if (m->present) ESPL_TRY(espli_plot_steering(m, &p->common[ESPLI_PLOT_STEERING]));
   if (m->present) ESPL_TRY(plot_roofline(m, &p->common[ESPLI_PLOT_ROOFLINE]));
   for (size_t i = 0; m->present && i < m->r->n_variants; i++) {
     if (m->r->variant[i].n_layers == 0) continue;
@@ -206,7 +147,7 @@ espl_status espli_plots_make(const struct espli_report *r, struct espli_plots *p
   p->utilization = espl_calloc(r->n_variants, sizeof(char *));
   p->stalls = espl_calloc(r->n_variants, sizeof(char *));
   if (!p->utilization || !p->stalls) return espl_fail(err, ESPL_E_NOMEM, "no memory for plots");
-  struct maker m = {.r = r, .present = 1, .err = err};
+  struct espli_maker m = {.r = r, .present = 1, .err = err};
   espl_status s = make_all(&m, p);
   p->present = m.present;
   return s;

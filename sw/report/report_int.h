@@ -55,8 +55,13 @@ const char *espli_accuracy_name(int which);
 /* The first of these known for the most variants. */
 int espli_accuracy_choice(const struct espli_report *r);
 
+/* Variants steered to one budget and of one kind are compared with each other. i leads when it is the first of its group; k is together
+ * with i when both are steered and of one group. Only the criterion "cycles" is ours, the others are its controls. */
+int espli_steering_leads(const struct espli_report *r, size_t i);
+int espli_steering_together(const struct espli_report *r, size_t i, size_t k);
+
 /* Plots as SVG text without XML prologue, from malloc; NULL where there is nothing to show. `present` is 0 without gnuplot. */
-enum { ESPLI_PLOT_FRONT, ESPLI_PLOT_ROOFLINE, ESPLI_PLOT_COUNT };
+enum { ESPLI_PLOT_FRONT, ESPLI_PLOT_STEERING, ESPLI_PLOT_ROOFLINE, ESPLI_PLOT_COUNT };
 struct espli_plots {
   int present;
   char *common[ESPLI_PLOT_COUNT];
@@ -66,6 +71,29 @@ struct espli_plots {
 espl_status espli_plots_make(const struct espli_report *r, struct espli_plots *p, espl_err *err) ESPL_MUST_CHECK;
 void espli_plots_release(struct espli_plots *p);
 
+/* While plots are made. A plot: begin opens its script (NULL: no memory, in m->err), finish closes, runs and frees it. */
+struct espli_maker {
+  const struct espli_report *r;
+  int serial, present;
+  espl_err *err;
+};
+FILE *espli_plot_begin(struct espli_maker *m, char **script, size_t *n);
+espl_status espli_plot_finish(struct espli_maker *m, FILE *f, char **script, int width, int height, char **svg) ESPL_MUST_CHECK;
+void espli_plot_quoted(FILE *f, const char *s, size_t most);
+espl_status espli_plot_front(struct espli_maker *m, char **svg) ESPL_MUST_CHECK;
+espl_status espli_plot_steering(struct espli_maker *m, char **svg) ESPL_MUST_CHECK;
+
+/* A point of a plot and the place of its name: pixels, y downwards, from the plot area's upper left corner. */
+struct espli_mark {
+  double x, y;
+  const char *text;                       /* NULL: the point has no name, but no name covers it */
+  int placed;                             /* out: 0 no free place, 1 beside its point, 2 away from it (a line from x, y to the anchor helps) */
+  double left, top, width;                /* out, where placed: box of the text */
+  double anchor_x, anchor_y;              /* out, where placed: the box's end next to the point */
+};
+void espli_place_labels(struct espli_mark *m, size_t n, double width, double height);
+double espli_label_middle(const struct espli_mark *m); /* y of the text's middle line */
+
 /* Runs gnuplot on a script whose terminal is set here (width x height px); *svg from malloc, *present 0 when there is no gnuplot. */
 espl_status espli_gnuplot(const char *script, int width, int height, int serial, char **svg, int *present, espl_err *err) ESPL_MUST_CHECK;
 
@@ -73,7 +101,7 @@ void espli_html_write(FILE *f, const struct espli_report *r, const struct espli_
 /* Parts of the page, in files of their own. */
 void espli_html_text(FILE *f, const char *s);
 void espli_html_variants(FILE *f, const struct espli_report *r);
-void espli_html_steering(FILE *f, const struct espli_report *r);
+void espli_html_steering(FILE *f, const struct espli_report *r, const struct espli_plots *p);
 void espli_html_layers(FILE *f, const struct espli_report *r, const struct espli_plots *p);
 void espli_html_machine(FILE *f, const struct espli_report *r);
 /* Numbers for people; unknown values become an en dash. */

@@ -1,6 +1,7 @@
 /* A small store becomes the four files; refusals write nothing; hostile names stay text; no gnuplot means tables only. */
 #include <criterion/criterion.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include "base/fsio.h"
 #include "base/json.h"
 #include "report/report.h"
+#include "report/report_int.h"
 #include "store/store.h"
 
 static char dir[64], db[96], out[96];
@@ -54,6 +56,7 @@ static void fill(void) {
   put(s, id, "base", ESPL_VARIANT_BASELINE, NULL, 0.95, 4000);
   put(s, id, "by, cycles \"x\"", ESPL_VARIANT_DENSE, "cycles", 0.94, 1990);
   put(s, id, "by-macs", ESPL_VARIANT_DENSE, "macs", 0.945, 1995);
+  put(s, id, "tiles", ESPL_VARIANT_BLOCK, "cycles", 0.90, 1980);
   cr_assert_eq(espl_store_opening(s, id, "demo", "net", "builtin", &e), ESPL_OK);
   cr_assert_eq(espl_store_run_done(s, id, &e), ESPL_OK);
   espl_store_close(s);
@@ -76,19 +79,19 @@ Test(report, page_is_self_contained_and_escaped) {
   espl_report_result r;
   fill();
   cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
-  cr_expect(r.variants == 3 && r.layers == 6);
+  cr_expect(r.variants == 4 && r.layers == 8);
   char *h = slurp("index.html");
   cr_expect_eq(times(h, "<script"), 0, "names are text");
   cr_expect_geq(times(h, "&lt;script&gt;alert(1)"), 2);
   cr_expect_eq(times(h, " src="), 0, "nothing is fetched");
   cr_expect_eq(times(h, "<link"), 0);
   cr_expect_eq(times(h, "<?xml"), 0);
-  cr_expect_eq(times(h, "<details"), 3);
-  cr_expect_eq(times(h, ">agrees<"), 3);
+  cr_expect_eq(times(h, "<details"), 4);
+  cr_expect_eq(times(h, ">agrees<"), 4);
   cr_expect_not_null(strstr(h, "b&lt;&amp;&quot;\\'"));
   cr_expect_not_null(strstr(h, "Openings of the test split"));
   if (r.plots) {
-    cr_expect_eq(times(h, "<svg"), 2 + 3 * 2, "front, roofline, and two plots a variant");
+    cr_expect_eq(times(h, "<svg"), 3 + 4 * 2, "front, steering, roofline, and two plots a variant");
     cr_expect_not_null(strstr(h, "latency (thousand cycles per image)"));
     cr_expect_not_null(strstr(h, "intensity (MAC per byte moved)"));
   }
@@ -111,11 +114,11 @@ Test(report, json_and_csv_hold_the_numbers) {
   cr_expect_eq(espl_json_integer(espl_json_find(espl_json_find(l, "stalls"), "store"), 0), 2);
   espl_json_doc_free(doc);
   char *c = slurp("variants.csv");
-  cr_expect_eq(times(c, "\r\n"), 4);
+  cr_expect_eq(times(c, "\r\n"), 5);
   cr_expect_not_null(strstr(c, "\r\n\"by, cycles \"\"x\"\"\",dense,,cycles,2000,,,0.94,0.93,1990,"));
   char *lc = slurp("layers.csv");
   cr_expect_not_null(strstr(lc, ",stall_load,stall_store\r\n"));
-  cr_expect_eq(times(lc, ",5,2\r\n"), 3);
+  cr_expect_eq(times(lc, ",5,2\r\n"), 4);
   free(j), free(c), free(lc);
 }
 
@@ -148,4 +151,38 @@ Test(report, refusals_write_nothing_bad) {
   cr_expect_eq(espl_report_write(db, 99, out, &r, &e), ESPL_E_INPUT);
   cr_expect_not_null(strstr(e.msg, "the store has no run 99"));
   cr_expect_not(espl_path_exists(out));
+}
+
+/* The control of 94.5 % answers to the dense variant of 94 %, not to the block variant of 90 % that comes after it. */
+Test(report, controls_answer_to_their_own_kind) {
+  espl_report_result r;
+  fill();
+  cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
+  char *h = slurp("index.html"), *at = strstr(h, "Steering and its controls");
+  cr_assert_not_null(at);
+  cr_expect_not_null(strstr(at, "<td>+0.50</tr>"));
+  cr_expect_null(strstr(at, "+4.50"));
+  free(h);
+}
+
+static int apart(const struct espli_mark *a, const struct espli_mark *b) {
+  return a->left + a->width <= b->left || b->left + b->width <= a->left || fabs(a->top - b->top) >= 14;
+}
+
+Test(report, labels_cover_neither_labels_nor_points) {
+  struct espli_mark m[7] = {{.x = 300, .y = 100, .text = "first-of-several"}, {.x = 300, .y = 100, .text = "second-of-several"},
+                            {.x = 301, .y = 102, .text = "third-of-several"}, {.x = 299, .y = 99, .text = "fourth-of-several"},
+                            {.x = 310, .y = 100, .text = "fifth-of-several"}, {.x = 598, .y = 3, .text = "in-the-corner"}, {.x = 330, .y = 100}};
+  espli_place_labels(m, 7, 600, 300);
+  cr_expect_eq(m[6].placed, 0, "a point without a name gets no place");
+  for (int i = 0; i < 6; i++) {
+    cr_assert(m[i].placed, "label %d", i);
+    cr_expect(m[i].left >= 0 && m[i].top >= 0 && m[i].left + m[i].width <= 600 && m[i].top + 14 <= 300, "label %d is inside", i);
+    for (int k = 0; k < 6; k++) cr_expect(k == i || apart(&m[i], &m[k]), "labels %d and %d", i, k);
+    for (int k = 0; k < 7; k++)
+      cr_expect(m[k].x <= m[i].left || m[k].x >= m[i].left + m[i].width || m[k].y <= m[i].top || m[k].y >= m[i].top + 14, "label %d, point %d", i, k);
+  }
+  struct espli_mark full[2] = {{.x = 20, .y = 10, .text = "too-long-for-so-small-an-area"}, {.x = 5, .y = 5, .text = "a"}};
+  espli_place_labels(full, 2, 40, 20);
+  cr_expect_eq(full[0].placed, 0, "no room, no label");
 }
