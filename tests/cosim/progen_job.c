@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define ANYWHERE UINT32_MAX /* address in memory: any in the region */
+
 static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 static uint32_t bus(const pg *g) { return (uint32_t)g->m->bus_bytes; }
 
@@ -31,7 +33,7 @@ static void emit_load(pg *g, espl_cmd_load *c, uint32_t dst_row, uint32_t dst_gr
   uint32_t rows = c->rows > 1 ? (c->rows - 1) * s.mem_row : 0, groups = c->groups > 1 ? (c->groups - 1) * s.mem_group : 0;
   uint32_t unit = c->buffer == BUF_ACT ? gr : c->buffer == BUF_IDX ? 4 : c->buffer == BUF_PAR ? 16 : 1, step = max_u32(b, unit);
   uint32_t extent = rows + groups + c->row_bytes, room = from->bytes - extent - 2 * step;
-  c->addr = from_at ? from_at : from->base + step * pg_below(g, room / step + 1) + c->dst % b;
+  c->addr = from_at != ANYWHERE ? from_at : from->base + step * pg_below(g, room / step + 1) + c->dst % b;
   uint32_t w[4];
   espl_cmd_load_stride_encode(&s, w);
   pg_cfg(g, LOAD, 0, w);
@@ -56,7 +58,7 @@ static bool load_exact(pg *g, const pg_job *j) {
   if (nb > 1 && j->blocks > 1 && q->plane_words * gr % bus(g)) return false;
   if (j->blocks * nb > 4095) return false;
   espl_cmd_load c = {.buffer = BUF_ACT, .dst = dst, .row_bytes = q->in_w * gr, .rows = q->in_h, .groups = j->blocks * nb};
-  emit_load(g, &c, q->row_words, q->plane_words, activation_source(g), 0, NULL);
+  emit_load(g, &c, q->row_words, q->plane_words, activation_source(g), ANYWHERE, NULL);
   return true;
 }
 
@@ -70,7 +72,7 @@ static void load_stretch(pg *g, const pg_job *j) {
   for (uint32_t from = lo; from < hi; from = cut, cut = hi) {
     espl_cmd_load c = {.buffer = BUF_ACT, .dst = from * gr, .row_bytes = (cut - from) * gr, .rows = 1, .groups = nb, .bank = pg_below(g, nb)};
     if (pg_chance(g, 10)) c.groups = pg_range(g, 1, nb * 2);
-    emit_load(g, &c, extreme(g, 65535), 0, activation_source(g), 0, NULL);
+    emit_load(g, &c, extreme(g, 65535), 0, activation_source(g), ANYWHERE, NULL);
   }
 }
 
@@ -85,7 +87,7 @@ static void load_weights(pg *g, const pg_job *j) {
       if (pg_chance(g, 50)) c.rows = n;
       else c.groups = n;
     }
-    emit_load(g, &c, tile / gr, tile / gr, &g->data, 0, NULL);
+    emit_load(g, &c, tile / gr, tile / gr, &g->data, ANYWHERE, NULL);
     at += n * tile;
     left -= n;
   }
@@ -104,7 +106,7 @@ static void load_entries(pg *g, const pg_job *j) {
 static void load_params(pg *g, const pg_job *j) {
   uint32_t gr = (uint32_t)espl_g(g->m);
   espl_cmd_load c = {.buffer = BUF_PAR, .dst = 16 * j->par_base, .row_bytes = 16 * gr * j->groups, .rows = 1, .groups = 1};
-  emit_load(g, &c, 0, 0, &g->params, 0, NULL);
+  emit_load(g, &c, 0, 0, &g->params, ANYWHERE, NULL);
 }
 
 void pg_load_job(pg *g, const pg_job *j) {
@@ -314,31 +316,35 @@ void pg_job_stream(pg *g, int jobs) {
 /* A load of parameters that only moves tokens; now and then with as many runs as a field can say. */
 static void token_load(pg *g, bool push, bool pop) {
   pg_intent in = {.push_to = {[COMPUTE] = push}, .pop_from = {[COMPUTE] = pop}};
-  espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16 * (uint32_t)espl_g(g->m), .rows = pg_range(g, 1, 3), .groups = 1};
-  if (pg_chance(g, 3)) {
+  espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16, .rows = pg_range(g, 1, 2), .groups = 1};
+  if (pg_chance(g, 2)) {
     c.rows = pg_chance(g, 50) ? 4095 : 1;
     c.groups = c.rows == 1 ? 4095 : 1;
-    c.row_bytes = 16;
   }
-  emit_load(g, &c, 0, 0, &g->params, 0, &in);
+  emit_load(g, &c, 0, 0, &g->params, ANYWHERE, &in);
 }
 
-/* As many tokens as a counter holds: loads that each push, computes that each pop one and push one back. Then compute runs ahead of a long
- * load whose successors pop, so that its counter is full when it wants to push again. */
+/* As many tokens as a counter holds: loads that each push, computes that each pop one and push one back. First load runs ahead of the computes
+ * that pop, then compute ahead of a long load whose successors pop, so that each meets a full counter when it wants to push. */
 void pg_token_flood(pg *g) {
-  int n = (int)min_u32((uint32_t)g->m->token_max, PG_PARTS_MAX - 4), more = 4;
+  enum { AHEAD = 6, MORE = 4 };
+  int n = (int)min_u32((uint32_t)g->m->token_max, PG_PARTS_MAX - AHEAD - MORE), part = 0;
   pg_share share = share_of(g, 0, 1);
-  pg_job j = {.flood = true, .parts = n + more};
+  pg_job j = {.flood = true, .parts = n + AHEAD + MORE};
   pg_plan_job(g, &j, &share, 200);
   pg_load_job(g, &j);
   for (int i = 0; i < n; i++) token_load(g, true, false);
   pg_compute_config(g, &j);
-  for (int i = 0; i < n; i++) pg_compute_part(g, &j, i, 0);
+  for (int i = 0; i < AHEAD; i++) {
+    pg_compute_part(g, &j, part++, 0);
+    token_load(g, true, false);
+  }
+  for (int i = 0; i < n; i++) pg_compute_part(g, &j, part++, 0);
   espl_cmd_load slow = {.buffer = BUF_PAR, .row_bytes = 16 * (uint32_t)espl_g(g->m), .rows = pg_range(g, 20, 60), .groups = 1};
-  emit_load(g, &slow, 0, 0, &g->params, 0, NULL);
-  for (int i = 0; i < more; i++) {
+  emit_load(g, &slow, 0, 0, &g->params, ANYWHERE, NULL);
+  for (int i = 0; i < MORE; i++) {
     token_load(g, false, true);
-    pg_compute_part(g, &j, n + i, 0);
+    pg_compute_part(g, &j, part++, 0);
   }
   for (int i = 0; i < n; i++) token_load(g, false, true);
   pg_store_job(g, &j, 0, 200);

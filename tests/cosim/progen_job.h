@@ -4,7 +4,7 @@
 
 #include "progen_int.h"
 
-#define PG_PARTS_MAX 24
+#define PG_PARTS_MAX 28
 #define PG_TILES_MAX 64
 
 typedef struct pg_job {

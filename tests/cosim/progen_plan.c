@@ -141,7 +141,10 @@ void pg_plan_job(pg *g, pg_job *j, const pg_share *s, uint32_t budget) {
     memset(j, 0, sizeof *j);
     j->flood = flood;
     j->parts = parts;
-    plan_output(g, j, flood ? 32 : budget);
+    plan_output(g, j, budget);
+    if (flood) { /* computes slower than the loads that feed them with tokens */
+      j->part[0].out_h = j->part[0].out_w = g->m->acc_aw < 6 ? 2 : pg_range(g, 4, 8);
+    }
     plan_kernel(g, j);
     plan_tile(g, j, s);
     j->sparse = !flood && g->m->idx_aw > 0 && g->entries.used + 4 * PG_TILES_MAX + 64 <= g->entries.bytes && s->idx_n > 0 && pg_chance(g, 40);
