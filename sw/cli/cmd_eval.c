@@ -5,7 +5,6 @@
 #include "cli/commands.h"
 #include "cli/quantized.h"
 #include "nn/nn.h"
-#include "onnx/onnx.h"
 
 typedef struct options {
   espl_quantized_args q;
@@ -31,16 +30,14 @@ static espl_status result(espl_cli *cli, const char *network, const espl_dataset
   return espl_cli_json_end(cli, w);
 }
 
-static espl_status evaluate(espl_cli *cli, const options *o, const char *network, espl_graph *g, const espl_dataset *d) {
+static espl_status evaluate(espl_cli *cli, const options *o, const char *network, espl_graph *g, espl_qnet **q, const espl_dataset *d) {
   espl_preprocess pp;
-  espl_qnet *q = NULL;
   double accuracy = 0.0;
   int32_t images = o->limit > 0 && o->limit < d->n ? (int32_t)o->limit : d->n;
   ESPL_TRY(espl_cli_preprocess(&o->q, g, &pp, &cli->err));
-  if (o->int8) ESPL_TRY(espl_cli_quantize(cli, &o->q, g, &q));
+  if (o->int8 && !*q) ESPL_TRY(espl_cli_quantize(cli, &o->q, g, q));
   double began = espl_now();
-  espl_status s = o->int8 ? espl_qnet_evaluate(q, d, &pp, images, &accuracy, &cli->err) : espl_evaluate(g, d, &pp, images, &accuracy, &cli->err);
-  espl_qnet_free(q);
+  espl_status s = o->int8 ? espl_qnet_evaluate(*q, d, &pp, images, &accuracy, &cli->err) : espl_evaluate(g, d, &pp, images, &accuracy, &cli->err);
   ESPL_TRY(s);
   return result(cli, network, d, o->int8 ? "int8" : "float32", images, accuracy, espl_now() - began);
 }
@@ -53,7 +50,7 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.q.data, .required = 1, .help = "folder of a data set, or builtin"},
       {.name = "split", .type = ESPL_OPT_CHOICE, .arg = "val|test", .value = &o.split, .choices = splits, .help = "which images (default test)"},
-      {.name = "int8", .type = ESPL_OPT_FLAG, .value = &o.int8, .help = "the machine's integers, bit for bit; ranges from training images of --data"},
+      {.name = "int8", .type = ESPL_OPT_FLAG, .value = &o.int8, .help = "the machine's integers, bit for bit; a float network takes ranges from training images of --data"},
       ESPL_QUANTIZED_OPTIONS(o.q),
       {.name = "limit", .type = ESPL_OPT_INT, .arg = "N", .value = &o.limit, .min = 1, .max = 2147483647.0, .help = "only the first N images"},
   };
@@ -63,11 +60,13 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, network, &n_args));
   if (cli->help) return ESPL_OK;
   espl_graph *g = NULL;
+  espl_qnet *q = NULL;
   espl_dataset *d = NULL;
-  espl_status s = espl_onnx_read(network[0], &g, &cli->err);
+  espl_status s = espl_cli_network(cli, &o.q, network[0], o.int8, &g, &q);
   if (s == ESPL_OK) s = espl_data_open(o.q.data, o.split ? ESPL_SPLIT_TEST : ESPL_SPLIT_VAL, 1, &d, &cli->err);
-  if (s == ESPL_OK) s = evaluate(cli, &o, network[0], g, d);
+  if (s == ESPL_OK) s = evaluate(cli, &o, network[0], g, &q, d);
   espl_data_free(d);
+  espl_qnet_free(q);
   espl_graph_free(g);
   return s;
 }

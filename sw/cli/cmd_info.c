@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "onnx/onnx.h"
+#include "onnx/qdq.h"
 
 static int64_t node_params(const espl_node *n) {
   int64_t sum = 0;
@@ -108,9 +108,11 @@ espl_status espl_cmd_info(espl_cli *cli, int argc, char **argv) {
   const espl_opt_spec spec = {.usage = "NETWORK", .summary = "Prints layers, shapes, parameters and multiply-accumulates of an ONNX file.",
                               .min_args = 1, .max_args = 1};
   espl_graph *g = NULL;
+  espl_qnet *q = NULL;
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, path, &n_args));
   if (cli->help) return ESPL_OK;
-  ESPL_TRY(espl_onnx_read(path[0], &g, &cli->err));
+  ESPL_TRY(espl_qdq_read(path[0], &g, &q, &cli->err));
+  espl_qnet_free(q); /* the table is that of the operators */
   print_table(espl_cli_out(cli), g);
   espl_status s = as_json(cli, g, path[0]);
   espl_graph_free(g);

@@ -9,7 +9,6 @@
 #include "cli/commands.h"
 #include "cli/npy.h"
 #include "cli/quantized.h"
-#include "onnx/onnx.h"
 
 enum { MAX_FILES = 64 };
 
@@ -96,17 +95,16 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
       {.name = "input", .type = ESPL_OPT_STRING, .arg = "T.npy", .value = &first, .required = 1, .help = "tensor [c,h,w] or [n,c,h,w] as the network takes it; more files may follow"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.out, .required = 1, .help = "folder for the outputs"},
       {.name = "int8", .type = ESPL_OPT_FLAG, .value = &j.int8, .help = "the machine's integers, bit for bit"},
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate on its training images"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate a float network on its training images"},
       ESPL_QUANTIZED_OPTIONS(j.a),
   };
-  const espl_opt_spec spec = {.usage = "NETWORK.onnx --input T.npy ... -o DIR [--int8 --data DIR]", .summary = "Runs tensors through a network.", .options = opts,
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx --input T.npy ... -o DIR [--int8 [--data DIR]]", .summary = "Runs tensors through a network.", .options = opts,
                               .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
-  ESPL_TRY(espl_onnx_read(args[0], &j.g, &cli->err));
-  espl_status s = ESPL_OK;
-  if (j.int8 && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
-  if (s == ESPL_OK && j.int8) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
+  espl_status s = espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
+  if (s == ESPL_OK && j.int8 && !j.q && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
+  if (s == ESPL_OK && j.int8 && !j.q) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
   if (s == ESPL_OK) s = espl_mkdirs(j.out, &cli->err);
   if (s == ESPL_OK) s = run_file(&j, first);
   for (int i = 1; s == ESPL_OK && i < n_args; i++) s = run_file(&j, args[i]);

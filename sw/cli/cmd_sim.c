@@ -10,7 +10,6 @@
 #include "cli/topology.h"
 #include "map/machine_yaml.h"
 #include "map/map.h"
-#include "onnx/onnx.h"
 
 enum { MODEL, RTL, BOTH };
 static const char *const engines[] = {"model", "rtl", "both", NULL};
@@ -134,8 +133,8 @@ static espl_status make_input(sim *s) {
 static espl_status run(sim *s) {
   espl_cli *cli = s->cli;
   ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &cli->err));
-  ESPL_TRY(espl_onnx_read(s->network, &s->g, &cli->err));
-  ESPL_TRY(espl_cli_quantize(cli, &s->a, s->g, &s->q));
+  ESPL_TRY(espl_cli_network(cli, &s->a, s->network, 1, &s->g, &s->q));
+  if (!s->q) ESPL_TRY(espl_cli_quantize(cli, &s->a, s->g, &s->q));
   ESPL_TRY(espl_map_network(s->q, &s->machine, &s->p, &cli->err));
   ESPL_TRY(make_input(s));
   if (s->engine != MODEL) ESPL_TRY(espl_device_rtl_prepare(&s->machine, &cli->err));
@@ -167,7 +166,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
       {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
       {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace, .help = "FST waveform of the RTL"},
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate on its training images and run a validation image (default: seeded random input)"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
       ESPL_QUANTIZED_OPTIONS(s.a),
       ESPL_TOPOLOGY_OPTIONS(s.t),
   };

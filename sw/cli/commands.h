@@ -8,6 +8,7 @@
   X(info, "layers, shapes, parameters and multiply-accumulates of a network") \
   X(train, "train a network of configs/networks") \
   X(eval, "accuracy of a network on a data set") \
+  X(quantize, "write a calibrated int8 network (ONNX with QuantizeLinear/DequantizeLinear pairs)") \
   X(sim, "cycles, utilization and stalls of a network on a machine") \
   X(run, "tensors in, tensors out, in float32 or the machine's integers") \
   X(compress, "one smaller network within a budget of cycles") \

@@ -24,5 +24,10 @@ typedef struct espl_quantized_args {
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;
 /* Quantizes g: ranges from training images of a->data, or from a seeded random input when that is NULL. */
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
+/* The same; *cfg is what was used (calib_images: at most what the set has). */
+espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) ESPL_MUST_CHECK;
+/* Reads a network file; *q: the integers of a quantized one, else NULL. Refuses calibration options on a quantized network and, unless
+ * `integers`, the network itself. */
+espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const char *path, int integers, espl_graph **g, espl_qnet **q) ESPL_MUST_CHECK;
 
 #endif

@@ -47,6 +47,7 @@ static espl_status into_weights(espli_import *im, espl_node *p, int32_t id, cons
 
 espl_status espli_affine(espli_import *im, const Onnx__NodeProto *n, espli_value *v, const float *scale, const float *shift, const char *name) {
   espl_node *p = &im->g->node[v->id];
+  ESPL_TRY(espli_qdq_affine(im, n, v->id, scale != NULL));
   bool weighted = p->op == ESPL_OP_CONV || p->op == ESPL_OP_GEMM || p->op == ESPL_OP_BATCHNORM;
   if (weighted && v->uses == 1) {
     ESPL_TRY(into_weights(im, p, v->id, scale, shift, name));

@@ -1,4 +1,4 @@
-/* Writing: operator set 13, IR version 7, float32, symbolic batch. Tensor data is borrowed from the graph while packing;
+/* Writing: operator set 13, IR version 7, float32 or quantized (qdq.h), symbolic batch. Tensor data is borrowed from the graph while packing;
  * everything else lives in one arena. Names stay as the graph has them; a taken tensor name gets underscores.
  *
  * ONNX tells [N,C] from [N,C,1,1], the graph does not: where an operator needs the other form a Reshape is written, which
@@ -22,8 +22,10 @@
 typedef struct writer {
   espl_arena *a;
   const espl_graph *g;
+  const espl_qgiven *given; /* NULL: a float network */
   Onnx__GraphProto graph;
-  char **tensor; /* [nodes]: tensor name of each value */
+  char *input;   /* name of the graph's input */
+  char **tensor; /* [nodes]: tensor name of each value as its readers know it */
   int *rank;     /* [nodes]: 4 or 2 */
   char **used;   /* hash set of tensor names */
   size_t used_cap;
@@ -145,8 +147,57 @@ static char *scalar(writer *w, const char *base, const char *part, float v) {
   return constant(w, base, part, FLOAT_TYPE, 0, NULL, copy, sizeof v);
 }
 
-static void param_input(writer *w, Onnx__NodeProto *n, const espl_param *p) {
-  if (p) input(n, constant(w, p->name, "", FLOAT_TYPE, p->dims, p->dim, p->value, (size_t)p->elems * sizeof(float)));
+/* ---- quantized values ---- */
+
+#define INT8_TYPE ONNX__TENSOR_PROTO__DATA_TYPE__INT8
+#define INT32_TYPE ONNX__TENSOR_PROTO__DATA_TYPE__INT32
+
+/* DequantizeLinear of a constant with one scale a channel (axis 0) and zero point 0; its output has the parameter's name. */
+static char *dequantized(writer *w, const espl_param *p, int32_t type, const void *data, const float *scale) {
+  size_t bytes = (size_t)p->elems * (type == INT8_TYPE ? 1 : 4);
+  char *name = unique(w, p->name, ""), *q = constant(w, p->name, ".quantized", type, p->dims, p->dim, data, bytes);
+  char *s = constant(w, p->name, ".scale", FLOAT_TYPE, 1, p->dim, scale, (size_t)p->dim[0] * sizeof *scale), *z = NULL;
+  if (type == INT8_TYPE) z = constant(w, p->name, ".zero_point", INT8_TYPE, 1, p->dim, take(w, (size_t)p->dim[0], 1), (size_t)p->dim[0]);
+  Onnx__NodeProto *n = node(w, "DequantizeLinear", name, 3);
+  input(n, q);
+  input(n, s);
+  if (z) input(n, z);
+  attr_int(w, n, "axis", 0);
+  if (n) n->output[n->n_output++] = name;
+  return name;
+}
+
+/* The pair behind value `id` when it is int8; readers then see the dequantized one, which keeps the name of a graph output. */
+static void quantize_value(writer *w, int32_t id) {
+  if (!espl_qgiven_has(w->given, id)) return;
+  const espl_qnote *v = &w->given->note[id];
+  const char *base = w->g->node[id].name;
+  char *from = w->tensor[id], *quantized = unique(w, base, ".quantized"), *real = unique(w, base, ".dequantized"), *s = scalar(w, base, ".scale", v->scale);
+  int8_t *zero = take(w, 1, 1);
+  if (zero) *zero = (int8_t)v->zero;
+  char *z = constant(w, base, ".zero_point", INT8_TYPE, 0, NULL, zero, 1);
+  if (id == w->g->output && w->graph.n_node) {
+    Onnx__NodeProto *made = w->graph.node[w->graph.n_node - 1];
+    made->output[0] = unique(w, base, ".real");
+    real = from;
+    from = made->output[0];
+  }
+  Onnx__NodeProto *q = node(w, "QuantizeLinear", quantized, 3), *d = node(w, "DequantizeLinear", real, 3);
+  if (!q || !d) return;
+  char *const names[2][4] = {{from, s, z, quantized}, {quantized, s, z, real}};
+  for (int k = 0; k < 2; k++) {
+    Onnx__NodeProto *n = k ? d : q;
+    for (int j = 0; j < 3; j++) input(n, names[k][j]);
+    n->output[n->n_output++] = names[k][3];
+  }
+  w->tensor[id] = real;
+}
+
+static char *param_name(writer *w, int32_t id, const espl_param *p) {
+  const espl_qnote *v = w->given && id < w->given->cap ? &w->given->note[id] : NULL;
+  if (v && v->w && p->kind == ESPL_PARAM_WEIGHT) return dequantized(w, p, INT8_TYPE, v->w, v->wscale);
+  if (v && v->bias && p->kind == ESPL_PARAM_BIAS) return dequantized(w, p, INT32_TYPE, v->bias, v->bias_scale);
+  return constant(w, p->name, "", FLOAT_TYPE, p->dims, p->dim, p->value, (size_t)p->elems * sizeof(float));
 }
 
 /* Tensor of input k of node s in the rank it needs. */
@@ -237,16 +288,20 @@ static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) 
 static espl_status write_node(writer *w, int32_t id, espl_err *err) {
   const espl_node *s = &w->g->node[id];
   int rank = rank_in(w, s);
-  char *in[ESPL_MAX_INPUTS];
+  char *in[ESPL_MAX_INPUTS], *param[ESPL_PARAM_COUNT] = {0};
   if (s->op == ESPL_OP_AVGPOOL && (s->conv.dh != 1 || s->conv.dw != 1))
     return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: a dilated average pool has no form in operator set %d", s->name, OPSET);
   for (int k = 0; k < s->inputs; k++) in[k] = in_rank(w, s, k, rank);
+  for (int k = 0; k < ESPL_PARAM_COUNT; k++)
+    if (s->param[k]) param[k] = param_name(w, id, s->param[k]);
   Onnx__NodeProto *n = node(w, onnx_name(s->op), s->name, LIST + (size_t)s->inputs);
   for (int k = 0; k < s->inputs; k++) input(n, in[k]);
-  for (int k = 0; k < ESPL_PARAM_COUNT; k++) param_input(w, n, s->param[k]);
+  for (int k = 0; k < ESPL_PARAM_COUNT; k++)
+    if (param[k]) input(n, param[k]);
   extras(w, n, s, rank);
   w->rank[id] = s->op == ESPL_OP_FLATTEN ? 2 : rank;
   if (n) n->output[n->n_output++] = w->tensor[id];
+  quantize_value(w, id);
   return ESPL_OK;
 }
 
@@ -293,23 +348,24 @@ static int input_rank(const espl_graph *g) {
 
 static espl_status prepare(writer *w, espl_err *err) {
   const espl_graph *g = w->g;
-  size_t nodes = (size_t)g->nodes, inits = nodes * (ESPL_PARAM_COUNT + 4 + ESPL_MAX_INPUTS);
+  size_t nodes = (size_t)g->nodes, inits = nodes * (ESPL_PARAM_COUNT + 10 + ESPL_MAX_INPUTS), ops = nodes * (ESPL_MAX_INPUTS + 5);
   onnx__graph_proto__init(&w->graph);
-  w->used_cap = 2 * (inits + nodes * (ESPL_MAX_INPUTS + 1)) + 16;
+  w->used_cap = 2 * (inits + 2 * ops) + 16;
   w->used = take(w, w->used_cap, sizeof *w->used);
   w->tensor = take(w, nodes, sizeof *w->tensor);
   w->rank = take(w, nodes, sizeof *w->rank);
-  w->graph.node = take(w, nodes * (ESPL_MAX_INPUTS + 1), sizeof *w->graph.node);
+  w->graph.node = take(w, ops, sizeof *w->graph.node);
   w->graph.initializer = take(w, inits, sizeof *w->graph.initializer);
   w->graph.input = take(w, 1, sizeof *w->graph.input);
   w->graph.output = take(w, 1, sizeof *w->graph.output);
   if (w->failed) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", g->name);
   w->graph.name = g->name && g->name[0] ? g->name : (char *)"network";
-  w->tensor[0] = unique(w, g->input_name, "");
+  w->tensor[0] = w->input = unique(w, g->input_name, "");
   w->tensor[g->output] = unique(w, g->output_name, "");
   for (int32_t i = 1; i < g->nodes; i++)
     if (i != g->output) w->tensor[i] = unique(w, g->node[i].name, "");
   w->rank[0] = input_rank(g);
+  quantize_value(w, 0);
   return ESPL_OK;
 }
 
@@ -355,17 +411,19 @@ static espl_status write_graph(writer *w, const char *path, espl_err *err) {
   ESPL_TRY(prepare(w, err));
   for (int32_t i = 1; i < g->nodes; i++) ESPL_TRY(write_node(w, i, err));
   w->graph.n_input = w->graph.n_output = 1;
-  w->graph.input[0] = value_info(w, w->tensor[0], g->node[0].shape, w->rank[0]);
+  w->graph.input[0] = value_info(w, w->input, g->node[0].shape, w->rank[0]);
   w->graph.output[0] = value_info(w, w->tensor[g->output], g->node[g->output].shape, w->rank[g->output]);
   return pack(w, path, err);
 }
 
-espl_status espl_onnx_write(const espl_graph *g, const char *path, espl_err *err) {
+espl_status espli_export(const espl_graph *g, const espl_qgiven *given, const char *path, espl_err *err) {
   ESPL_TRY(espl_graph_check(g, err));
   if (g->output == 0) return espl_fail(err, ESPL_E_UNSUPPORTED, "%s: the network has no operators", g->name);
-  writer w = {.g = g, .a = espl_arena_new(ARENA_LIMIT)};
+  writer w = {.g = g, .given = given, .a = espl_arena_new(ARENA_LIMIT)};
   if (!w.a) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", path);
   espl_status s = write_graph(&w, path, err);
   espl_arena_free(w.a);
   return s;
 }
+
+espl_status espl_onnx_write(const espl_graph *g, const char *path, espl_err *err) { return espli_export(g, NULL, path, err); }

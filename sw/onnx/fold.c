@@ -15,6 +15,7 @@ static espli_tensor *copy_as(const espli_tensor *a, int dims, const int64_t *dim
     espli_tensor_free(t);
     return NULL;
   }
+  t->type = a->type;
   if (a->i) memcpy(t->i, a->i, (size_t)a->elems * sizeof *a->i);
   else memcpy(t->f, a->f, (size_t)a->elems * sizeof *a->f);
   return t;

@@ -94,6 +94,7 @@ espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *a
 espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, bool pads_ok, espli_value **v) {
   ESPL_TRY(input_value(im, n, k, v));
   if ((*v)->state == ESPLI_CONST) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "input %zu (%s) is a constant", k, (*v)->name);
+  if ((*v)->integer) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "reads %s, which is quantized; only DequantizeLinear may", (*v)->name);
   const int32_t *p = (*v)->pad;
   if (!pads_ok && (p[0] || p[1] || p[2] || p[3]))
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "reads %s, padded in H or W; only a convolution can take such padding over", (*v)->name);
@@ -242,8 +243,12 @@ static espl_status one_node(espli_import *im, const Onnx__NodeProto *n) {
     h = espli_window_handler(op);
     if (!h) h = espli_shape_handler(op);
     if (!h) h = espli_point_handler(op);
+    if (!h) h = espli_qdq_handler(op);
   }
-  if (h) return h(im, n);
+  if (h) {
+    ESPL_TRY(h(im, n));
+    return espli_qdq_weights(im, n);
+  }
   return espl_fail(im->err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %lld) of node %s is not supported", op,
                    domain[0] ? domain : "ai.onnx", (long long)im->opset, espli_node_label(n));
 }
@@ -253,9 +258,13 @@ static espl_status finish_graph(espli_import *im) {
   const espli_value *v = espli_find(im, espli_text(s->output[0]->name));
   if (v->state != ESPLI_FLOW) return espl_fail(im->err, ESPL_E_INPUT, "output %s is %s", v->name, v->state == ESPLI_CONST ? "a constant" : "not defined by any node");
   if (v->pad[0] || v->pad[1] || v->pad[2] || v->pad[3]) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "output %s is padded in H or W", v->name);
+  ESPL_TRY(espli_qdq_finish(im));
   im->g->output = v->id;
-  for (int32_t i = im->g->nodes - 1; i > 0; i--)
-    if (espl_graph_readers(im->g, i) == 0) ESPL_TRY(espl_graph_remove(im->g, i, 0, im->err));
+  for (int32_t i = im->g->nodes - 1; i > 0; i--) {
+    if (espl_graph_readers(im->g, i)) continue;
+    espl_qgiven_removed(im->given, i);
+    ESPL_TRY(espl_graph_remove(im->g, i, 0, im->err));
+  }
   for (size_t k = 0; k < im->model->n_metadata_props; k++) {
     const Onnx__StringStringEntryProto *p = im->model->metadata_props[k];
     if (strcmp(espli_text(p->key), "espalier.preprocess") == 0) ESPL_TRY(replace_text(im, &im->g->preprocess, espli_text(p->value)));
@@ -279,10 +288,11 @@ static espl_status import_model(espli_import *im) {
 static void import_free(espli_import *im) {
   for (size_t k = 0; im->value && k < im->cap; k++) espli_tensor_free(im->value[k].konst);
   free(im->value);
+  espl_qgiven_free(im->given);
   espl_graph_free(im->g);
 }
 
-static espl_status read_bytes(const char *path, const uint8_t *data, size_t n, espl_graph **g, espl_err *err) {
+static espl_status read_bytes(const char *path, const uint8_t *data, size_t n, espl_graph **g, espl_qgiven **given, espl_err *err) {
   ESPL_TRY(espli_onnx_scan(data, n, err));
   Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, data);
   if (!m) return espl_fail(err, ESPL_E_INPUT, "not an ONNX file: its fields do not unpack");
@@ -291,18 +301,33 @@ static espl_status read_bytes(const char *path, const uint8_t *data, size_t n, e
   if (s == ESPL_OK) {
     *g = im.g;
     im.g = NULL;
+    if (im.quantized) {
+      *given = im.given;
+      im.given = NULL;
+    }
   }
   import_free(&im);
   onnx__model_proto__free_unpacked(m, NULL);
   return s;
 }
 
-espl_status espl_onnx_read(const char *path, espl_graph **g, espl_err *err) {
+espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
   char *data = NULL;
   size_t n = 0;
   *g = NULL;
+  *given = NULL;
   ESPL_TRY(espl_read_file(path, FILE_LIMIT, &data, &n, err));
-  espl_status s = read_bytes(path, (const uint8_t *)data, n, g, err);
+  espl_status s = read_bytes(path, (const uint8_t *)data, n, g, given, err);
   free(data);
   return s == ESPL_OK || !err ? s : espl_fail_context(err, "%s", path);
+}
+
+espl_status espl_onnx_read(const char *path, espl_graph **g, espl_err *err) {
+  espl_qgiven *given = NULL;
+  ESPL_TRY(espli_import_file(path, g, &given, err));
+  if (!given) return ESPL_OK;
+  espl_qgiven_free(given);
+  espl_graph_free(*g);
+  *g = NULL;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "%s: a quantized network, expected a float one", path);
 }

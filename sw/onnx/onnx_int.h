@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "onnx.pb-c.h"
 #include "onnx/onnx.h"
+#include "quant/given.h"
 
 #define ESPLI_ONNX_DIMS 8
 #define ESPLI_TENSOR_ELEMS ((int64_t)1 << 28) /* of one constant, and of all that folding makes */
@@ -21,6 +22,7 @@ typedef struct espli_tensor {
   int dims; /* 0: scalar */
   int64_t dim[ESPLI_ONNX_DIMS];
   int64_t elems;
+  int32_t type; /* element type in the file; 0 for what arithmetic made */
   int64_t *i; /* exactly one of i and f is not NULL; [elems], owned */
   float *f;
 } espli_tensor;
@@ -35,6 +37,9 @@ typedef struct espli_value {
   int32_t id;                     /* FLOW: value of our graph */
   int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
   int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
+  bool integer;                   /* FLOW: quantized, only DequantizeLinear may read it */
+  int quantizers;                 /* FLOW: QuantizeLinear nodes that read it */
+  const Onnx__NodeProto *dequantizer; /* CONST made by DequantizeLinear: that node */
   int uses;                       /* nodes of the file that read it, plus graph outputs */
 } espli_value;
 
@@ -45,6 +50,8 @@ typedef struct espli_import {
   int64_t folded; /* elements made by folding so far */
   int64_t batch; /* fixed batch of the file's input, 0 when it is symbolic */
   espl_graph *g;
+  espl_qgiven *given; /* notes of quantized values and weights; NULL: none so far */
+  int quantized;      /* QuantizeLinear nodes so far */
   espli_value *value; /* open hash by name, cap is a power of two, never full */
   size_t cap;
   espl_err *err;
@@ -105,4 +112,17 @@ typedef espl_status (*espli_handler)(espli_import *im, const Onnx__NodeProto *n)
 espli_handler espli_window_handler(const char *op_type); /* Conv and pools; NULL: not this file's */
 espli_handler espli_shape_handler(const char *op_type);  /* Flatten, Reshape, Slice, Pad, Concat, ... */
 espli_handler espli_point_handler(const char *op_type);  /* Relu, Clip, Add, Gemm, BatchNormalization, ... */
+espli_handler espli_qdq_handler(const char *op_type);    /* QuantizeLinear, DequantizeLinear */
+
+/* ---- qdq_read.c ---- */
+/* After the handler of node n: notes the integers of its weights when they come from a DequantizeLinear. */
+espl_status espli_qdq_weights(espli_import *im, const Onnx__NodeProto *n) ESPL_MUST_CHECK;
+/* Before a constant is folded into node `id` (`scales`: not only shifts it): refuses when that would change integers. */
+espl_status espli_qdq_affine(espli_import *im, const Onnx__NodeProto *n, int32_t id, bool scales) ESPL_MUST_CHECK;
+espl_status espli_qdq_finish(espli_import *im) ESPL_MUST_CHECK;
+
+/* ---- whole files, with or without integers ---- */
+/* *given: NULL when no value of the file is quantized; else the caller's. */
+espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) ESPL_MUST_CHECK;
+espl_status espli_export(const espl_graph *g, const espl_qgiven *given, const char *path, espl_err *err) ESPL_MUST_CHECK;
 #endif

@@ -74,7 +74,7 @@ static size_t elem_bytes(int32_t type) {
 static bool type_is_int(int32_t type) { return type != T(FLOAT) && type != T(DOUBLE) && type != T(FLOAT16) && type != T(BFLOAT16); }
 
 static void put_raw(espli_tensor *t, int64_t k, int32_t type, const uint8_t *p) {
-  union { uint16_t u16; int16_t i16; int32_t i32; uint32_t u32; int64_t i64; float f; double d; } v;
+  union { uint16_t u16; int16_t i16; int32_t i32; uint32_t u32; int64_t i64; float f; double d; } v = {.i64 = 0};
   memcpy(&v, p, elem_bytes(type));
   switch (type) {
     case T(BOOL):
@@ -135,6 +135,7 @@ espl_status espli_tensor_decode(const Onnx__TensorProto *p, espli_tensor **out, 
     return espl_fail(err, ESPL_E_INPUT, "tensor %s: holds %zu elements, its shape says %lld", name, have, (long long)elems);
   espli_tensor *t = espli_tensor_new(type_is_int(p->data_type), (int)p->n_dims, p->dims);
   if (!t) return espl_fail(err, ESPL_E_NOMEM, "tensor %s: out of memory for %lld elements", name, (long long)elems);
+  t->type = p->data_type;
   for (int64_t k = 0; k < elems; k++)
     if (raw) put_raw(t, k, p->data_type, p->raw_data.data + (size_t)k * bytes);
     else put_typed(t, k, p);

@@ -48,10 +48,13 @@ static espl_status new_layer(qlower *lw, qsrc_kind kind, int32_t in, int32_t nod
   return ESPL_OK;
 }
 
+/* The file quantizes this value: only a pooling may follow it inside a layer. */
+static bool fixed(const qlower *lw, int32_t id) { return espl_qgiven_has(lw->given, id); }
+
 /* Moves *id to its only reader when that has operator `op`. */
 static bool follow(const qlower *lw, int32_t *id, espl_op op) {
   int32_t r = lw->reader[*id];
-  if (r < 0 || lw->g->node[r].op != op) return false;
+  if (r < 0 || lw->g->node[r].op != op || fixed(lw, *id)) return false;
   *id = r;
   return true;
 }
@@ -108,7 +111,7 @@ static espl_status finish(qlower *lw, espl_qlayer *l, qsrc *s, int32_t id, espl_
     ESPL_TRY(set_pool(lw, r, l, err));
     id = r;
   }
-  if (l->pool == ESPL_QPOOL_MAX && absorb_clamp(lw, &id, s)) s->value = id; /* a clamp commutes with the maximum */
+  if (l->pool == ESPL_QPOOL_MAX && !fixed(lw, s->value) && absorb_clamp(lw, &id, s)) s->value = id; /* a clamp commutes with the maximum */
   s->out = id;
   espl_status st = new_tensor(lw, lw->g->node[id].shape, id, &l->out, err);
   if (st == ESPL_OK) lw->tensor_of[id] = l->out;
@@ -118,7 +121,7 @@ static espl_status finish(qlower *lw, espl_qlayer *l, qsrc *s, int32_t id, espl_
 /* Absorbs the addition that reads *id when its other operand exists already; a later operand absorbs it otherwise. */
 static void add_residual(qlower *lw, int32_t *id, espl_qlayer *l) {
   int32_t r = lw->reader[*id];
-  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r]) return;
+  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r] || fixed(lw, *id)) return;
   const espl_node *n = &lw->g->node[r];
   int32_t other = n->input[0] == *id ? n->input[1] : n->input[0];
   if (lw->tensor_of[other] < 0) return;
@@ -131,6 +134,7 @@ static espl_status lower_value(qlower *lw, int32_t id, espl_err *err);
 /* MACs of the convolution whose (normalised) value `id` is and which could absorb the reader of `id`; -1: none. */
 static int64_t absorbing_macs(const qlower *lw, int32_t id) {
   const espl_node *n = &lw->g->node[id];
+  if (fixed(lw, id)) return -1;
   if (n->op == ESPL_OP_BATCHNORM && lw->reader[n->input[0]] == id) id = n->input[0];
   espl_op op = lw->g->node[id].op;
   return op == ESPL_OP_CONV || op == ESPL_OP_GEMM ? espl_node_macs(lw->g, id) : -1;
@@ -142,7 +146,7 @@ static espl_status prepare_residual(qlower *lw, int32_t id, espl_err *err) {
   int32_t at = id;
   follow(lw, &at, ESPL_OP_BATCHNORM);
   int32_t r = lw->reader[at];
-  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r]) return ESPL_OK;
+  if (r < 0 || lw->g->node[r].op != ESPL_OP_ADD || lw->closed[r] || fixed(lw, at)) return ESPL_OK;
   const espl_node *n = &lw->g->node[r];
   int32_t other = n->input[0] == at ? n->input[1] : n->input[0];
   if (lw->tensor_of[other] >= 0 || absorbing_macs(lw, other) >= espl_node_macs(lw->g, id)) return ESPL_OK;
@@ -332,8 +336,8 @@ static espl_status lower_value(qlower *lw, int32_t id, espl_err *err) {
   return ESPL_OK;
 }
 
-espl_status q_lower(espl_graph *g, qlower *lw, espl_err *err) {
-  *lw = (qlower){.g = g};
+espl_status q_lower(espl_graph *g, const espl_qgiven *given, qlower *lw, espl_err *err) {
+  *lw = (qlower){.g = g, .given = given};
   lw->q = espl_calloc(1, sizeof *lw->q);
   lw->tensor_of = espl_calloc((size_t)g->nodes, sizeof(int32_t));
   lw->reader = espl_calloc((size_t)g->nodes, sizeof(int32_t));

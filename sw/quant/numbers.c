@@ -3,7 +3,8 @@
  * With x = si*(q_x - zi), w = sw*q_w (sw > 0 per output channel) and BatchNorm y = a*(w.x + b0) + c:
  *   y = si*sw*|a| * ( sum q_w'*(q_x - zi) + B/(si*sw*|a|) ),   q_w' = sign(a)*q_w,   B = a*b0 + c
  * so the accumulator with bias round(B/(si*sw*|a|)) - zi*sum(q_w') counts units of u = si*sw*|a|, and the requantizer's multiplier is
- * M = u/so = m*2^-s. The residual operand adds sr/so*(q_r - zr) = mr*2^(l-s)*(q_r - zr). m and mr are normalised to 2^15..2^16-1:
+ * M = u/so = m*2^-s. Scales (si, so and sw*|a| together) are float32 numbers and M follows from them alone, so that a file that holds
+ * them holds M. The residual operand adds sr/so*(q_r - zr) = mr*2^(l-s)*(q_r - zr). m and mr are normalised to 2^15..2^16-1:
  * s = 16 - e for M = f*2^e, f in [1/2,1), and l = s - s_r with the same s_r for the residual multiplier. Where l would be negative mr
  * takes the shift s itself (l = 0), where it would pass 22 s is lowered to s_r + 22 and m loses as many bits; s never passes 47.
  * A channel without weights (or a = 0) only has B: its accumulator counts units of so/1024. */
@@ -15,6 +16,7 @@
 #include "quant/quant_int.h"
 
 #define BIAS_MAX 1073741824.0 /* 2^30: leaves room for the sum itself in 32 bits */
+#define UNIT_MIN 1.2e-38 /* scales are normal float32 numbers: what a file can hold exactly */
 
 /* value = f*2^-s with f rounded to 16 bits, 2^15 <= f <= 2^16 - 1 */
 static int32_t normalise(double value, int32_t *s) {
@@ -96,6 +98,17 @@ static double weight_of(const qlower *lw, const qsrc *s, const espl_qlayer *l, i
   return lw->g->node[s->conv].param[ESPL_PARAM_WEIGHT]->value[((int64_t)o * ig + i % ig) * l->kh * l->kw + tap];
 }
 
+/* Bias and multiplier of channel o from the scale of its weights and the bias in units of in->scale*wscale. */
+static espl_status finish_channel(espl_qlayer *l, int32_t o, const espl_qtensor *in, double bias, double so, espl_err *err) {
+  int64_t sum = l->onehot, n = (int64_t)l->in_c * l->kh * l->kw;
+  for (int64_t j = 0; l->w && j < n; j++) sum += l->w[o * n + j];
+  espl_qparam *p = &l->par[o];
+  p->bias = (int32_t)((int64_t)bias - in->zero * sum);
+  return q_multiplier((double)in->scale * (double)l->wscale[o] / so, l->name, &p->m, &p->s, err);
+}
+
+static double whole_bias(double c, double unit) { return nearbyint(fmin(BIAS_MAX, fmax(-BIAS_MAX, c / unit))); }
+
 /* One channel: integer weights, bias, multiplier; so is the scale of the requantized value. */
 static espl_status quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_err *err) {
   int32_t taps = l->kh * l->kw;
@@ -104,20 +117,37 @@ static espl_status quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer
   double most = l->onehot ? 1 : 0, si = in->scale;
   for (int64_t j = 0; !l->onehot && j < n; j++) most = fmax(most, fabs(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps))));
   double sw = l->onehot || s->same_scale || s->concat ? 1 : most / 127.0, gain = fabs(k.a);
-  bool dead = most == 0 || gain == 0 || !(si * sw * gain > 0);
+  bool dead = most == 0 || gain == 0 || !(si * sw * gain > UNIT_MIN) || !(sw * gain > UNIT_MIN);
   if (!dead && !l->onehot) sw = fmax(sw, fabs(k.c) / (si * gain * BIAS_MAX)); /* a bias far above its weights: coarser weights */
-  double unit = dead ? so / 1024 : si * sw * gain;
-  int64_t sum = l->onehot && !dead ? 1 : 0;
+  l->wscale[o] = (float)(dead ? so / 1024 / si : sw * gain);
   int8_t *w = l->onehot ? NULL : l->w + (int64_t)o * n;
   for (int64_t j = 0; w && j < n; j++) {
     double q = dead ? 0 : nearbyint(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps)) / sw);
     w[j] = (int8_t)fmin(127, fmax(-127, k.a < 0 ? -q : q));
-    sum += w[j];
   }
-  double bias = nearbyint(fmin(BIAS_MAX, fmax(-BIAS_MAX, k.c / unit)));
-  espl_qparam *p = &l->par[o];
-  p->bias = (int32_t)((int64_t)bias - in->zero * sum);
-  return q_multiplier(unit / so, l->name, &p->m, &p->s, err);
+  return finish_channel(l, o, in, whole_bias(k.c, si * (double)l->wscale[o]), so, err);
+}
+
+/* One channel whose weights are integers in the file. Its bias is taken as it is when it counts units of the accumulator. */
+static espl_status given_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_err *err) {
+  const espl_qnote *note = &lw->given->note[s->conv];
+  channel k = channel_of(lw, s, o);
+  int32_t ig = l->in_c / l->groups, taps = l->kh * l->kw, first = o / (l->out_c / l->groups) * ig;
+  int64_t row = (int64_t)ig * taps;
+  double si = in->scale, ws = (double)note->wscale[o] * fabs(k.a);
+  bool dead = !(ws > UNIT_MIN) || !(si * ws > UNIT_MIN);
+  l->wscale[o] = (float)(dead ? so / 1024 / si : ws);
+  int8_t *w = l->w + ((int64_t)o * l->in_c + first) * taps;
+  for (int64_t j = 0; !dead && j < row; j++) {
+    int32_t v = note->w[o * row + j];
+    if (k.a < 0 && v == -128) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: BatchNorm turns its weight -128 round, the machine takes up to 127", l->name);
+    w[j] = (int8_t)(k.a < 0 ? -v : v);
+  }
+  double unit = si * (double)l->wscale[o];
+  bool same_unit = note->bias && s->bn < 0 && fabs((double)note->bias_scale[o] - unit) <= 1e-5 * unit;
+  double bias = same_unit ? (double)note->bias[o] : whole_bias(k.c, unit);
+  if (fabs(bias) > BIAS_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: bias %.0f of channel %d, the machine takes less than 2^30", l->name, bias, (int)o);
+  return finish_channel(l, o, in, bias, so, err);
 }
 
 static espl_status average(espl_qlayer *l, double sq, const espl_qtensor *out, espl_err *err) {
@@ -133,26 +163,65 @@ static espl_status average(espl_qlayer *l, double sq, const espl_qtensor *out, e
   return ESPL_OK;
 }
 
+/* ---- scales ---- */
+
+static bool same_note(const qlower *lw, int32_t node, const espl_qtensor *t) {
+  return !espl_qgiven_has(lw->given, node) || (lw->given->note[node].scale == t->scale && lw->given->note[node].zero == t->zero);
+}
+
+static espl_status given_scale(const qlower *lw, int32_t node, espl_qtensor *t, espl_err *err) {
+  const espl_node *n = &lw->g->node[node];
+  if (!espl_qgiven_has(lw->given, node))
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (%s): its value stays in memory but the file does not quantize it", n->name, espl_op_name(n->op));
+  t->scale = lw->given->note[node].scale;
+  t->zero = lw->given->note[node].zero;
+  return ESPL_OK;
+}
+
+/* Scale and zero point of the requantized value and of what the layer writes. */
+static espl_status layer_scales(const qlower *lw, int32_t i, const qrange *range, espl_qtensor *value, espl_err *err) {
+  const qsrc *s = &lw->src[i];
+  const espl_qlayer *l = &lw->q->layer[i];
+  espl_qtensor *out = &lw->q->tensor[l->out];
+  bool average = l->pool == ESPL_QPOOL_AVG;
+  if (s->same_scale) *value = lw->q->tensor[l->in];
+  else if (range) set_scale(value, range[s->value]);
+  else ESPL_TRY(given_scale(lw, !average && !espl_qgiven_has(lw->given, s->value) ? s->out : s->value, value, err));
+  if (!average) out->scale = value->scale, out->zero = value->zero;
+  else if (range) set_scale(out, range[s->out]);
+  else ESPL_TRY(given_scale(lw, s->out, out, err));
+  if (same_note(lw, s->out, out)) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (%s): changes scale or zero point, the machine copies the bytes", lw->g->node[s->out].name,
+                   espl_op_name(lw->g->node[s->out].op));
+}
+
+static espl_status has_integers(const qlower *lw, const qsrc *s, const espl_qlayer *l, espl_err *err) {
+  if (!lw->given || (s->conv < 0 && s->bn < 0)) return ESPL_OK;
+  if (s->conv >= 0 && s->conv < lw->given->cap && lw->given->note[s->conv].w) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (%s): its weights are not quantized", lw->g->node[l->node].name, espl_op_name(lw->g->node[l->node].op));
+}
+
 static espl_status layer_numbers(qlower *lw, int32_t i, const qrange *range, espl_err *err) {
   espl_qnet *q = lw->q;
   espl_qlayer *l = &q->layer[i];
   const qsrc *s = &lw->src[i];
   const espl_qtensor *in = &q->tensor[l->in];
-  espl_qtensor *out = &q->tensor[l->out], value;
-  if (s->same_scale) value = *in;
-  else set_scale(&value, range[s->value]);
-  if (l->pool == ESPL_QPOOL_AVG) set_scale(out, range[s->out]);
-  else out->scale = value.scale, out->zero = value.zero;
+  espl_qtensor *out = &q->tensor[l->out], value = {0};
+  ESPL_TRY(has_integers(lw, s, l, err));
+  ESPL_TRY(layer_scales(lw, i, range, &value, err));
+  l->value = s->value;
+  l->vscale = value.scale;
   l->zo = value.zero;
   l->lo = clamp_point(s->lo, value.scale, value.zero);
   l->hi = clamp_point(s->hi, value.scale, value.zero);
   l->par = espl_calloc((size_t)l->out_c, sizeof *l->par);
+  l->wscale = espl_calloc((size_t)l->out_c, sizeof *l->wscale);
   if (!l->onehot) l->w = espl_calloc((size_t)l->out_c * (size_t)l->in_c * (size_t)(l->kh * l->kw), 1);
-  if (!l->par || (!l->onehot && !l->w)) return espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  if (!l->par || !l->wscale || (!l->onehot && !l->w)) return espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
   double so = value.scale;
   if (l->res >= 0) l->zr = q->tensor[l->res].zero;
   for (int32_t o = 0; o < l->out_c; o++) {
-    ESPL_TRY(quantize_channel(lw, s, l, o, in, so, err));
+    ESPL_TRY(lw->given && s->conv >= 0 ? given_channel(lw, s, l, o, in, so, err) : quantize_channel(lw, s, l, o, in, so, err));
     bool own = !s->concat || (o >= s->shift_c && o < s->shift_c + l->in_c);
     if (!own) l->par[o] = (espl_qparam){.s = 15};
     if (l->res < 0 || (s->concat && o >= s->shift_c)) continue;
@@ -164,8 +233,19 @@ static espl_status layer_numbers(qlower *lw, int32_t i, const qrange *range, esp
   return ESPL_OK;
 }
 
-espl_status q_numbers(qlower *lw, const qrange *range, espl_err *err) {
-  set_scale(&lw->q->tensor[0], range[0]);
-  for (int32_t i = 0; i < lw->q->layers; i++) ESPL_TRY(layer_numbers(lw, i, range, err));
+/* Values that are only other names of a tensor must not change it; classes behind a final Softmax are read before it. */
+static espl_status check_aliases(const qlower *lw, espl_err *err) {
+  for (int32_t i = 1; i < lw->g->nodes; i++) {
+    const espl_node *n = &lw->g->node[i];
+    if (lw->tensor_of[i] < 0 || n->op == ESPL_OP_SOFTMAX || same_note(lw, i, &lw->q->tensor[lw->tensor_of[i]])) continue;
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (%s): changes scale or zero point, the machine does not move these bytes", n->name, espl_op_name(n->op));
+  }
   return ESPL_OK;
+}
+
+espl_status q_numbers(qlower *lw, const qrange *range, espl_err *err) {
+  if (range) set_scale(&lw->q->tensor[0], range[0]);
+  else ESPL_TRY(given_scale(lw, 0, &lw->q->tensor[0], err));
+  for (int32_t i = 0; i < lw->q->layers; i++) ESPL_TRY(layer_numbers(lw, i, range, err));
+  return check_aliases(lw, err);
 }

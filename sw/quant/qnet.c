@@ -13,6 +13,7 @@ void espl_qnet_free(espl_qnet *q) {
     free(q->layer[i].name);
     free(q->layer[i].w);
     free(q->layer[i].par);
+    free(q->layer[i].wscale);
   }
   free(q->layer);
   free(q->tensor);
@@ -76,8 +77,19 @@ static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_pr
 espl_status espl_quantize(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, espl_qnet **out, espl_err *err) {
   qlower lw;
   *out = NULL;
-  ESPL_TRY(q_lower(g, &lw, err));
+  ESPL_TRY(q_lower(g, NULL, &lw, err));
   espl_status s = quantize(&lw, calib, pp, cfg, err);
+  q_lower_clear(&lw);
+  if (s == ESPL_OK) *out = lw.q;
+  else espl_qnet_free(lw.q);
+  return s;
+}
+
+espl_status espl_quantize_given(espl_graph *g, const espl_qgiven *v, espl_qnet **out, espl_err *err) {
+  qlower lw;
+  *out = NULL;
+  ESPL_TRY(q_lower(g, v, &lw, err));
+  espl_status s = q_numbers(&lw, NULL, err);
   q_lower_clear(&lw);
   if (s == ESPL_OK) *out = lw.q;
   else espl_qnet_free(lw.q);

@@ -4,7 +4,7 @@
  * copy without a convolution of its own is a one-hot 1x1 layer (`onehot`), weights not stored.
  *
  * Invariants: layers are in execution order; a tensor is written by exactly one layer (tensor 0 is the network input);
- * weights -127..127; accumulators proved to fit the machine by espl_qnet_acc_bits. */
+ * weights -127..127 (a quantized file may bring -128); accumulators proved to fit the machine by espl_qnet_acc_bits. */
 #ifndef ESPL_QUANT_QNET_H
 #define ESPL_QUANT_QNET_H
 
@@ -39,6 +39,8 @@ typedef struct espl_qlayer {
   int32_t groups;                   /* weights are stored expanded to dense [out_c][in_c][kh][kw]; groups is kept for MAC counts */
   int32_t conv_h, conv_w;           /* convolution output, before pooling */
   int8_t *w;                        /* [out_c][in_c][kh][kw], NULL when onehot */
+  float *wscale;                    /* [out_c] real weight (BatchNorm inside) = wscale*w; NULL in layers that no graph stands behind */
+  float vscale;                     /* scale of the requantized value, before pooling (its zero point is zo) */
   espl_qparam *par;                 /* [out_c] */
   int32_t zo, lo, hi, zr;           /* zero point and clamp of the requantized value; residual zero point */
   espl_qpool pool;
@@ -49,6 +51,7 @@ typedef struct espl_qlayer {
   int64_t macs;                     /* useful MACs an image: present (nonzero-tile-independent) taps of the layer as it stands */
   int64_t macs_dense;               /* MACs of the dense layer it came from (= macs when nothing was removed) */
   int32_t node;                     /* graph node of the convolution (or pooling/add), for reports */
+  int32_t value;                    /* graph node whose value is requantized */
 } espl_qlayer;
 
 typedef struct espl_qnet {

@@ -5,6 +5,7 @@
 #ifndef ESPL_QUANT_QUANT_INT_H
 #define ESPL_QUANT_QUANT_INT_H
 
+#include "quant/given.h"
 #include "quant/qnet.h"
 
 typedef enum qsrc_kind {
@@ -26,6 +27,7 @@ typedef struct qsrc {
 
 typedef struct qlower {
   espl_graph *g;
+  const espl_qgiven *given; /* notes of a quantized file; NULL: numbers are chosen here */
   espl_qnet *q;
   qsrc *src;           /* [layers] */
   int32_t cap_layers, cap_tensors;
@@ -35,8 +37,8 @@ typedef struct qlower {
   uint8_t *closed;     /* [nodes] additions that are promised to a convolution already */
 } qlower;
 
-/* Graph -> layers and tensors (no weights, no scales). E_UNSUPPORTED names the node. */
-espl_status q_lower(espl_graph *g, qlower *out, espl_err *err) ESPL_MUST_CHECK;
+/* Graph -> layers and tensors (no weights, no scales); nothing is absorbed across a quantized value. E_UNSUPPORTED names the node. */
+espl_status q_lower(espl_graph *g, const espl_qgiven *given, qlower *out, espl_err *err) ESPL_MUST_CHECK;
 void q_lower_clear(qlower *lw); /* not the qnet */
 
 typedef struct qrange {
@@ -51,7 +53,7 @@ espl_status q_calibrate(espl_graph *g, const espl_dataset *calib, const espl_pre
 espl_status q_multiplier(double value, const char *layer, uint16_t *m, uint8_t *s, espl_err *err) ESPL_MUST_CHECK;
 /* Adds the residual multiplier `value` at the shift of p (which may be lowered). */
 espl_status q_residual(double scale, double value, const char *layer, espl_qparam *p, espl_err *err) ESPL_MUST_CHECK;
-/* Numbers of all layers from the ranges of tensors and requantized values ([nodes]). */
+/* Numbers of all layers from the ranges of tensors and requantized values ([nodes]), or from the given notes (range NULL). */
 espl_status q_numbers(qlower *lw, const qrange *range, espl_err *err) ESPL_MUST_CHECK;
 
 #endif

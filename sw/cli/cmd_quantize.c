@@ -1,0 +1,98 @@
+/* espalier quantize: a float network as a quantized ONNX file (QuantizeLinear/DequantizeLinear pairs, per-channel int8 weights). */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/quantized.h"
+#include "onnx/onnx.h"
+#include "onnx/qdq.h"
+
+typedef struct job {
+  espl_cli *cli;
+  espl_quantized_args a;
+  const char *network, *out;
+  espl_graph *g;
+  espl_qnet *q;
+} job;
+
+static int64_t weights_of(const espl_qnet *q) {
+  int64_t n = 0;
+  for (int32_t i = 0; i < q->layers; i++)
+    if (q->layer[i].w && q->layer[i].macs > 0) n += (int64_t)q->layer[i].out_c * (q->layer[i].in_c / q->layer[i].groups) * q->layer[i].kh * q->layer[i].kw;
+  return n;
+}
+
+/* What the file says of itself: the preprocessing in use, and an entry of the history. */
+static espl_status describe(job *j, const espl_quant_config *cfg) {
+  espl_preprocess pp;
+  char *text = NULL;
+  ESPL_TRY(espl_cli_preprocess(&j->a, j->g, &pp, &j->cli->err));
+  text = espl_preprocess_to_json(&pp, j->g->node[0].shape.c);
+  if (!text) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "quantize: out of memory");
+  free(j->g->preprocess);
+  j->g->preprocess = text;
+  espl_json *w = espl_json_to_buffer(0);
+  espl_json_object(w, NULL);
+  espl_json_str(w, "step", "quantize");
+  espl_json_str(w, "weights", "int8 per channel");
+  espl_json_str(w, "activations", "int8 per tensor");
+  espl_json_str(w, "data", j->a.data);
+  espl_json_int(w, "calibration_images", cfg->calib_images);
+  espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
+  espl_json_uint(w, "seed", cfg->seed);
+  espl_json_close(w);
+  ESPL_TRY(espl_json_finish(w, &text, &j->cli->err));
+  espl_status s = espl_graph_note(j->g, text, &j->cli->err);
+  free(text);
+  return s;
+}
+
+static espl_status result(const job *j, const espl_quant_config *cfg) {
+  int64_t weights = weights_of(j->q);
+  fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld int8 weights, %d calibration images of %s\n", j->network, j->out, (int)j->q->layers, (long long)weights,
+          (int)cfg->calib_images, j->a.data);
+  espl_json *w = NULL;
+  ESPL_TRY(espl_cli_json_begin(j->cli, &w));
+  if (!w) return ESPL_OK;
+  espl_json_object(w, NULL);
+  espl_json_str(w, "network", j->network);
+  espl_json_str(w, "output", j->out);
+  espl_json_str(w, "data", j->a.data);
+  espl_json_int(w, "layers", j->q->layers);
+  espl_json_int(w, "weights", weights);
+  espl_json_int(w, "calibration_images", cfg->calib_images);
+  espl_json_close(w);
+  return espl_cli_json_end(j->cli, w);
+}
+
+static espl_status run(job *j) {
+  espl_quant_config cfg;
+  ESPL_TRY(espl_onnx_read(j->network, &j->g, &j->cli->err));
+  ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
+  ESPL_TRY(describe(j, &cfg));
+  ESPL_TRY(espl_qdq_write(j->g, j->q, j->out, &j->cli->err));
+  return result(j, &cfg);
+}
+
+espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
+  job j = {.cli = cli};
+  const char *args[1];
+  int n_args = 0;
+  const espl_opt opts[] = {
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .required = 1, .help = "calibrate on training images of this folder, or builtin"},
+      {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "Q.onnx", .value = &j.out, .required = 1, .help = "the quantized network"},
+      ESPL_QUANTIZED_OPTIONS(j.a),
+  };
+  const espl_opt_spec spec = {.usage = "NETWORK.onnx --data DIR -o Q.onnx",
+                              .summary = "Writes the network in int8 (QuantizeLinear/DequantizeLinear pairs): eval --int8, run --int8 and sim take it as it is.",
+                              .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
+  ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
+  if (cli->help) return ESPL_OK;
+  j.network = args[0];
+  espl_status s = run(&j);
+  espl_qnet_free(j.q);
+  espl_graph_free(j.g);
+  return s;
+}
