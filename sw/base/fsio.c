@@ -173,6 +173,22 @@ espl_status espl_mkdirs(const char *path, espl_err *err) {
   return s;
 }
 
+espl_status espl_check_writable(const char *what, const char *path, espl_err *err) {
+  struct stat st;
+  const char *slash = strrchr(path, '/');
+  char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : espl_strdup(".");
+  if (!dir) return espl_fail(err, ESPL_E_NOMEM, "%s %s: out of memory", what, path);
+  espl_status s = ESPL_OK;
+  if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+    s = espl_fail(err, ESPL_E_INPUT, "%s %s: there is no folder %s", what, path, dir);
+  else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    s = espl_fail(err, ESPL_E_INPUT, "%s %s: is a folder, expected a file", what, path);
+  else if (access(dir, W_OK) != 0)
+    s = espl_fail(err, ESPL_E_INPUT, "%s %s: the folder %s cannot be written to", what, path, dir);
+  free(dir);
+  return s;
+}
+
 int espl_path_exists(const char *path) { return access(path, F_OK) == 0; }
 
 char *espl_path_join(const char *dir, const char *name) {

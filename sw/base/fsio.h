@@ -28,6 +28,10 @@ FILE *espl_outfile_stream(espl_outfile *f);
 espl_status espl_outfile_commit(espl_outfile *f, espl_err *err) ESPL_MUST_CHECK;
 void espl_outfile_abandon(espl_outfile *f); /* NULL is allowed */
 
+/* Whether a file could be written at that path: asked before long work, not after it. The folder is there and writable, the path is no folder.
+ * E_INPUT "<what> <path>: ..." when not. Changes nothing. */
+espl_status espl_check_writable(const char *what, const char *path, espl_err *err) ESPL_MUST_CHECK;
+
 espl_status espl_mkdirs(const char *path, espl_err *err) ESPL_MUST_CHECK; /* as mkdir -p, mode 0777 & ~umask */
 int espl_path_exists(const char *path);
 /* "dir/name" (just name when dir is empty); free() it; NULL when out of memory. */

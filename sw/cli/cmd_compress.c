@@ -1,9 +1,8 @@
 /* espalier compress: one smaller network for one machine, written as ONNX, with its numbers before and after. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/fsio.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "map/machine_yaml.h"
@@ -14,18 +13,6 @@ typedef struct options {
   int kind, rule, raw;
   double budget, tune, lr;
 } options;
-
-/* Said before the work, not after it. */
-static espl_status check_out(const char *path, espl_err *err) {
-  char dir[4096];
-  struct stat b;
-  const char *slash = strrchr(path, '/');
-  int n = slash ? snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path) : snprintf(dir, sizeof dir, ".");
-  if (n < 0 || (size_t)n >= sizeof dir) return espl_fail(err, ESPL_E_INPUT, "--out: a path of more than %zu characters", sizeof dir - 1);
-  if (stat(dir, &b) != 0 || !S_ISDIR(b.st_mode)) return espl_fail(err, ESPL_E_INPUT, "--out %s: there is no folder %s", path, dir);
-  if (stat(path, &b) == 0 && S_ISDIR(b.st_mode)) return espl_fail(err, ESPL_E_INPUT, "--out %s: is a folder, expected a file", path);
-  return access(dir, W_OK) == 0 ? ESPL_OK : espl_fail(err, ESPL_E_INPUT, "--out %s: the folder %s cannot be written to", path, dir);
-}
 
 static espl_status settings(espl_cli *cli, const options *o, const char *network, espl_study *s) {
   espl_study_default(s);
@@ -114,7 +101,7 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, network, &n_args));
   if (cli->help) return ESPL_OK;
   if (o.rule != 0 && o.kind != 0) return espl_fail(&cli->err, ESPL_E_INPUT, "--rule %s: only --kind dense has rules beside cycles", rules[o.rule]);
-  ESPL_TRY(check_out(o.out, &cli->err));
+  ESPL_TRY(espl_check_writable("--out", o.out, &cli->err));
   ESPL_TRY(settings(cli, &o, network[0], &s));
   ESPL_TRY(espl_study_single(&s, kind_of[o.kind], (espl_width_rule)o.rule, o.out, cli->progress, &r, &cli->err));
   espl_progress_clear(cli->progress);

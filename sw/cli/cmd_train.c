@@ -32,6 +32,7 @@ static espl_status find_recipe(const char *name, char path[PATH_MAX], espl_err *
     snprintf(path, PATH_MAX, "%s/../configs/networks/%.200s.yaml", exe, name);
     if (espl_path_exists(path)) return ESPL_OK;
   }
+  if (strpbrk(name, "./")) return espl_fail(err, ESPL_E_INPUT, "%s: no such file", name);
   return espl_fail(err, ESPL_E_INPUT, "%s: no such file, and no configs/networks/%s.yaml", name, name);
 }
 
@@ -114,6 +115,7 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, config, &n_args));
   if (cli->help) return ESPL_OK;
+  if (o.out) ESPL_TRY(espl_check_writable("--out", o.out, &cli->err));
   ESPL_TRY(find_recipe(config[0], path, &cli->err));
   ESPL_TRY(espl_recipe_load(path, &r, &cli->err));
   ESPL_TRY(apply(&o, cli->seed, &r, &cli->err));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fsio.h"
 #include "base/text.h"
 
 #define MAX_OPTIONS 64
@@ -143,6 +144,7 @@ static espl_status check_all(espl_cli *cli, const struct table *t, const espl_op
   for (int i = 0; i < t->n; i++)
     if (t->row[i]->required && !t->seen[i])
       return espl_fail(&cli->err, ESPL_E_INPUT, "--%s is missing; usage: espalier %s %s", t->row[i]->name, command, spec->usage);
+  if (cli->json_path && strcmp(cli->json_path, "-") != 0) return espl_check_writable("--json", cli->json_path, &cli->err);
   return ESPL_OK;
 }
 

@@ -40,6 +40,7 @@ static espl_status parse_csv(const char *what, const char *csv, float *out, espl
     if (!*end) break;
     s = end + 1;
   }
+  if (n == 2) return espl_fail(err, ESPL_E_INPUT, "%s: \"%s\" has 2 values, expected 1 or one a channel", what, csv);
   spread(out, n);
   return ESPL_OK;
 }

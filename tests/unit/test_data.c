@@ -272,8 +272,8 @@ Test(data, preprocess_text) {
   cr_expect(q.mean[0] == 0 && q.std[3] == 1);
   OK(espl_preprocess_parse(&p, "128", NULL, 1, &err));
   cr_expect(p.raw && p.mean[3] == 128 && p.std[0] == 1);
-  const char *const bad[] = {"1,x", "", "1,2,3,4,5", "nan", "1,,2"};
-  for (int k = 0; k < 5; k++) {
+  const char *const bad[] = {"1,x", "", "1,2,3,4,5", "nan", "1,,2", "1,2"};
+  for (int k = 0; k < 6; k++) {
     espl_err e = {0};
     cr_expect_eq(espl_preprocess_parse(&p, bad[k], NULL, 0, &e), ESPL_E_INPUT, "%s", bad[k]);
   }

@@ -118,3 +118,17 @@ Test(fsio, written_files_have_the_usual_mode) {
   cr_expect_eq(st.st_mode & 0777, 0644);
   free(path);
 }
+
+Test(fsio, writable_is_known_before_the_work) {
+  espl_err e = {0};
+  char *path = espl_path_join(dir, "a"), *deep = espl_path_join(dir, "no/a");
+  cr_expect_eq(espl_check_writable("--out", path, &e), ESPL_OK, "%s", e.msg);
+  cr_expect_eq(entries(), 0, "nothing is made");
+  cr_expect_eq(espl_check_writable("--out", "a-file-in-the-working-folder", &e), ESPL_OK, "%s", e.msg);
+  cr_expect_eq(espl_check_writable("--out", deep, &e), ESPL_E_INPUT);
+  cr_expect_not_null(strstr(e.msg, "/no/a: there is no folder "), "%s", e.msg);
+  e = (espl_err){0};
+  cr_expect_eq(espl_check_writable("--out", dir, &e), ESPL_E_INPUT);
+  cr_expect_not_null(strstr(e.msg, "is a folder, expected a file"), "%s", e.msg);
+  free(path), free(deep);
+}
