@@ -68,8 +68,10 @@ module espl_fetch #(
   } state_e;
 
   state_e       state_q;
-  logic [28:0]  pc_q, pc_next;  // position in the program, in commands
-  logic [28:8]  line;           // the next 4 KiB line
+  localparam int PosW = (CmdIdxW < 24) ? CmdIdxW + 1 : 29;
+
+  logic [PosW-1:0] pc_q, pc_next;  // position in the program, in commands
+  logic [PosW-1:8] line;           // the next 4 KiB line
   logic [23:0]  idx;
   logic [CmdIdxW-1:0] idx_q;
   logic         freeze_q, err_valid_q;
@@ -82,11 +84,11 @@ module espl_fetch #(
   logic [2:0]   target;
 
   assign active   = (state_q == StRun) && !stop_i;
-  assign past_end = pc_q >= {1'b0, prog_cmds_i};
+  assign past_end = 29'(pc_q) >= {1'b0, prog_cmds_i};
   assign is_mark  = head[3:0] == espl_pkg::OpMark;
   assign is_end   = head[3:0] == espl_pkg::OpEnd;
-  assign pc_next  = pc_q + 29'd1;
-  assign line     = pc_next[28:8] + {20'd0, pc_next[7:0] != 8'd0};
+  assign pc_next  = pc_q + 1'b1;
+  assign line     = pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
 
   always_comb begin
     target = 3'b000;
@@ -134,7 +136,8 @@ module espl_fetch #(
   );
 
   espl_fetch_buf #(
-    .BusBytes(BusBytes)
+    .BusBytes(BusBytes),
+    .PosW    (PosW)
   ) u_buf (
     .clk_i      (clk_i),
     .rst_i      (rst_i),
@@ -142,7 +145,7 @@ module espl_fetch #(
     .base_i     (prog_addr_i),
     .limit_i    (prog_cmds_i),
     .flush_i    (flush),
-    .flush_pos_i(start_i ? 25'd0 : {line, 4'd0}),
+    .flush_pos_i(start_i ? '0 : {line, 4'd0}),
     .rq_valid_o (rq_valid_o),
     .rq_addr_o  (rq_addr_o),
     .rq_beats_o (rq_beats_o),
@@ -180,7 +183,7 @@ module espl_fetch #(
     err_idx_q  <= idx;
     if (rst_i || start_i) begin
       state_q     <= rst_i ? StIdle : StRun;
-      pc_q        <= 29'd0;
+      pc_q        <= '0;
       idx_q       <= '0;
       freeze_q    <= 1'b0;
       err_valid_q <= 1'b0;

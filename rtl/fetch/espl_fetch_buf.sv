@@ -4,7 +4,8 @@
 // a command popped in cycle t from t+1 on. A slot is free again in the cycle after the pop of its last command.
 // flush_i drops everything and starts again at flush_pos_i; nothing may be open then.
 module espl_fetch_buf #(
-  parameter int BusBytes = 16
+  parameter int BusBytes = 16,
+  parameter int PosW     = 29   // bits of a position in the program, in commands: 29, or enough for memory
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -12,7 +13,7 @@ module espl_fetch_buf #(
   input  logic [31:12]          base_i,
   input  logic [27:0]           limit_i,      // commands in the program
   input  logic                  flush_i,
-  input  logic [28:4]           flush_pos_i,  // position in commands, a multiple of 16
+  input  logic [PosW-1:4]       flush_pos_i,  // position in commands, a multiple of 16
   output logic                  rq_valid_o,
   output logic [31:0]           rq_addr_o,
   output logic [6:0]            rq_beats_o,
@@ -33,18 +34,19 @@ module espl_fetch_buf #(
   logic              rq_valid_q, valid_q;
   logic [31:0]       rq_addr_q;
   logic [6:0]        rq_beats_q;
-  logic [28:4]       pos_q;      // next burst, in 16 commands
+  logic [PosW-1:4]   pos_q;      // next burst, in 16 commands
   logic [1:0]        slots_q, open_q;
   logic [BeatAw-1:0] wbeat_q;
   logic [4:0]        rptr_q, raddr;
   logic [5:0]        level_q, arrived, level_kept;
   logic [1:0]        slot_err_q;
-  logic [28:0]       left;       // commands from pos_q to the end
+  logic [28:0]       pos, left;       // commands from pos_q to the end
   logic [4:0]        burst_cmds;
   logic              raise, slot_free;
 
-  assign left       = {1'b0, limit_i} - {pos_q, 4'd0};
-  assign raise      = run_i && !rq_valid_q && !slots_q[1] && ({1'b0, limit_i} > {pos_q, 4'd0});
+  assign pos        = 29'({pos_q, 4'd0});
+  assign left       = {1'b0, limit_i} - pos;
+  assign raise      = run_i && !rq_valid_q && !slots_q[1] && ({1'b0, limit_i} > pos);
   assign burst_cmds = (left >= 29'd16) ? 5'd16 : left[4:0];
   assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
 
@@ -83,14 +85,14 @@ module espl_fetch_buf #(
 
   always_ff @(posedge clk_i) begin
     if (raise) begin
-      rq_addr_q  <= {base_i + pos_q[27:8], pos_q[7:4], 8'd0};
+      rq_addr_q  <= {base_i + pos[27:8], pos_q[7:4], 8'd0};
       rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
     end
     if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;
     if (rst_i || flush_i) begin
       rq_valid_q <= 1'b0;
       valid_q    <= 1'b0;
-      pos_q      <= rst_i ? 25'd0 : flush_pos_i;
+      pos_q      <= rst_i ? '0 : flush_pos_i;
       slots_q    <= 2'd0;
       open_q     <= 2'd0;
       wbeat_q    <= '0;
@@ -99,7 +101,7 @@ module espl_fetch_buf #(
     end else begin
       if (raise) begin
         rq_valid_q <= 1'b1;
-        pos_q      <= pos_q + 25'd1;
+        pos_q      <= pos_q + 1'b1;
       end else if (rq_gnt_i) rq_valid_q <= 1'b0;
       slots_q <= slots_q + {1'b0, raise} - {1'b0, slot_free};
       open_q  <= open_q + {1'b0, rq_gnt_i} - {1'b0, rd_valid_i && rd_last_i};

@@ -166,9 +166,9 @@ static espl_status write_script(const job *j, espl_err *err) {
 #define X(c_name, RtlName, min, max) fprintf(f, " -set " #RtlName " %d", (int)j->m.c_name);
   ESPL_PARAM_LIST(X)
 #undef X
-  fprintf(f, " -set MemAw %d -set CounterRegs %d espl_synth\nscript hw/synth/%s.ys\nwrite_json \"%s/netlist.json\"\ntee -q -o \"%s/stat.json\" stat -json\n", j->full ? 32 : address_bits(&j->m),
+  fprintf(f, " -set MemAw %d -set CounterRegs %d espl_synth\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", j->full ? 32 : address_bits(&j->m),
           j->full || (j->b.family != ICE40UP && j->b.family != ICE40HX), family_names[j->b.family], j->dir, j->dir);
-  if (j->verilog) fprintf(f, "write_verilog -noattr \"%s/netlist.v\"\n", j->dir);
+  if (j->verilog) fprintf(f, "write_verilog -noattr %s/netlist.v\n", j->dir);
   return espl_outfile_commit(o, err);
 }
 
@@ -373,7 +373,8 @@ static espl_status synth(espl_cli *cli, job *j) {
   snprintf(j->root, sizeof j->root, "%.*s", (int)(strlen(path) - strlen("/rtl/rtl.f")), path);
   if (!getcwd(here, sizeof here)) return espl_fail(err, ESPL_E_IO, "working directory: %s", strerror(errno));
   int n = snprintf(j->dir, sizeof j->dir, "%s%s%s/%s-%s", j->out[0] == '/' ? "" : here, j->out[0] == '/' ? "" : "/", j->out, j->b.name, j->m.name);
-  if (n < 0 || (size_t)n >= sizeof j->dir || strpbrk(j->dir, "\"\n")) return espl_fail(err, ESPL_E_INPUT, "--out %s: too long, or with a quote in it", j->out);
+  if (n < 0 || (size_t)n >= sizeof j->dir || strpbrk(j->dir, "\"; \t\n"))
+    return espl_fail(err, ESPL_E_INPUT, "--out %s: the path %s is too long, or has a blank, a quote or a semicolon in it, which Yosys does not take", j->out, j->dir);
   ESPL_TRY(espl_mkdirs(j->dir, err));
   espl_progress_push(cli->progress, "yosys", 95, 1.0);
   espl_progress_note(cli->progress, "%s for %s", j->m.name, j->b.part);

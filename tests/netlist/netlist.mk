@@ -8,8 +8,7 @@ netlist: ## array and requantizer as netlists of vendor cells against the defini
 	$(Q)$(NETLIST) array-ice40hx ice40hx tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_mul8.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) array-ice40up-broken ice40up tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_pe2_ice40.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) requant-ice40-serial ice40hx tb_espl_requant espl_requant $(RTL_SEED) RqCycles=18 Residual=1 -- $(NETLIST_REQUANT)
-	$(Q)$(NETLIST) requant-ice40-plain ice40hx tb_espl_requant espl_requant $(RTL_SEED) RqCycles=18 Residual=0 -- $(NETLIST_REQUANT)
 TEST_TARGETS += netlist
-netlist-core: build ## the whole core's netlist (4x4 with multiplier blocks) against the C model on random programs (SEED= PROGRAMS=)
-	@$(SUB) $(BUILD)/cosim
+netlist-core: ## the whole core's netlist (4x4 with multiplier blocks) against the C model on random programs (SEED= PROGRAMS=)
+	@$(SUB) $(BUILD)/cosim $(BUILD)/espalier
 	$(Q)BUILD='$(BUILD)' tests/netlist/core $(BUILD)/espalier $(BUILD)/cosim icebreaker up5k $(SEED) $(or $(PROGRAMS),5)
