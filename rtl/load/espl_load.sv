@@ -230,4 +230,58 @@ module espl_load #(
     end
   end
 
+`ifdef FORMAL
+  // Laws, given a queue that keeps its head until it is popped, commands that the decoder accepts, and a port that grants only what is requested,
+  // keeps at most 16 bursts open and answers open bursts only: tokens are popped only when there and pushed only with room; a request stays as
+  // it is until granted; the open list has one entry for each open burst; no list overflows (the queues' own laws); at most four commands fly.
+  logic init_q = 1'b0;
+  logic        stuck_q;
+  logic [38:0] was_q;
+  logic [4:0]  bursts_q;  // granted and not over
+  logic [15:0] lasts_q;   // of the open bursts, oldest in bit 0: last of its command
+  logic [15:0] lasts_kept;
+  logic        over;
+  logic [4:0]  n_lasts;   // commands whose last burst is open
+  (* hierconn *) logic [4:0] \u_meta.cnt_q ;
+  (* hierconn *) logic [2:0] \u_fin.cnt_q ;
+  assign over       = rd_valid_i && rd_last_i;
+  assign lasts_kept = over ? lasts_q >> 1 : lasts_q;
+  always_comb begin
+    n_lasts = 5'd0;
+    for (int i = 0; i < 16; i++) n_lasts = n_lasts + {4'd0, lasts_q[i]};
+  end
+  always_ff @(posedge clk_i) begin
+    init_q   <= 1'b1;
+    stuck_q  <= !rst_i && rq_valid_o && !rq_gnt_i;
+    was_q    <= {rq_beats_o, rq_addr_o};
+    if (rst_i) lasts_q <= 16'd0;
+    else lasts_q <= lasts_kept | ({15'd0, rq_gnt_i && rq_meta_q[MetaW-1]} << (bursts_q - {4'd0, over}));
+    bursts_q <= rst_i ? 5'd0 : bursts_q + {4'd0, rq_gnt_i} - {4'd0, rd_valid_i && rd_last_i};
+  end
+  always_comb begin
+    if (!init_q) assume (rst_i);
+    assume (q_cmd_i[espl_pkg::LoadRowBytesLsb+:20] != 20'd0);
+    assume (q_cmd_i[espl_pkg::LoadRowsLsb+:12] != 12'd0 && q_cmd_i[espl_pkg::LoadGroupsLsb+:12] != 12'd0);
+    if (init_q && !rst_i) begin
+      assume (!rq_gnt_i || (rq_valid_o && bursts_q < 5'd16));
+      assume (!rd_valid_i || bursts_q != 5'd0);
+      if (bursts_q != 5'd0) assume (meta[MetaW-1] == lasts_q[0]);  // a queue gives back what it was given, in order: the queue's proof
+      assert ((lasts_q >> bursts_q) == 16'd0 && bursts_q <= 5'd16);
+      assert ({2'b00, fly_cnt_q} == 5'(walk_valid) + 5'(rq_valid_q && rq_meta_q[MetaW-1]) + n_lasts + 5'(done) + 5'(\u_fin.cnt_q ));
+      if (rq_valid_q && !rq_meta_q[MetaW-1]) assert (walk_valid);
+      if (bursts_q != 5'd0 && !lasts_q[4'(bursts_q - 5'd1)]) assert (walk_valid || rq_valid_q);
+      assert (!tok_cl_pop_o || tok_cl_avail_i);
+      assert (!tok_sl_pop_o || tok_sl_avail_i);
+      assert (!tok_lc_push_o || tok_lc_room_i);
+      assert (!tok_ls_push_o || tok_ls_room_i);
+      assert (!q_pop_o || (q_valid_i && !stop_i));
+      if (stuck_q) assert (rq_valid_o && {rq_beats_o, rq_addr_o} == was_q);
+      if (rq_valid_o) assert (rq_beats_o != 7'd0 && {5'd0, rq_addr_o[7:0]} + ({6'd0, rq_beats_o} << BusSh) <= 13'd256);
+      assert (\u_meta.cnt_q == bursts_q);
+      assert (fly_cnt_q <= 3'd4 && \u_fin.cnt_q <= fly_cnt_q);
+      if (idle_o) assert (!walk_valid && !rq_valid_q && bursts_q == 5'd0);
+    end
+  end
+`endif
+
 endmodule

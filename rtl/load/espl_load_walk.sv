@@ -146,7 +146,11 @@ module espl_load_walk #(
   end
   always_comb begin
     if (!init_q) assume (rst_i);
+`ifdef PROVE_espl_load_walk
     if (init_q) assume (!step_i || valid_o);
+`else
+    if (init_q && !rst_i) assert (!step_i || valid_o);
+`endif
     if (start_i) begin
       assume (cmd_i[espl_pkg::LoadRowBytesLsb+:20] != 20'd0);
       assume (cmd_i[espl_pkg::LoadRowsLsb+:12] != 12'd0);
