@@ -175,7 +175,8 @@ void espl_rtl_close(espl_rtl *r) {
 /* --- a job ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct job_file {
-  char path[PATH_MAX];
+  char path[64]; /* by which another process of this user opens it while fd is open */
+  int fd;
   size_t bytes;
   uint8_t *base; /* NULL: not mapped */
 } job_file;
@@ -183,19 +184,22 @@ typedef struct job_file {
 static espl_status job_open(job_file *f, size_t bytes, espl_err *err) {
   const char *dir = getenv("TMPDIR");
   if (!dir || !*dir) dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-  snprintf(f->path, sizeof f->path, "%s/espl_job_XXXXXX", dir);
+  char name[PATH_MAX];
+  snprintf(name, sizeof name, "%s/espl_job_XXXXXX", dir);
   f->base = NULL;
   f->bytes = bytes;
-  int fd = mkostemp(f->path, O_CLOEXEC);
-  if (fd < 0) return espl_fail(err, ESPL_E_IO, "%s: %s", f->path, strerror(errno));
+  int fd = mkostemp(name, O_CLOEXEC);
+  if (fd < 0) return espl_fail(err, ESPL_E_IO, "%s: %s", name, strerror(errno));
+  unlink(name); /* nothing stays behind, however this process ends */
   int e = posix_fallocate(fd, 0, (off_t)bytes); /* a full disk is an error here, not a signal later */
   void *p = e ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (!e && p == MAP_FAILED) e = errno;
-  close(fd);
   if (e) {
-    unlink(f->path);
-    return espl_fail(err, ESPL_E_IO, "%s: %zu bytes for a job: %s", f->path, bytes, strerror(e));
+    close(fd);
+    return espl_fail(err, ESPL_E_IO, "%s: %zu bytes for a job: %s", dir, bytes, strerror(e));
   }
+  snprintf(f->path, sizeof f->path, "/proc/%ld/fd/%d", (long)getpid(), fd);
+  f->fd = fd;
   f->base = p;
   return ESPL_OK;
 }
@@ -203,7 +207,7 @@ static espl_status job_open(job_file *f, size_t bytes, espl_err *err) {
 static void job_close(job_file *f) {
   if (!f->base) return;
   munmap(f->base, f->bytes);
-  unlink(f->path);
+  close(f->fd);
 }
 
 static void fill_job(const espl_run *run, uint32_t layer_cap, uint8_t *base) {

@@ -39,7 +39,6 @@ SC_MODULE(tracer) {
   std::string connect(const espl_rtl_job &job) {
     if (!job.trace[0]) return "";
     job_ = &job;
-    core_.trace(&file_, 99);
     return "";
   }
   void close() {
@@ -55,8 +54,11 @@ SC_MODULE(tracer) {
       close();
       return;
     }
-    if (!file_.isOpen()) file_.open(job_->trace);
-    file_.dump(sc_time_stamp().value());
+    if (!file_.isOpen()) {
+      core_.trace(&file_, 99); /* only possible once the simulation runs */
+      file_.open(job_->trace);
+    }
+    file_.dump(static_cast<uint64_t>(sc_time_stamp().value()));
   }
   VerilatedFstC file_;
 #else
@@ -166,6 +168,9 @@ int sc_main(int, char **) {
   int answers = dup(STDOUT_FILENO); /* nothing but answers goes there */
   if (answers < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 1;
   sc_report_handler::set_actions("/OSCI/SystemC", SC_DO_NOTHING); /* the notice of sc_stop */
+#if VM_TRACE_FST
+  Verilated::traceEverOn(true); /* before the model exists */
+#endif
   static espl::platform p;
   for (std::string line; std::getline(std::cin, line);) {
     std::string failure = espl::run_forked(p, line);

@@ -163,7 +163,7 @@ static void plan_pooling(pg *g, const pg_job *j, espl_cmd_store *s, espl_cmd_sto
   uint32_t most = budget < 255 ? budget : 255;
   p->win_h = pg_chance(g, 75) ? pg_range(g, 1, 3) : pg_log(g, 1, most);
   p->win_w = pg_chance(g, 75) ? pg_range(g, 1, 3) : pg_log(g, 1, most / p->win_h ? most / p->win_h : 1);
-  if (pg_chance(g, 3) && budget >= 255) {
+  if (pg_chance(g, 6) && budget >= 255) {
     p->win_h = pg_chance(g, 50) ? 255 : 1;
     p->win_w = p->win_h == 1 ? 255 : 1;
   }
