@@ -19,6 +19,8 @@ Q := $(if $(filter 1,$(V)),,@)
 CC := $(if $(shell command -v ccache 2>/dev/null),ccache )gcc
 .DEFAULT_GOAL := help
 export BUILD
+# OpenMP threads of tests and jobs wait without spinning: other processes may want the processors.
+export GOMP_SPINCOUNT ?= 1000
 
 # -Wno-sign-conversion: index arithmetic on int32 shapes would need a cast in every subscript.
 WARN := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wmissing-prototypes -Werror
@@ -44,7 +46,7 @@ SUB := $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS))
 
 help: ## this list
 	@echo "Espalier: smaller networks for a systolic array, their exact cycles, and the proof."
-	@grep -hE '^[a-z-]+:.*## ' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 16 | sed 's/^/  /'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 16 | sed 's/^/  /'
 	@echo "Knobs are at the top of the Makefile."
 
 setup: ## install the Debian packages that are missing

@@ -293,7 +293,12 @@ static espl_status flow(espl_study_state *st, const char *db, espl_store **store
   ESPL_TRY(espl_store_open(db, ESPL_STORE_CREATE, store, err));
   st->store = *store;
   ESPL_TRY(begin_run(st, err));
-  espl_progress_push(st->progress, names_file(s->network) || s->trained ? "load the network" : "train the network", 35, 1);
+  if (s->rtl) { /* a minute or two when this machine point was not built before, nothing when it was */
+    espl_progress_push(st->progress, "RTL simulator of the machine", 5, 1);
+    ESPL_TRY(espl_device_rtl_prepare(&s->machine, err));
+    espl_progress_pop(st->progress);
+  }
+  espl_progress_push(st->progress, names_file(s->network) || s->trained ? "load the network" : "train the network", s->rtl ? 30 : 35, 1);
   ESPL_TRY(espl_study_base(st, err));
   espl_progress_pop(st->progress);
   espl_progress_push(st->progress, "baseline on the machine", 5, 1);
