@@ -69,8 +69,6 @@ char *espl_arena_strdup(espl_arena *a, const char *s) {
   return p;
 }
 
-size_t espl_arena_used(const espl_arena *a) { return a->total; }
-
 void espl_arena_free(espl_arena *a) {
   if (!a) return;
   for (struct chunk *c = a->head; c;) {

@@ -17,7 +17,6 @@ espl_arena *espl_arena_new(size_t limit_bytes);
 /* Zeroed, 64-byte aligned; lives until the arena is freed; NULL at the limit. */
 void *espl_arena_alloc(espl_arena *a, size_t bytes);
 char *espl_arena_strdup(espl_arena *a, const char *s);
-size_t espl_arena_used(const espl_arena *a);
 void espl_arena_free(espl_arena *a); /* NULL is allowed */
 
 /* Zeroed n*size bytes, 64-byte aligned, NULL on overflow or when out of memory. Release with free(). */

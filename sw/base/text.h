@@ -1,4 +1,4 @@
-/* Small text helpers: nearest known word by edit distance, and formatted allocation. */
+/* Small text functions: nearest known word by edit distance, and formatted allocation. */
 #ifndef ESPL_BASE_TEXT_H
 #define ESPL_BASE_TEXT_H
 

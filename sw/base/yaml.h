@@ -38,9 +38,6 @@ void espl_yaml_free(espl_yaml *doc); /* NULL is allowed */
 
 const espl_yaml_node *espl_yaml_root(const espl_yaml *doc); /* an empty file is an empty map */
 espl_yaml_kind espl_yaml_node_kind(const espl_yaml_node *n);
-int espl_yaml_line(const espl_yaml_node *n);
-int espl_yaml_column(const espl_yaml_node *n);
-const char *espl_yaml_file(const espl_yaml_node *n);
 
 /* Entries of a map or list (0 for a scalar), in file order; i < count. Key is NULL in a list. */
 size_t espl_yaml_count(const espl_yaml_node *n);

@@ -13,9 +13,6 @@
 #include "base/yaml_int.h"
 
 espl_yaml_kind espl_yaml_node_kind(const espl_yaml_node *n) { return n->kind; }
-int espl_yaml_line(const espl_yaml_node *n) { return n->line; }
-int espl_yaml_column(const espl_yaml_node *n) { return n->column; }
-const char *espl_yaml_file(const espl_yaml_node *n) { return n->file; }
 size_t espl_yaml_count(const espl_yaml_node *n) { return n->count; }
 const espl_yaml_node *espl_yaml_at(const espl_yaml_node *n, size_t i) { return i < n->count ? n->values[i] : NULL; }
 const char *espl_yaml_key_at(const espl_yaml_node *n, size_t i) { return n->keys && i < n->count ? n->keys[i]->text : NULL; }

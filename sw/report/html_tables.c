@@ -81,13 +81,13 @@ void espli_html_variants(FILE *f, const struct espli_report *r) {
 }
 
 /* Rows of one budget and kind stand together: a control answers to the variant steered by cycles that is of its own kind. */
-static void steering_rows(FILE *f, const struct espli_report *r, size_t lead) {
+static void steering_rows(FILE *f, const struct espli_report *r, size_t first) {
   double own = (double)NAN;
   for (size_t i = 0; i < r->n_variants; i++)
-    if (espli_steering_together(r, lead, i) && strcmp(r->variant[i].d.steered_by, "cycles") == 0) own = r->variant[i].d.int8_val;
+    if (espli_steering_together(r, first, i) && strcmp(r->variant[i].d.steered_by, "cycles") == 0) own = r->variant[i].d.int8_val;
   for (size_t i = 0; i < r->n_variants; i++) {
     const espl_store_variant *v = &r->variant[i].d;
-    if (!espli_steering_together(r, lead, i)) continue;
+    if (!espli_steering_together(r, first, i)) continue;
     int cycles = strcmp(v->steered_by, "cycles") == 0;
     fputs(cycles ? "<tr class=chosen>" : "<tr>", f);
     cell_text(f, cycles ? "exact cycles" : v->steered_by);

@@ -1,4 +1,4 @@
-/* Opening, schema, transactions, and the statement helpers. */
+/* Opening, schema, transactions, and the statements' shared steps. */
 #include "store/store.h"
 
 #include <math.h>

@@ -10,7 +10,7 @@
  *   2. A file that is no database, of another application or of another schema version is refused
  *      (E_INPUT) and not changed.
  *   3. Strings in a struct that is put are only read during the call. Strings in a struct that is got are
- *      owned by it: release with the _clear function.
+ *      owned by it: release with espl_store_variant_clear.
  *   4. Unknown values: NAN for numbers, -1 for integers, NULL for text. They are NULL in the database.
  *   5. One espl_store belongs to one thread at a time; several processes may open one file (a writer waits up to 10 s). */
 #ifndef ESPL_STORE_STORE_H
@@ -62,7 +62,6 @@ espl_status espl_store_run_begin(espl_store *s, const espl_store_run *run, int64
 espl_status espl_store_run_done(espl_store *s, int64_t run_id, espl_err *err) ESPL_MUST_CHECK;
 /* The newest finished run with this hash; *run_id = -1 when there is none. */
 espl_status espl_store_run_find_done(espl_store *s, const char *hash, int64_t *run_id, espl_err *err) ESPL_MUST_CHECK;
-void espl_store_run_clear(espl_store_run *r);
 
 typedef enum espl_variant_kind {
   ESPL_VARIANT_BASELINE, /* the network as given */
@@ -113,7 +112,6 @@ typedef struct espl_store_layer {
 } espl_store_layer;
 
 void espl_store_layer_init(espl_store_layer *l);
-void espl_store_layer_clear(espl_store_layer *l);
 /* Replaces all layers of the variant by layers[n]. */
 espl_status espl_store_layers_put(espl_store *s, int64_t variant_id, const espl_store_layer *layers, size_t n, espl_err *err) ESPL_MUST_CHECK;
 

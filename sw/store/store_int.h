@@ -1,4 +1,4 @@
-/* Statement helpers shared by the store's files: bind and read with "unknown" mapped to NULL and back. */
+/* What the store's files share for statements: bind and read with "unknown" mapped to NULL and back. */
 #ifndef ESPL_STORE_STORE_INT_H
 #define ESPL_STORE_STORE_INT_H
 

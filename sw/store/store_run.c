@@ -64,12 +64,6 @@ espl_status espl_store_run_find_done(espl_store *s, const char *hash, int64_t *r
   return one_id(s, "SELECT id FROM run WHERE hash=? AND done=1 ORDER BY id DESC LIMIT 1", hash, run_id, err);
 }
 
-void espl_store_run_clear(espl_store_run *r) {
-  const char *owned[] = {r->name, r->command, r->network, r->data, r->machine, r->machine_json};
-  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free((void *)(uintptr_t)owned[i]);
-  memset(r, 0, sizeof *r);
-}
-
 espl_status espl_store_each_run(espl_store *s, espl_store_run_fn each, void *user, espl_err *err) {
   struct stmt st;
   int row = 0;

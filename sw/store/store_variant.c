@@ -47,14 +47,6 @@ void espl_store_variant_clear(espl_store_variant *v) {
   espl_store_variant_init(v);
 }
 
-void espl_store_layer_clear(espl_store_layer *l) {
-  release(l->name);
-  release(l->op);
-  release(l->shape);
-  release(l->stalls_json);
-  espl_store_layer_init(l);
-}
-
 #define VARIANT_COLUMNS                                                                                                    \
   "name,kind,parent,network_file,network_hash,config,steered_by,note,budget_cycles,float_val,float_test,int8_val,int8_test," \
   "cycles,macs,macs_dense,params,utilization,roof_fraction,speedup,overhead_cycles,read_bytes,write_bytes,done,rtl_agree,"   \
