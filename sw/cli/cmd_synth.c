@@ -213,7 +213,6 @@ static espl_status run_yosys(job *j, espl_err *err) {
   if (status == 127) return espl_fail(err, ESPL_E_UNSUPPORTED, "yosys is not installed (run scripts/setup)");
   line_of(log, "ERROR: ", why, sizeof why);
   if (status != 0) return espl_fail(err, ESPL_E_FAILED, "yosys failed with status %d: %s (%s)", status, why[0] ? why : "no reason given", log);
-  line_of(log, " Yosys ", j->yosys, sizeof j->yosys);
   return ESPL_OK;
 }
 
@@ -263,6 +262,7 @@ static espl_status count_cells(job *j, espl_err *err) {
   espl_status s = espl_json_parse(path, text, n, &doc, err);
   if (s == ESPL_OK) {
     const espl_json_value *types = espl_json_find(espl_json_find(espl_json_root(doc), "design"), "num_cells_by_type");
+    snprintf(j->yosys, sizeof j->yosys, "%s", espl_json_string(espl_json_find(espl_json_root(doc), "creator"), "Yosys"));
     if (!types) s = espl_fail(err, ESPL_E_LIBRARY, "%s: no cell counts of the design", path);
     for (size_t i = 0; i < espl_json_count(types); i++) {
       int64_t count = espl_json_integer(espl_json_at(types, i), 0);
@@ -299,7 +299,7 @@ static void print_table(FILE *f, const job *j) {
   const espl_machine *m = &j->m;
   fprintf(f, "%s (%s), machine %s: %dx%d, %d byte bus, %d accumulator bank(s) of %d bits, %d lane(s) of %d cycle(s)\n", j->b.name, j->b.part, m->name,
           (int)m->rows, (int)m->cols, (int)m->bus_bytes, (int)m->acc_banks, (int)m->acc_w, (int)m->rq_lanes, (int)m->rq_cycles);
-  fprintf(f, "Yosys %s, hw/synth/%s.ys, %.0f s\n\n%-14s %9s %9s %9s\n", j->yosys, family_names[j->b.family], j->seconds, "resource", "used", "of", "share");
+  fprintf(f, "%s, hw/synth/%s.ys, %.0f s\n\n%-14s %9s %9s %9s\n", j->yosys, family_names[j->b.family], j->seconds, "resource", "used", "of", "share");
   if (j->packed >= 0) print_row(f, "logic cells", j->packed, j->b.has[LUT]);
   print_row(f, "LUT", j->uses[LUT], j->b.has[LUT]);
   print_row(f, "FF", j->uses[FF], j->b.has[FF]);
