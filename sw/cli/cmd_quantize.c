@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fsio.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/quantized.h"
@@ -90,6 +91,7 @@ espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
+  ESPL_TRY(espl_check_writable("--out", j.out, &cli->err));
   j.network = args[0];
   espl_status s = run(&j);
   espl_qnet_free(j.q);

@@ -67,7 +67,8 @@ static espl_status write_result(const job *j, const char *input, int64_t n, cons
   char *path = espl_format("%s/%.*s.out.npy", j->out, (int)len, base);
   if (!path) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
   int64_t dim[4] = {n, s.c, s.h, s.w};
-  espl_status st = espl_npy_write(path, s.h == 1 && s.w == 1 ? 2 : 4, dim, value, &j->cli->err);
+  espl_status st = espl_mkdirs(j->out, &j->cli->err);
+  if (st == ESPL_OK) st = espl_npy_write(path, s.h == 1 && s.w == 1 ? 2 : 4, dim, value, &j->cli->err);
   if (st == ESPL_OK) fprintf(espl_cli_out(j->cli), "%s -> %s (%lld x %d)\n", input, path, (long long)n, (int)espl_shape_elems(s));
   free(path);
   return st;
@@ -105,7 +106,6 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   espl_status s = espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
   if (s == ESPL_OK && j.int8 && !j.q && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
   if (s == ESPL_OK && j.int8 && !j.q) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
-  if (s == ESPL_OK) s = espl_mkdirs(j.out, &cli->err);
   if (s == ESPL_OK) s = run_file(&j, first);
   for (int i = 1; s == ESPL_OK && i < n_args; i++) s = run_file(&j, args[i]);
   espl_qnet_free(j.q);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fsio.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/commands.h"
@@ -180,6 +181,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   int table_given = espl_is_topology(s.network);
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
   if (s.trace && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
+  if (s.trace) ESPL_TRY(espl_check_writable("--trace", s.trace, &cli->err));
   espl_status st = table_given ? run_table(&s) : run(&s);
   espl_sim_result_clear(&s.r);
   free(s.input);
