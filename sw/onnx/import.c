@@ -135,7 +135,9 @@ espl_status espli_define_flow(espli_import *im, const Onnx__NodeProto *n, int32_
 
 espl_status espli_define_alias(espli_import *im, const Onnx__NodeProto *n, const espli_value *src, int rank) {
   ESPL_TRY(espli_define_flow(im, n, src->id, rank));
-  espli_find(im, n->output[0])->uses += src->uses - 1; /* other readers of the source read the same thing */
+  espli_value *v = espli_find(im, n->output[0]);
+  v->uses += src->uses - 1; /* other readers of the source read the same thing */
+  v->on_grid = src->on_grid;
   return ESPL_OK;
 }
 

@@ -38,6 +38,7 @@ typedef struct espli_value {
   int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
   int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
   bool integer;                   /* FLOW: quantized, only DequantizeLinear may read it */
+  bool on_grid;                   /* FLOW: dequantized, so quantizing it again changes nothing */
   int quantizers;                 /* FLOW: QuantizeLinear nodes that read it */
   const Onnx__NodeProto *dequantizer; /* CONST made by DequantizeLinear: that node */
   int uses;                       /* nodes of the file that read it, plus graph outputs */

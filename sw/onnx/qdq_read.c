@@ -50,7 +50,7 @@ static espl_status op_quantize(espli_import *im, const Onnx__NodeProto *n) {
   note->quantized = true;
   note->scale = scale;
   note->zero = zero;
-  v->quantizers++;
+  v->quantizers += !v->on_grid;
   im->quantized++;
   ESPL_TRY(espli_define_flow(im, n, v->id, v->rank));
   espli_find(im, n->output[0])->integer = true;
@@ -112,7 +112,9 @@ static espl_status op_dequantize(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(per_tensor(im, n, &scale, &zero));
   const espl_qnote *note = &im->given->note[v->id];
   if (note->scale != scale || note->zero != zero) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "has another scale or zero point than the QuantizeLinear before it");
-  return espli_define_alias(im, n, v, v->rank);
+  ESPL_TRY(espli_define_alias(im, n, v, v->rank));
+  espli_find(im, n->output[0])->on_grid = true;
+  return ESPL_OK;
 }
 
 espli_handler espli_qdq_handler(const char *op_type) {
