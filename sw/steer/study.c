@@ -128,7 +128,11 @@ static espl_status train(espl_study_state *st, espl_graph *g, double epochs, flo
   return espl_train(g, st->train, &st->pp, &c, &h, err);
 }
 
-espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) { return train(st, g, st->s->tune_epochs, st->s->tune_lr, st->base, err); }
+/* Without fine-tuning the batch-norm statistics still belong to the uncut network: they are measured again. */
+espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) {
+  if (st->s->tune_epochs > 0) return train(st, g, st->s->tune_epochs, st->s->tune_lr, st->base, err);
+  return espl_bn_recalibrate(g, st->train, &st->pp, 20, err);
+}
 
 /* ---- baseline ---- */
 

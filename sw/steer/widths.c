@@ -145,12 +145,6 @@ static void full_widths(const espl_widths *w, int32_t *k) {
   for (int32_t i = 0; i < w->groups; i++) k[i] = w->group[i].size;
 }
 
-espl_status espl_widths_full_cycles(espl_widths *w, int64_t *cycles, espl_err *err) {
-  int32_t k[ESPL_WIDTH_GROUPS];
-  full_widths(w, k);
-  return total_cost(w, false, k, cycles, err);
-}
-
 espl_status espl_widths_forms(espl_widths *w, espl_layer_form **forms, int32_t *n, espl_err *err) {
   struct grid grid;
   espl_width_grid(w, ESPL_WIDTH_CYCLES, &grid);

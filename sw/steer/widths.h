@@ -33,8 +33,6 @@ typedef struct espl_width_choice {
   double gap;           /* as a share of all importance; 0: proved best for its rule and options */
 } espl_width_choice;
 
-/* Sum of all layers' cycles at full width. */
-espl_status espl_widths_full_cycles(espl_widths *w, int64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
 /* Chooses by the rule; every rule shrinks by its own criterion until its cycles are <= budget_cycles. keep [units]: 1 where a unit stays.
  * E_FAILED when no choice meets the budget. */
 espl_status espl_widths_choose(espl_widths *w, espl_width_rule rule, int64_t budget_cycles, uint8_t *keep, espl_width_choice *out, espl_err *err) ESPL_MUST_CHECK;
