@@ -119,7 +119,7 @@ static espl_status train(espl_study_state *st, espl_graph *g, double epochs, flo
   c.warmup_epochs = teacher ? 0.2f : 1.0f;
   if (c.warmup_epochs > (float)epochs / 4) c.warmup_epochs = (float)epochs / 4;
   c.augment = st->s->data != NULL;
-  c.flip = c.augment;
+  c.flip = c.augment && st->train->shape.c == 3; /* photographs look the same mirrored, digits do not */
   c.dtype = st->s->bf16 && espl_has_bf16() ? ESPL_BF16 : ESPL_F32;
   c.seed = st->s->seed;
   c.teacher = st->s->distill > 0 ? teacher : NULL;
