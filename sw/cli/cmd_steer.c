@@ -19,7 +19,11 @@ struct overrides {
 
 static espl_status apply(espl_cli *cli, const struct overrides *o, espl_study *s) {
   if (o->data) s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data;
-  if (o->network) s->network = o->network;
+  if (o->network) {
+    const char *file = strrchr(o->network, '/');
+    s->network = o->network;
+    s->name = file ? file + 1 : o->network;
+  }
   if (o->out) s->out = o->out;
   if (o->budget > 0) s->budget = o->budget;
   if (o->tune >= 0) s->tune_epochs = o->tune;
