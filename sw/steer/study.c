@@ -224,11 +224,7 @@ static espl_status record_base(espl_study_state *st, espl_err *err) {
 static void fill_progress(void *ctx, double fraction) { espl_progress_at(ctx, fraction); }
 
 espl_status espl_study_prepare(espl_study_state *st, espl_err *err) {
-  espl_quant_config c;
-  espl_quant_default(&c);
-  c.calib_images = st->s->calib_images;
-  c.seed = st->s->seed;
-  ESPL_TRY(espl_quantize(st->base, st->train, &st->pp, &c, &st->base_q, err));
+  ESPL_TRY(espl_study_quantize(st, st->base, &st->base_q, err));
   ESPL_TRY(espl_units_new(st->base, &st->units, err));
   ESPL_TRY(espl_saliency_measure(st->base, st->train, &st->pp, st->s->importance_batches, st->s->seed, &st->saliency, err));
   st->unit_importance = espl_calloc((size_t)st->units->units, sizeof(double));

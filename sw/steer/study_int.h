@@ -36,6 +36,8 @@ typedef struct espl_make {
   char note[256];
 } espl_make;
 
+/* Post-training quantization with the study's calibration: every network of a study goes through this one. */
+espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
 /* Quantizes, maps, simulates on the C model, checks model = integer evaluation, verifies on the RTL when asked, stores variant, layers and
  * file. */

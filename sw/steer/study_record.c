@@ -16,7 +16,7 @@ char *espl_study_file(const espl_study_state *st, const char *name) {
   return espl_path_join(st->s->out, file);
 }
 
-static espl_status quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) {
+espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) {
   espl_quant_config c;
   espl_quant_default(&c);
   c.calib_images = st->s->calib_images;
@@ -41,7 +41,7 @@ espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycl
   espl_qnet *q = NULL;
   espl_program *p = NULL;
   espl_sim_result r = {0};
-  espl_status s = quantize(st, g, &q, err);
+  espl_status s = espl_study_quantize(st, g, &q, err);
   if (s == ESPL_OK) s = espl_map_network(q, &st->s->machine, &p, err);
   if (s == ESPL_OK) s = espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &r, err);
   *cycles = (int64_t)r.total.cycles;
@@ -140,7 +140,7 @@ static espl_status accuracies(espl_study_state *st, espl_graph *g, const espl_qn
 
 espl_status espl_study_measure(espl_study_state *st, const espl_make *m, espl_measured *w, espl_store_variant *v, espl_err *err) {
   *w = (espl_measured){0};
-  ESPL_TRY(quantize(st, m->g, &w->q, err));
+  ESPL_TRY(espl_study_quantize(st, m->g, &w->q, err));
   ESPL_TRY(espl_map_network(w->q, &st->s->machine, &w->p, err));
   w->input = first_image(st, w->q);
   if (!w->input) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
@@ -239,7 +239,7 @@ static espl_status test_one(espl_study_state *st, const char *name, const espl_d
   espl_graph *g = NULL;
   espl_qnet *q = NULL;
   espl_status s = espl_onnx_read(v.network_file, &g, err);
-  if (s == ESPL_OK) s = quantize(st, g, &q, err);
+  if (s == ESPL_OK) s = espl_study_quantize(st, g, &q, err);
   if (s == ESPL_OK) s = accuracies(st, g, q, test, &v.float_test, &v.int8_test, err);
   if (s == ESPL_OK) s = espl_store_opening(st->store, st->run, "study final step", v.network_file, test->source, err);
   if (s == ESPL_OK) s = espl_store_variant_put(st->store, st->run, &v, NULL, err);
