@@ -20,6 +20,6 @@ espl_status espl_zoo_lenet_300_100(espl_shape shape, int32_t classes, uint64_t s
 /* conv5x5 16, pool 2, conv5x5 32, pool 2, FC; convolutions unpadded, ReLU behind each. */
 espl_status espl_zoo_lenet5(espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
 
-/* By name: resnet8, resnet20, resnet56, lenet-300-100, lenet5. E_INPUT names the nearest known one. */
+/* By name: resnet8, resnet20, resnet56, lenet-300-100, lenet5, vgg-small, mobilenetv1-025, mobilenetv2-small, ds-cnn. E_INPUT names the nearest known one. */
 espl_status espl_zoo_build(const char *name, espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
 #endif
