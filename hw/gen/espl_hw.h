@@ -114,10 +114,9 @@ static inline uint32_t espl_bits_get(const uint32_t w[4], unsigned lsb, unsigned
   return width == 32 ? (uint32_t)v : (uint32_t)v & ((1u << width) - 1u);
 }
 static inline void espl_bits_put(uint32_t w[4], unsigned lsb, unsigned width, uint32_t value) {
-  for (unsigned i = 0; i < width; i++) {
-    unsigned b = lsb + i;
-    w[b / 32] = (w[b / 32] & ~(1u << (b % 32))) | (((value >> i) & 1u) << (b % 32));
-  }
+  uint64_t mask = ((1ull << width) - 1u) << lsb % 32, v = (uint64_t)value << lsb % 32;
+  w[lsb / 32] = (w[lsb / 32] & ~(uint32_t)mask) | (uint32_t)(v & mask);
+  if (mask >> 32) w[lsb / 32 + 1] = (w[lsb / 32 + 1] & ~(uint32_t)(mask >> 32)) | (uint32_t)((v & mask) >> 32);
 }
 
 /* Writes one configuration word of a unit, in the order of that unit's queue. */

@@ -131,8 +131,9 @@ def c_header(commands, configs, regs, counters, status, params):
           "  uint64_t v = w[lsb / 32];", "  if (lsb / 32 < 3) v |= (uint64_t)w[lsb / 32 + 1] << 32;",
           "  v >>= lsb % 32;", "  return width == 32 ? (uint32_t)v : (uint32_t)v & ((1u << width) - 1u);", "}",
           "static inline void espl_bits_put(uint32_t w[4], unsigned lsb, unsigned width, uint32_t value) {",
-          "  for (unsigned i = 0; i < width; i++) {", "    unsigned b = lsb + i;",
-          "    w[b / 32] = (w[b / 32] & ~(1u << (b % 32))) | (((value >> i) & 1u) << (b % 32));", "  }", "}", ""]
+          "  uint64_t mask = ((1ull << width) - 1u) << lsb % 32, v = (uint64_t)value << lsb % 32;",
+          "  w[lsb / 32] = (w[lsb / 32] & ~(uint32_t)mask) | (uint32_t)(v & mask);",
+          "  if (mask >> 32) w[lsb / 32 + 1] = (w[lsb / 32 + 1] & ~(uint32_t)(mask >> 32)) | (uint32_t)((v & mask) >> 32);", "}", ""]
     for b in commands + configs:
         low = b.name.lower()
         if b.fields:
