@@ -12,11 +12,26 @@ static int8_t weight_at(const espl_qlayer *l, int32_t o, int32_t i, int32_t ky, 
   return l->w[(((int64_t)o * l->in_c + i) * l->kh + ky) * l->kw + kx];
 }
 
+/* Channel pairs of a tile: both channels exist and share a group. */
+static int32_t channel_pairs(const map_geom *g, int32_t c, int32_t cb) {
+  const espl_qlayer *l = g->l;
+  int32_t R = g->m->rows, C = g->m->cols, n = 0;
+  int32_t o0 = c * C, o1 = map_min(o0 + C, l->out_c), i0 = cb * R, i1 = map_min(i0 + R, l->in_c);
+  if (l->groups == 1) return (o1 - o0) * (i1 - i0);
+  int32_t og = l->out_c / l->groups, ig = l->in_c / l->groups;
+  for (int32_t o = o0; o < o1; o++) {
+    int32_t a = map_max(i0, o / og * ig), b = map_min(i1, (o / og + 1) * ig);
+    n += map_max(b - a, 0);
+  }
+  return n;
+}
+
 static bool tile_nonzero(const map_geom *g, int32_t c, int32_t cb, int32_t ky, int32_t kx) {
   const espl_qlayer *l = g->l;
   int32_t R = g->m->rows, C = g->m->cols;
   int32_t o1 = map_min((c + 1) * C, l->out_c), i1 = map_min((cb + 1) * R, l->in_c);
   if (l->onehot) return map_max(c * C, cb * R) < map_min(o1, i1);
+  if (!l->w) return channel_pairs(g, c, cb) > 0;
   for (int32_t o = c * C; o < o1; o++)
     for (int32_t i = cb * R; i < i1; i++)
       if (l->w[(((int64_t)o * l->in_c + i) * l->kh + ky) * l->kw + kx]) return true;
@@ -28,21 +43,6 @@ void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *ou
   const map_tile *e = &g->tile[t];
   for (int32_t r = 0; r < R; r++)
     for (int32_t c = 0; c < C; c++) out[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
-}
-
-/* Useful channel pairs of a tile: both channels exist and share a group; a copy (a layer that counts no MACs) multiplies nothing useful. */
-static int32_t channel_pairs(const map_geom *g, int32_t c, int32_t cb) {
-  const espl_qlayer *l = g->l;
-  if (l->onehot || l->macs == 0) return 0;
-  int32_t R = g->m->rows, C = g->m->cols, n = 0;
-  int32_t o0 = c * C, o1 = map_min(o0 + C, l->out_c), i0 = cb * R, i1 = map_min(i0 + R, l->in_c);
-  if (l->groups == 1) return (o1 - o0) * (i1 - i0);
-  int32_t og = l->out_c / l->groups, ig = l->in_c / l->groups;
-  for (int32_t o = o0; o < o1; o++) {
-    int32_t a = map_max(i0, o / og * ig), b = map_min(i1, (o / og + 1) * ig);
-    n += map_max(b - a, 0);
-  }
-  return n;
 }
 
 /* present[((c*ncb + cb)*kh + ky)*kw + kx] */
@@ -137,7 +137,7 @@ static espl_status build_stream(map_geom *g, int32_t zero_tiles, espl_err *err) 
   for (int32_t c = 0; c < g->nco; c++) {
     append_column(g, present, c, false);
     g->first[c + 1] = g->tiles;
-    for (int32_t cb = 0; cb < g->ncb; cb++) g->pairs[c * g->ncb + cb] = channel_pairs(g, c, cb);
+    for (int32_t cb = 0; cb < g->ncb; cb++) g->pairs[c * g->ncb + cb] = l->onehot || l->macs == 0 ? 0 : channel_pairs(g, c, cb);
   }
   free(present);
   return ESPL_OK;
@@ -215,7 +215,7 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
   if (l->pool == ESPL_QPOOL_MAX && !m->maxpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs maximum pooling, machine %s is built without it", l->name, m->name);
   if (l->pool == ESPL_QPOOL_AVG && !m->avgpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs average pooling, machine %s is built without it", l->name, m->name);
   if (l->res >= 0 && l->pool != ESPL_QPOOL_NONE) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: residual operand together with pooling", l->name);
-  int bits = espl_qlayer_acc_bits(g->q, (int32_t)(l - g->q->layer));
+  int bits = l->w || l->onehot ? espl_qlayer_acc_bits(g->q, (int32_t)(l - g->q->layer)) : 0;
   if (bits > m->acc_w) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: its sums need %d bits, accumulators of machine %s have %d", l->name, bits, m->name, (int)m->acc_w);
   return ESPL_OK;
 }

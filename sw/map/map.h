@@ -65,6 +65,10 @@ espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine
 espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace, uint8_t *memory,
                              espl_run_result *out, espl_err *err) ESPL_MUST_CHECK;
 
+/* What espl_map_network and espl_simulate with the timing engine give, in every number, without a program: no memory image is built, equal
+ * layers are timed once, and memory does not grow with the weights. */
+espl_status espl_time_network(const espl_qnet *q, const espl_machine *m, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
+
 /* Cycles of one layer alone on a machine (its record), for cost tables. `zero_tiles`: how many of the layer's weight tiles are
  * treated as absent (spread evenly), or -1: as the weights say. */
 espl_status espl_layer_cost(const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, uint64_t *cycles, espl_err *err) ESPL_MUST_CHECK;

@@ -39,7 +39,7 @@ typedef struct map_geom {
   int32_t *first;              /* [nco+1] stream position of each column block */
   map_tile *tile;              /* [tiles] */
   uint8_t *zero;               /* [nco] 1: the column block's only tile stands for an empty range (dense machines) */
-  int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile */
+  int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile; a copy (a layer that counts no MACs) has none */
   int32_t row_step, vrows, vsy; /* virtual rows: input row = v*row_step; stride over virtual rows */
   uint32_t row_bytes, plane_bytes, out_row_bytes, out_plane_bytes; /* in memory */
   int32_t plane_words;         /* of a resident plane in the buffer, pixel words */
@@ -123,8 +123,41 @@ typedef struct map_place {
 espl_status map_emit_layer(const map_geom *g, const map_plan *p, const map_place *at, map_list *l, uint64_t *macs, uint64_t *macs_dense,
                            espl_err *err) ESPL_MUST_CHECK;
 
-/* The plan with the fewest cycles on the timing model, and those cycles. */
-espl_status map_choose(const map_geom *g, map_plan *best, uint64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
+/* What the timing model says of a layer alone, which is what it takes in any network. */
+typedef struct map_measured {
+  uint32_t counter[ESPL_CNT_COUNT]; /* the record of its MARK */
+  uint32_t end[ESPL_CNT_COUNT];     /* counters from that MARK to the end of the program: the same after every layer */
+  uint64_t mark_cycles;             /* between the last counted cycle of the layer and the first of the next */
+  int32_t commands;                 /* MARK included */
+  uint64_t macs, macs_dense;        /* in 64 bits */
+} map_measured;
+
+espl_status map_measure(const map_geom *g, const map_plan *p, map_measured *out, espl_err *err) ESPL_MUST_CHECK;
+
+/* A plan with few cycles, and what it takes. */
+espl_status map_choose(const map_geom *g, map_plan *best, map_measured *cost, espl_err *err) ESPL_MUST_CHECK;
+
+/* A network on its way to a program: layers planned and measured, everything placed in memory. */
+typedef struct map_net {
+  const espl_qnet *q;
+  const espl_machine *m;
+  espl_program *p;
+  map_geom *geom;              /* [layers] */
+  map_plan *plan;
+  map_measured *cost;
+  map_place *place;            /* tensors and records included */
+  uint32_t end_addr;           /* the page of END */
+  uint64_t end;                /* bytes of memory given out */
+} map_net;
+
+/* Fills everything but p->image; equal layers are planned once. Release with map_net_clear, also after a failure; it frees p unless it was
+ * taken (set to NULL). */
+espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, map_net *n, espl_err *err) ESPL_MUST_CHECK;
+void map_net_clear(map_net *n);
+/* espl_time_network; `wide`: MACs in 64 bits instead of the machine's 32. */
+espl_status map_time_network(const espl_qnet *q, const espl_machine *m, bool wide, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
+/* Names, roofs, sums and ratios of a finished result whose `raw` is filled. */
+espl_status map_summarize(const espl_program *p, const espl_qnet *q, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 static inline int32_t map_div_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 static inline uint32_t map_align(uint32_t a, uint32_t to) { return (a + to - 1) / to * to; }

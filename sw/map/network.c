@@ -1,6 +1,4 @@
-/* A whole network: addresses, packed weights, parameters and index entries, and one program. Memory from 0 up: layer records, then for
- * each layer weights, parameters and index, then the tensors, then the program; every part starts on a 4 KiB line. */
-#include <stdio.h>
+/* A whole network as a program: packed weights, parameters, index entries and commands at the addresses of layout.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,82 +6,7 @@
 #include "map/map_int.h"
 #include "model/requant.h"
 
-typedef struct net {
-  const espl_qnet *q;
-  const espl_machine *m;
-  espl_program *p;
-  map_geom *geom;   /* [layers] */
-  map_plan *plan;
-  map_place *place;
-  map_list *list;
-  uint64_t end;     /* bytes of memory given out */
-} net;
-
-static espl_status take(net *n, uint64_t bytes, uint32_t *addr, espl_err *err) {
-  *addr = (uint32_t)n->end;
-  n->end = (n->end + bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
-  if (n->end <= UINT32_MAX) return ESPL_OK;
-  return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs more than 4 GiB of memory", n->q->name);
-}
-
-static espl_status place_tensors(net *n, espl_err *err) {
-  uint32_t g = (uint32_t)espl_g(n->m), bus = (uint32_t)n->m->bus_bytes;
-  for (int32_t i = 0; i < n->q->tensors; i++) {
-    espl_shape s = n->q->tensor[i].shape;
-    espl_map_tensor *t = &n->p->tensor[i];
-    uint64_t plane = ((uint64_t)s.h * (uint64_t)s.w * g + bus - 1) / bus * bus, all = plane * (((uint64_t)s.c + g - 1) / g);
-    if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
-    t->row_bytes = (uint32_t)s.w * g;
-    t->plane_bytes = (uint32_t)plane;
-    t->bytes = (uint32_t)all;
-    ESPL_TRY(take(n, all, &t->addr, err));
-  }
-  return ESPL_OK;
-}
-
-static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
-  char acts[40] = "input resident";
-  if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
-  snprintf(out, cap, "rows %d of %d, %s, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->sparse ? "sparse" : "dense", acts, p->column_outer ? "columns" : "pixels");
-}
-
-static espl_status plan_layer(net *n, int32_t i, espl_err *err) {
-  map_geom *g = &n->geom[i];
-  uint64_t cycles;
-  ESPL_TRY(map_geom_init(g, n->q, i, n->m, -1, err));
-  ESPL_TRY(map_choose(g, &n->plan[i], &cycles, err));
-  map_place *at = &n->place[i];
-  ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)espl_tile_bytes(n->m), &at->weights, err));
-  ESPL_TRY(take(n, (uint64_t)g->nco * (uint64_t)n->m->cols * 16, &at->params, err));
-  if (g->sparse) ESPL_TRY(take(n, 4ull * (uint64_t)g->tiles, &at->index, err));
-  espl_map_layer *l = &n->p->layer[i];
-  l->qlayer = i;
-  l->tiles = g->tiles;
-  l->tiles_skipped = (int64_t)g->nco * g->ncb * g->l->kh * g->l->kw - g->tiles;
-  l->roof_compute = g->roof_compute;
-  l->roof_read = g->roof_read;
-  l->roof_write = g->roof_write;
-  l->roof_cycles = g->roof_cycles;
-  l->tile_h = n->plan[i].tile_h;
-  l->tile_w = n->plan[i].tile_w;
-  describe(g, &n->plan[i], l->choice, sizeof l->choice);
-  return ESPL_OK;
-}
-
-static espl_status emit_layer(net *n, int32_t i, espl_err *err) {
-  const espl_qlayer *l = &n->q->layer[i];
-  map_place *at = &n->place[i];
-  at->in = n->p->tensor[l->in].addr;
-  at->out = n->p->tensor[l->out].addr;
-  at->res = l->res >= 0 ? n->p->tensor[l->res].addr : 0;
-  at->record = n->p->layer[i].record_addr;
-  map_list_init(&n->list[i], n->m->token_max);
-  espl_map_layer *ml = &n->p->layer[i];
-  ESPL_TRY(map_emit_layer(&n->geom[i], &n->plan[i], at, &n->list[i], &ml->macs, &ml->macs_dense, err));
-  return take(n, 16ull * (uint64_t)n->list[i].n, &ml->prog_addr, err);
-}
-
-static void pack_params(const net *n, int32_t i, uint8_t *out) {
+static void pack_params(const map_net *n, int32_t i, uint8_t *out) {
   const espl_qlayer *l = &n->q->layer[i];
   int32_t entries = n->geom[i].nco * n->m->cols;
   for (int32_t c = 0; c < entries; c++) {
@@ -93,7 +16,7 @@ static void pack_params(const net *n, int32_t i, uint8_t *out) {
   }
 }
 
-static void pack_layer(const net *n, int32_t i) {
+static void pack_layer(const map_net *n, int32_t i) {
   const map_geom *g = &n->geom[i];
   uint8_t *mem = n->p->image;
   const map_place *at = &n->place[i];
@@ -109,61 +32,46 @@ static void pack_layer(const net *n, int32_t i) {
       e[3] = (uint8_t)((cb - from) >> 8);
     }
   pack_params(n, i, mem + at->params);
-  map_list_encode(&n->list[i], mem + n->p->layer[i].prog_addr);
 }
 
-static espl_status build(net *n, espl_err *err) {
+/* Commands of layer i, straight into the image. */
+static espl_status emit_layer(const map_net *n, int32_t i, espl_err *err) {
+  map_list l;
+  uint64_t macs, dense;
+  map_list_init(&l, n->m->token_max);
+  espl_status s = map_emit_layer(&n->geom[i], &n->plan[i], &n->place[i], &l, &macs, &dense, err);
+  if (s == ESPL_OK && l.n != n->cost[i].commands)
+    s = espl_fail(err, ESPL_E_BUG, "layer %s: %d commands, measured with %d", n->q->layer[i].name, (int)l.n, (int)n->cost[i].commands);
+  if (s == ESPL_OK) map_list_encode(&l, n->p->image + n->p->layer[i].prog_addr);
+  map_list_clear(&l);
+  return s;
+}
+
+static espl_status fill_image(const map_net *n, espl_err *err) {
   espl_program *p = n->p;
-  uint32_t records, end;
-  ESPL_TRY(take(n, 256ull * (uint64_t)n->q->layers, &records, err));
-  for (int32_t i = 0; i < n->q->layers; i++) {
-    p->layer[i].record_addr = records + 256u * (uint32_t)i;
-    ESPL_TRY(plan_layer(n, i, err));
-  }
-  ESPL_TRY(place_tensors(n, err));
-  p->prog_addr = (uint32_t)n->end;
-  for (int32_t i = 0; i < n->q->layers; i++) ESPL_TRY(emit_layer(n, i, err));
-  ESPL_TRY(take(n, MAP_PAGE, &end, err));
-  p->prog_bytes = end + MAP_PAGE - p->prog_addr; /* END's line is full: what fetch reads ahead does not depend on what follows a layer */
-  if (n->end > n->m->mem_bytes)
-    return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs %llu bytes of memory, machine %s has %u", n->q->name, (unsigned long long)n->end, n->m->name,
-                     (unsigned)n->m->mem_bytes);
-  p->mem_bytes = (uint32_t)n->end;
   p->image = espl_calloc(p->mem_bytes, 1);
   if (!p->image) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", n->q->name);
-  for (int32_t i = 0; i < n->q->layers; i++) pack_layer(n, i);
+  for (int32_t i = 0; i < n->q->layers; i++) {
+    if (!n->q->layer[i].w && !n->q->layer[i].onehot) return espl_fail(err, ESPL_E_BUG, "layer %s: no weights to pack", n->q->layer[i].name);
+    pack_layer(n, i);
+    ESPL_TRY(emit_layer(n, i, err));
+  }
   uint32_t w[4];
   espl_cmd_end_encode(w);
-  memcpy(p->image + end, w, 16);
+  memcpy(p->image + n->end_addr, w, 16);
   return ESPL_OK;
 }
 
 espl_status espl_map_network(const espl_qnet *q, const espl_machine *m, espl_program **out, espl_err *err) {
+  map_net n;
   *out = NULL;
-  ESPL_TRY(espl_machine_check(m, err));
-  size_t layers = (size_t)q->layers + 1;
-  net n = {.q = q, .m = m, .p = espl_calloc(1, sizeof *n.p), .geom = espl_calloc(layers, sizeof *n.geom), .plan = espl_calloc(layers, sizeof *n.plan),
-           .place = espl_calloc(layers, sizeof *n.place), .list = espl_calloc(layers, sizeof *n.list)};
-  espl_status s = ESPL_OK;
-  if (n.p) {
-    n.p->machine = *m;
-    n.p->tensors = q->tensors;
-    n.p->layers = q->layers;
-    n.p->tensor = espl_calloc((size_t)q->tensors + 1, sizeof *n.p->tensor);
-    n.p->layer = espl_calloc(layers, sizeof *n.p->layer);
+  espl_status s = map_net_plan(q, m, &n, err);
+  if (s == ESPL_OK) s = fill_image(&n, err);
+  if (s == ESPL_OK) {
+    *out = n.p;
+    n.p = NULL;
   }
-  if (!n.p || !n.geom || !n.plan || !n.place || !n.list || !n.p->tensor || !n.p->layer) s = espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", q->name);
-  if (s == ESPL_OK) s = build(&n, err);
-  for (int32_t i = 0; n.geom && n.list && i < q->layers; i++) {
-    map_geom_clear(&n.geom[i]);
-    map_list_clear(&n.list[i]);
-  }
-  free(n.geom);
-  free(n.plan);
-  free(n.place);
-  free(n.list);
-  if (s == ESPL_OK) *out = n.p;
-  else espl_program_free(n.p);
+  map_net_clear(&n);
   return s;
 }
 

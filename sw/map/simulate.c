@@ -48,7 +48,7 @@ static void accumulate(espl_sim_layer *t, const espl_sim_layer *l) {
   for (int i = 0; i < 6; i++) t->stall[i] += l->stall[i];
 }
 
-static espl_status summarize(const espl_program *p, const espl_qnet *q, espl_sim_result *out, espl_err *err) {
+espl_status map_summarize(const espl_program *p, const espl_qnet *q, espl_sim_result *out, espl_err *err) {
   const espl_run_result *r = &out->raw;
   if (r->hw_status != ESPL_HW_NONE)
     return espl_fail(err, ESPL_E_FAILED, "network %s: the machine stopped with %s at command %u", q->name, espl_hw_status_name(r->hw_status), (unsigned)r->err_index);
@@ -102,7 +102,7 @@ espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine
   uint8_t *memory = engine == ESPL_ENGINE_TIMING ? NULL : espl_calloc(p->mem_bytes, 1);
   if (engine != ESPL_ENGINE_TIMING && !memory) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", q->name);
   espl_status s = espl_program_run(p, q, engine, input, trace, memory, &out->raw, err);
-  if (s == ESPL_OK) s = summarize(p, q, out, err);
+  if (s == ESPL_OK) s = map_summarize(p, q, out, err);
   if (s == ESPL_OK && memory) s = fetch_logits(p, q, memory, out, err);
   free(memory);
   if (s != ESPL_OK) espl_sim_result_clear(out);

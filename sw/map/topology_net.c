@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "map/map_int.h"
 #include "map/topology.h"
 
 enum { MAX_WEIGHTS = 1 << 30 };
@@ -47,10 +48,12 @@ static void shapes(const espl_topo_layer *l, espl_qlayer *q, espl_shape *in) {
   q->macs = q->macs_dense = espl_topo_exact_macs(l);
 }
 
+static bool sums_fit(const espl_machine *m, int64_t terms, int bits) { return terms * 128 * ((1 << bits) - 1) < (int64_t)1 << (m->acc_w - 1); }
+
 /* Bits of a weight's magnitude: weights are odd numbers of -(2^b - 1)..2^b - 1, so that no sum of `terms` leaves the accumulator. */
 static int weight_bits(const espl_machine *m, int64_t terms) {
   int b = m->w_bits < 8 ? m->w_bits - 1 : 7;
-  while (b > 1 && terms * 128 * ((1 << b) - 1) >= (int64_t)1 << (m->acc_w - 1)) b--;
+  while (b > 1 && !sums_fit(m, terms, b)) b--;
   return b;
 }
 
@@ -77,7 +80,8 @@ static void remove_weights(const espl_topo_layer *l, espl_qlayer *q) {
       }
 }
 
-static espl_status make_layer(const espl_topo_layer *l, const espl_machine *m, uint64_t seed, uint64_t index, espl_qlayer *q, espl_shape *in, espl_err *err) {
+/* timed: without weights where timing does not need them, that is where all are nonzero and their sums fit whatever they are. */
+static espl_status make_layer(const espl_topo_layer *l, const espl_machine *m, bool timed, uint64_t seed, uint64_t index, espl_qlayer *q, espl_shape *in, espl_err *err) {
   int64_t taps = l->gemm ? 1 : (int64_t)l->r * l->s, in_c = l->gemm ? l->gk : l->c, out_c = l->gemm ? l->gn : l->depthwise ? (int64_t)l->c * l->m : l->m;
   if ((__int128)taps * in_c * out_c > MAX_WEIGHTS)
     return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: %lld x %lld x %lld weights, this version takes up to 2^30", l->name, (long long)out_c, (long long)in_c, (long long)taps);
@@ -85,18 +89,19 @@ static espl_status make_layer(const espl_topo_layer *l, const espl_machine *m, u
   int64_t n = taps * in_c * out_c;
   int bits = weight_bits(m, l->gk);
   q->name = espl_strdup(l->name);
-  q->w = malloc((size_t)n);
+  bool values = !timed || l->sparse_n < l->sparse_m || !sums_fit(m, l->gk, bits);
+  q->w = values ? malloc((size_t)n) : NULL;
   q->par = espl_calloc((size_t)q->out_c, sizeof *q->par);
-  if (!q->name || !q->w || !q->par) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
-  random_weights(q->w, n, bits, seed, index);
-  remove_weights(l, q);
+  if (!q->name || (values && !q->w) || !q->par) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
+  if (values) random_weights(q->w, n, bits, seed, index);
+  if (values) remove_weights(l, q);
   /* A random sum is about 43*2^b*sqrt(K); the requantizer brings that to about 40. */
   int shift = 15 + (int)ceil(log2(1 + ldexp(sqrt((double)l->gk), bits)));
   for (int32_t o = 0; o < q->out_c; o++) q->par[o] = (espl_qparam){.m = 32768, .s = (uint8_t)shift};
   return ESPL_OK;
 }
 
-espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t count, const espl_machine *m, uint64_t seed, espl_qnet **out, espl_err *err) {
+static espl_status make_qnet(const espl_topology *t, int32_t first, int32_t count, const espl_machine *m, bool timed, uint64_t seed, espl_qnet **out, espl_err *err) {
   *out = NULL;
   if (first < 0 || count < 1 || first > t->layers - count) return espl_fail(err, ESPL_E_BUG, "topology %s: layers %d to %d of %d", t->name, (int)first, (int)(first + count), (int)t->layers);
   espl_qnet *q = espl_calloc(1, sizeof *q);
@@ -110,7 +115,7 @@ espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t co
     q->layers = i + 1;
     q->tensors = 2 * (i + 1);
     espl_shape in = {0};
-    s = make_layer(&t->layer[first + i], m, seed, (uint64_t)(first + i), l, &in, err);
+    s = make_layer(&t->layer[first + i], m, timed, seed, (uint64_t)(first + i), l, &in, err);
     l->in = 2 * i;
     l->out = 2 * i + 1;
     l->node = q->tensor[2 * i].node = q->tensor[2 * i + 1].node = -1;
@@ -122,6 +127,10 @@ espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t co
   if (s == ESPL_OK) *out = q;
   else espl_qnet_free(q);
   return s;
+}
+
+espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t count, const espl_machine *m, uint64_t seed, espl_qnet **out, espl_err *err) {
+  return make_qnet(t, first, count, m, false, seed, out, err);
 }
 
 /* Both bodies on the same memory; the RTL's result stays in out. */
@@ -142,33 +151,33 @@ static espl_status compare(const espl_program *p, const espl_qnet *q, const int8
 }
 
 /* The machine counts a layer in 32 bits; of a layer alone the sums are known in 64. */
-static espl_status widen(const espl_program *p, const espl_qnet *q, espl_sim_result *r, espl_err *err) {
+static void widen(const espl_program *p, espl_sim_result *r) {
   espl_sim_layer *l = &r->layer[0];
-  if (r->raw.cycles > UINT32_MAX)
-    return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: takes %llu cycles, the machine's counters hold 32 bits", q->layer[0].name, (unsigned long long)r->raw.cycles);
   l->macs = p->layer[0].macs;
   l->macs_dense = p->layer[0].macs_dense;
   l->utilization = (double)l->macs / ((double)p->machine.rows * p->machine.cols * (double)l->cycles);
-  return ESPL_OK;
 }
 
-static espl_status run_layer(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *r, espl_err *err) {
+static espl_status run_bodies(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *r, espl_err *err) {
   espl_program *p = NULL;
   ESPL_TRY(espl_map_network(q, m, &p, err));
-  espl_status s = ESPL_OK;
-  int8_t *input = NULL;
-  if (engine != ESPL_TOPO_TIMING) {
-    int64_t n = espl_shape_elems(q->tensor[0].shape);
-    input = espl_calloc((size_t)n, 1);
-    if (!input) s = espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", q->name);
-    for (int64_t i = 0; s == ESPL_OK && i < n; i++) input[i] = (int8_t)(uint8_t)espl_rng_u64(seed, 0x746f706fu, (uint64_t)i);
-  }
+  int64_t n = espl_shape_elems(q->tensor[0].shape);
+  int8_t *input = espl_calloc((size_t)n, 1);
+  espl_status s = input ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", q->name);
+  for (int64_t i = 0; s == ESPL_OK && i < n; i++) input[i] = (int8_t)(uint8_t)espl_rng_u64(seed, 0x746f706fu, (uint64_t)i);
   if (s == ESPL_OK && engine == ESPL_TOPO_BOTH) s = compare(p, q, input, trace, err);
   if (s == ESPL_OK) s = espl_simulate(p, q, engine == ESPL_TOPO_RTL ? ESPL_ENGINE_RTL : ESPL_ENGINE_TIMING, input, engine == ESPL_TOPO_RTL ? trace : NULL, r, err);
-  if (s == ESPL_OK) s = widen(p, q, r, err);
+  if (s == ESPL_OK) widen(p, r);
   free(input);
   espl_program_free(p);
   return s;
+}
+
+static espl_status run_layer(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *r, espl_err *err) {
+  if (engine == ESPL_TOPO_TIMING) ESPL_TRY(map_time_network(q, m, true, r, err));
+  else ESPL_TRY(run_bodies(q, m, engine, seed, trace, r, err));
+  if (r->raw.cycles <= UINT32_MAX) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: takes %llu cycles, the machine's counters hold 32 bits", q->layer[0].name, (unsigned long long)r->raw.cycles);
 }
 
 static void add(espl_sim_layer *t, const espl_sim_layer *l) {
@@ -192,37 +201,20 @@ static int32_t twin(const espl_topology *t, int32_t i) {
   return i;
 }
 
-static espl_status simulate_layer(const espl_topology *t, int32_t i, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *out,
-                                  espl_err *err) {
+/* Layer i alone; *mark: cycles of its MARK, *end: from there to the interrupt (a constant of the machine). */
+static espl_status simulate_layer(const espl_topology *t, int32_t i, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_layer *out,
+                                  uint64_t *mark, uint64_t *end, espl_err *err) {
   espl_qnet *q = NULL;
   espl_sim_result r = {0};
   ESPL_TRY(espl_interrupt_check(err));
-  ESPL_TRY(espl_topology_qnet(t, i, 1, m, seed, &q, err));
+  ESPL_TRY(make_qnet(t, i, 1, m, engine == ESPL_TOPO_TIMING, seed, &q, err));
   espl_status s = run_layer(q, m, engine, seed, trace, &r, err);
   if (s == ESPL_OK) {
-    out->layer[i] = r.layer[0];
-    out->overhead = r.overhead;
+    *out = r.layer[0];
+    *end = (uint64_t)r.raw.counter[ESPL_CNT_CYCLES] + 1;
+    *mark = r.overhead - *end;
   }
   espl_sim_result_clear(&r);
-  espl_qnet_free(q);
-  return s;
-}
-
-/* Cycles between layers of one program: what a program of two smallest layers takes more outside its layers than a program of one has. */
-static espl_status between_layers(const espl_machine *m, uint64_t one, uint64_t *cycles, espl_err *err) {
-  espl_topo_layer tiny[2] = {{.name = "tiny", .gemm = true, .sparse_n = 1, .sparse_m = 1, .gm = 1, .gn = 1, .gk = 1}};
-  tiny[1] = tiny[0];
-  char name[] = "two layers";
-  const espl_topology t = {.name = name, .form = ESPL_TOPO_GEMM, .layers = 2, .layer = tiny};
-  espl_qnet *q = NULL;
-  espl_program *p = NULL;
-  espl_sim_result r = {0};
-  ESPL_TRY(espl_topology_qnet(&t, 0, 2, m, 1, &q, err));
-  espl_status s = espl_map_network(q, m, &p, err);
-  if (s == ESPL_OK) s = espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &r, err);
-  if (s == ESPL_OK) *cycles = r.overhead - one;
-  espl_sim_result_clear(&r);
-  espl_program_free(p);
   espl_qnet_free(q);
   return s;
 }
@@ -241,22 +233,24 @@ espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m
   *out = (espl_sim_result){0};
   if (trace && t->layers != 1) return espl_fail(err, ESPL_E_INPUT, "topology %s: a trace needs a table of one layer, found %d", t->name, (int)t->layers);
   out->layer = espl_calloc((size_t)t->layers, sizeof *out->layer);
-  espl_status s = out->layer ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", t->name);
+  uint64_t *mark = espl_calloc((size_t)t->layers, sizeof *mark), end = 0;
+  espl_status s = out->layer && mark ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", t->name);
   for (int32_t i = 0; s == ESPL_OK && i < t->layers; i++) {
     int32_t k = engine == ESPL_TOPO_TIMING ? twin(t, i) : i;
     if (k < i) {
       out->layer[i] = out->layer[k];
+      mark[i] = mark[k];
       snprintf(out->layer[i].name, sizeof out->layer[i].name, "%s", t->layer[i].name);
     } else {
-      s = simulate_layer(t, i, m, engine, seed, trace, out, err);
+      s = simulate_layer(t, i, m, engine, seed, trace, &out->layer[i], &mark[i], &end, err);
       if (s != ESPL_OK) s = espl_fail_context(err, "topology %s, line %d", t->name, (int)t->layer[i].line);
     }
     add(&out->total, &out->layer[i]);
+    out->overhead += mark[i];
     out->layers = i + 1;
   }
-  uint64_t between = 0;
-  if (s == ESPL_OK && t->layers > 1) s = between_layers(m, out->overhead, &between, err);
-  out->overhead += between * (uint64_t)(t->layers - 1);
+  free(mark);
+  out->overhead += end;
   if (s == ESPL_OK) finish(m, out);
   else espl_sim_result_clear(out);
   return s;

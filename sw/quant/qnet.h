@@ -38,7 +38,8 @@ typedef struct espl_qlayer {
   int32_t in_c, out_c, kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
   int32_t groups;                   /* weights are stored expanded to dense [out_c][in_c][kh][kw]; groups is kept for MAC counts */
   int32_t conv_h, conv_w;           /* convolution output, before pooling */
-  int8_t *w;                        /* [out_c][in_c][kh][kw], NULL when onehot */
+  int8_t *w;                        /* [out_c][in_c][kh][kw]; NULL when onehot, or in a layer that is only timed: then no weight inside its groups is zero and
+                                     its sums are known to fit */
   float *wscale;                    /* [out_c] real weight (BatchNorm inside) = wscale*w; NULL in layers that no graph stands behind */
   float vscale;                     /* scale of the requantized value, before pooling (its zero point is zo) */
   espl_qparam *par;                 /* [out_c] */

@@ -39,14 +39,11 @@ static int8_t *first_image(const espl_study_state *st, const espl_qnet *q) {
 
 espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycles, espl_err *err) {
   espl_qnet *q = NULL;
-  espl_program *p = NULL;
   espl_sim_result r = {0};
   espl_status s = espl_study_quantize(st, g, &q, err);
-  if (s == ESPL_OK) s = espl_map_network(q, &st->s->machine, &p, err);
-  if (s == ESPL_OK) s = espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &r, err);
+  if (s == ESPL_OK) s = espl_time_network(q, &st->s->machine, &r, err);
   *cycles = (int64_t)r.total.cycles;
   espl_sim_result_clear(&r);
-  espl_program_free(p);
   espl_qnet_free(q);
   return s;
 }

@@ -88,16 +88,12 @@ static espl_status record(struct pool *p, int32_t cell, const espl_store_cost *c
 }
 
 static espl_status simulate(const espl_qnet *q, const espl_machine *m, espl_store_cost *c, espl_err *err) {
-  espl_program *p = NULL;
   espl_sim_result r = {0};
-  espl_status s = espl_machine_check(m, err);
-  if (s == ESPL_OK) s = espl_map_network(q, m, &p, err);
-  if (s == ESPL_OK) s = espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &r, err);
+  espl_status s = espl_time_network(q, m, &r, err);
   const espl_sim_layer *t = &r.total;
   *c = (espl_store_cost){.cycles = (int64_t)t->cycles, .macs = (int64_t)t->macs, .busy_cycles = (int64_t)t->busy, .roof_cycles = (int64_t)t->roof_cycles,
                          .read_bytes = (int64_t)t->read_bytes, .write_bytes = (int64_t)t->write_bytes, .tiles = (int64_t)t->tiles, .tiles_skipped = (int64_t)t->tiles_skipped};
   espl_sim_result_clear(&r);
-  espl_program_free(p);
   return s;
 }
 

@@ -106,6 +106,22 @@ static bool whole_weights(const espl_qlayer *l) {
   return zeros == 0;
 }
 
+/* The network timed without a program gives what the program's run gives: cycles, end, every counter of every layer. */
+static void check_timed(const espl_qnet *q, const espl_machine *m, const espl_run_result *r, const espl_sim_result *sim) {
+  espl_err err = {0};
+  espl_sim_result t;
+  cr_assert_eq(espl_time_network(q, m, &t, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(t.raw.cycles, r->cycles, "%s: %llu cycles timed, %llu run", m->name, (unsigned long long)t.raw.cycles, (unsigned long long)r->cycles);
+  cr_assert(t.raw.hw_status == r->hw_status && t.raw.layers == r->layers && t.layers == r->layers);
+  cr_assert_eq(memcmp(t.raw.counter, r->counter, sizeof r->counter), 0);
+  for (int32_t i = 0; i < r->layers; i++) cr_assert_eq(memcmp(&t.raw.layer[i], &r->layer[i], sizeof r->layer[i]), 0, "%s: layer %d differs", m->name, i);
+  if (sim) {
+    cr_assert(t.overhead == sim->overhead && memcmp(&t.total, &sim->total, sizeof t.total) == 0);
+    for (int32_t i = 0; i < r->layers; i++) cr_assert_eq(memcmp(&t.layer[i], &sim->layer[i], sizeof t.layer[i]), 0, "layer %d", i);
+  }
+  espl_sim_result_clear(&t);
+}
+
 /* Maps, checks, runs on the model and on the CPU evaluation, and compares every tensor with the reference. Returns 0 when refused. */
 static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, const char *must_fit) {
   espl_err err = {0};
@@ -131,6 +147,7 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
   espl_run_result r = {0};
   cr_assert_eq(espl_program_run(p, q, ESPL_ENGINE_MODEL, ref[0], NULL, mem, &r, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(r.hw_status, ESPL_HW_NONE, "seed %llu machine %s: stops with %s at command %u", (unsigned long long)seed, m->name, espl_hw_status_name(r.hw_status), r.err_index);
+  check_timed(q, m, &r, NULL);
   espl_qexec *x = NULL;
   cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(espl_qexec_run(x, 1, ref[0], got[2], &err), ESPL_OK, "%s", err.msg);
@@ -276,6 +293,7 @@ static void whole(espl_graph *g, const espl_machine *m, espl_sim_result *out) {
   cr_assert_eq(espl_simulate(p, q, ESPL_ENGINE_MODEL, in, NULL, out, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &t, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(t.total.cycles, out->total.cycles);
+  check_timed(q, m, &t.raw, &t);
   cr_assert_eq(memcmp(logits, out->logits, (size_t)k), 0, "logits of machine and CPU evaluation differ");
   espl_sim_result_clear(&t);
   espl_qexec_free(x);

@@ -1,0 +1,158 @@
+/* A network's layers planned and measured, and everything of it placed. Memory from 0 up: layer records, then for each layer weights,
+ * parameters and index, then the tensors, then the program; every part starts on a 4 KiB line. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/map_int.h"
+
+static espl_status take(map_net *n, uint64_t bytes, uint32_t *addr, espl_err *err) {
+  *addr = (uint32_t)n->end;
+  n->end = (n->end + bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+  if (n->end <= UINT32_MAX) return ESPL_OK;
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs more than 4 GiB of memory", n->q->name);
+}
+
+static espl_status place_tensors(map_net *n, espl_err *err) {
+  uint32_t g = (uint32_t)espl_g(n->m), bus = (uint32_t)n->m->bus_bytes;
+  for (int32_t i = 0; i < n->q->tensors; i++) {
+    espl_shape s = n->q->tensor[i].shape;
+    espl_map_tensor *t = &n->p->tensor[i];
+    uint64_t plane = ((uint64_t)s.h * (uint64_t)s.w * g + bus - 1) / bus * bus, all = plane * (((uint64_t)s.c + g - 1) / g);
+    if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
+    t->row_bytes = (uint32_t)s.w * g;
+    t->plane_bytes = (uint32_t)plane;
+    t->bytes = (uint32_t)all;
+    ESPL_TRY(take(n, all, &t->addr, err));
+  }
+  return ESPL_OK;
+}
+
+static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
+  char acts[40] = "input resident";
+  if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
+  snprintf(out, cap, "rows %d of %d, %s, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->sparse ? "sparse" : "dense", acts, p->column_outer ? "columns" : "pixels");
+}
+
+/* What a layer is to the timing: everything in it but identities and values. A field that is not named here is compared. */
+static espl_qlayer shape_of(const espl_qlayer *l) {
+  espl_qlayer k;
+  memcpy(&k, l, sizeof k);
+  k.name = NULL;
+  k.in = k.out = k.node = k.value = 0;
+  k.res = l->res >= 0;
+  k.w = NULL;
+  k.wscale = NULL;
+  k.par = NULL;
+  k.vscale = 0;
+  k.zo = k.lo = k.hi = k.zr = k.pool_zo = k.pool_shift = 0;
+  memset(k.pool_m, 0, sizeof k.pool_m);
+  return k;
+}
+
+static bool same_work(const map_geom *a, const map_geom *b) {
+  espl_qlayer la = shape_of(a->l), lb = shape_of(b->l);
+  if (memcmp(&la, &lb, sizeof la) != 0 || memcmp(&a->in, &b->in, sizeof a->in) != 0 || memcmp(&a->out, &b->out, sizeof a->out) != 0) return false;
+  if (a->tiles != b->tiles || a->sparse != b->sparse || a->ky_mask != b->ky_mask || a->kx_mask != b->kx_mask) return false;
+  return memcmp(a->first, b->first, ((size_t)a->nco + 1) * sizeof *a->first) == 0 && memcmp(a->zero, b->zero, (size_t)a->nco) == 0 &&
+         memcmp(a->pairs, b->pairs, (size_t)a->nco * a->ncb * sizeof *a->pairs) == 0 && memcmp(a->tile, b->tile, (size_t)a->tiles * sizeof *a->tile) == 0;
+}
+
+/* Chooses the plan of layer i, or takes that of an equal layer before it. */
+static espl_status choose(map_net *n, int32_t i, espl_err *err) {
+  for (int32_t k = i - 1; k >= 0; k--)
+    if (same_work(&n->geom[k], &n->geom[i])) {
+      n->plan[i] = n->plan[k];
+      n->cost[i] = n->cost[k];
+      return ESPL_OK;
+    }
+  return map_choose(&n->geom[i], &n->plan[i], &n->cost[i], err);
+}
+
+static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
+  map_geom *g = &n->geom[i];
+  ESPL_TRY(map_geom_init(g, n->q, i, n->m, -1, err));
+  ESPL_TRY(choose(n, i, err));
+  map_place *at = &n->place[i];
+  ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)espl_tile_bytes(n->m), &at->weights, err));
+  ESPL_TRY(take(n, (uint64_t)g->nco * (uint64_t)n->m->cols * 16, &at->params, err));
+  if (g->sparse) ESPL_TRY(take(n, 4ull * (uint64_t)g->tiles, &at->index, err));
+  espl_map_layer *l = &n->p->layer[i];
+  l->qlayer = i;
+  l->macs = n->cost[i].macs;
+  l->macs_dense = n->cost[i].macs_dense;
+  l->tiles = g->tiles;
+  l->tiles_skipped = (int64_t)g->nco * g->ncb * g->l->kh * g->l->kw - g->tiles;
+  l->roof_compute = g->roof_compute;
+  l->roof_read = g->roof_read;
+  l->roof_write = g->roof_write;
+  l->roof_cycles = g->roof_cycles;
+  l->tile_h = n->plan[i].tile_h;
+  l->tile_w = n->plan[i].tile_w;
+  describe(g, &n->plan[i], l->choice, sizeof l->choice);
+  return ESPL_OK;
+}
+
+static void place_layer(map_net *n, int32_t i) {
+  const espl_qlayer *l = &n->q->layer[i];
+  map_place *at = &n->place[i];
+  at->in = n->p->tensor[l->in].addr;
+  at->out = n->p->tensor[l->out].addr;
+  at->res = l->res >= 0 ? n->p->tensor[l->res].addr : 0;
+  at->record = n->p->layer[i].record_addr;
+}
+
+static espl_status place_all(map_net *n, espl_err *err) {
+  espl_program *p = n->p;
+  uint32_t records;
+  ESPL_TRY(take(n, 256ull * (uint64_t)n->q->layers, &records, err));
+  for (int32_t i = 0; i < n->q->layers; i++) {
+    p->layer[i].record_addr = records + 256u * (uint32_t)i;
+    ESPL_TRY(plan_layer(n, i, err));
+  }
+  ESPL_TRY(place_tensors(n, err));
+  p->prog_addr = (uint32_t)n->end;
+  for (int32_t i = 0; i < n->q->layers; i++) {
+    place_layer(n, i);
+    ESPL_TRY(take(n, 16ull * (uint64_t)n->cost[i].commands, &p->layer[i].prog_addr, err));
+  }
+  ESPL_TRY(take(n, MAP_PAGE, &n->end_addr, err));
+  p->prog_bytes = n->end_addr + MAP_PAGE - p->prog_addr; /* END's line is full: what fetch reads ahead does not depend on what follows a layer */
+  if (n->end > n->m->mem_bytes)
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs %llu bytes of memory, machine %s has %u", n->q->name, (unsigned long long)n->end, n->m->name,
+                     (unsigned)n->m->mem_bytes);
+  p->mem_bytes = (uint32_t)n->end;
+  return ESPL_OK;
+}
+
+espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, map_net *n, espl_err *err) {
+  size_t layers = (size_t)q->layers + 1;
+  *n = (map_net){.q = q, .m = m};
+  ESPL_TRY(espl_machine_check(m, err));
+  n->p = espl_calloc(1, sizeof *n->p);
+  n->geom = espl_calloc(layers, sizeof *n->geom);
+  n->plan = espl_calloc(layers, sizeof *n->plan);
+  n->cost = espl_calloc(layers, sizeof *n->cost);
+  n->place = espl_calloc(layers, sizeof *n->place);
+  if (n->p) {
+    n->p->machine = *m;
+    n->p->tensors = q->tensors;
+    n->p->layers = q->layers;
+    n->p->tensor = espl_calloc((size_t)q->tensors + 1, sizeof *n->p->tensor);
+    n->p->layer = espl_calloc(layers, sizeof *n->p->layer);
+  }
+  if (!n->p || !n->geom || !n->plan || !n->cost || !n->place || !n->p->tensor || !n->p->layer)
+    return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", q->name);
+  return place_all(n, err);
+}
+
+void map_net_clear(map_net *n) {
+  for (int32_t i = 0; n->geom && i < n->q->layers; i++) map_geom_clear(&n->geom[i]);
+  free(n->geom);
+  free(n->plan);
+  free(n->cost);
+  free(n->place);
+  espl_program_free(n->p);
+  *n = (map_net){0};
+}

@@ -1,0 +1,65 @@
+/* A layer alone on the timing model: its plan becomes a program of that one layer. The timing model is exact and every layer begins at a
+ * barrier, so the numbers found here are the layer's numbers in any network. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "map/map_int.h"
+
+/* Addresses behind any program: only their distance and alignment can matter to the timing. */
+static map_place measuring_place(const map_geom *g, uint64_t *end) {
+  uint64_t at = 1u << 28;
+  map_place p = {0};
+  const struct { uint32_t *to; uint64_t bytes; } part[] = {
+      {&p.record, 256}, {&p.in, (uint64_t)g->in_groups * g->plane_bytes}, {&p.out, (uint64_t)g->out_groups * g->out_plane_bytes},
+      {&p.res, (uint64_t)g->out_groups * g->out_plane_bytes}, {&p.weights, (uint64_t)g->tiles * (uint64_t)espl_tile_bytes(g->m)},
+      {&p.params, (uint64_t)g->nco * (uint64_t)g->m->cols * 16}, {&p.index, 4ull * (uint64_t)g->tiles}};
+  for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+    *part[i].to = (uint32_t)at;
+    at = (at + part[i].bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+  }
+  *end = at;
+  return p;
+}
+
+/* From the counters of a run of one layer; the clock is that of hw/spec: cycle 1 is the first counted one. */
+static void take_result(const espl_run_result *r, map_measured *out) {
+  memcpy(out->counter, r->layer[0].counter, sizeof out->counter);
+  memcpy(out->end, r->counter, sizeof out->end);
+  out->mark_cycles = r->cycles - 1 - r->counter[ESPL_CNT_CYCLES] - out->counter[ESPL_CNT_CYCLES];
+}
+
+static espl_status run(const map_geom *g, const map_list *l, uint64_t mem_bytes, map_measured *out, espl_err *err) {
+  uint32_t mark = map_align((uint32_t)l->n * 16u, MAP_PAGE), bytes = mark + MAP_PAGE; /* END has a line of its own, as in a network */
+  uint8_t *prog = espl_calloc(bytes, 1);
+  if (!prog) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);
+  map_list_encode(l, prog);
+  uint32_t w[4];
+  espl_cmd_end_encode(w);
+  memcpy(prog + mark, w, 16);
+  espl_machine m = *g->m;
+  m.mem_bytes = (uint32_t)mem_bytes; /* the timing model reads only the program from memory */
+  espl_run run = {.machine = &m, .memory = prog, .prog_bytes = bytes};
+  espl_run_result r = {0};
+  espl_status s = espl_device_timing(&run, &r, err);
+  if (s == ESPL_OK && (r.hw_status != ESPL_HW_NONE || r.layers != 1))
+    s = espl_fail(err, ESPL_E_BUG, "layer %s: its program stops with %s at command %u", g->l->name, espl_hw_status_name(r.hw_status), (unsigned)r.err_index);
+  if (s == ESPL_OK) take_result(&r, out);
+  espl_run_result_clear(&r);
+  free(prog);
+  return s;
+}
+
+espl_status map_measure(const map_geom *g, const map_plan *p, map_measured *out, espl_err *err) {
+  uint64_t end;
+  map_place at = measuring_place(g, &end);
+  *out = (map_measured){0};
+  if (end > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs more than 4 GiB of memory", g->l->name);
+  map_list l;
+  map_list_init(&l, g->m->token_max);
+  espl_status s = map_emit_layer(g, p, &at, &l, &out->macs, &out->macs_dense, err);
+  out->commands = l.n;
+  if (s == ESPL_OK) s = run(g, &l, end, out, err);
+  map_list_clear(&l);
+  return s;
+}
