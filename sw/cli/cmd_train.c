@@ -13,9 +13,10 @@
 #include "onnx/onnx.h"
 
 typedef struct options {
-  const char *data, *out, *mean, *std;
-  double epochs, lr;
+  const char *data, *out, *mean, *std, *checkpoint;
+  double epochs, lr, every;
   int64_t batch;
+  int resume, elsewhere;
   int bf16, f32, epochs_given, lr_given, batch_given;
 } options;
 
@@ -55,14 +56,20 @@ static espl_status apply(const options *o, uint64_t seed, espl_recipe *r, espl_e
   if (o->mean) memcpy(r->pp.mean, given.mean, sizeof given.mean);
   if (o->std) memcpy(r->pp.std, given.std, sizeof given.std);
   r->train.seed = seed;
+  r->train.checkpoint = o->checkpoint;
+  r->train.checkpoint_every = o->every;
+  r->train.resume = o->elsewhere ? ESPL_RESUME_ELSEWHERE : o->resume ? ESPL_RESUME_SAME : ESPL_RESUME_NO;
+  if (!o->checkpoint && (o->resume || o->elsewhere)) return espl_fail(err, ESPL_E_INPUT, "--resume needs --checkpoint FILE");
   return ESPL_OK;
 }
 
 static espl_status result(espl_cli *cli, const espl_recipe *r, const espl_dataset *d, const char *out, double val, double seconds) {
+  const bool whole = r->train.resume == ESPL_RESUME_NO; /* a continued training made only some of its steps here */
   double speed = r->train.epochs * d->n / seconds;
-  fprintf(espl_cli_out(cli), "%s on %s: %d images, %g epochs, %s; validation accuracy %.2f %%, %.1f s, %.0f images/s%s%s\n", r->network,
-          d->source, (int)d->n, r->train.epochs, r->train.dtype == ESPL_BF16 ? "bfloat16" : "float32", 100.0 * val, seconds, speed,
-          out ? "; written to " : "", out ? out : "");
+  fprintf(espl_cli_out(cli), "%s on %s: %d images, %g epochs, %s; validation accuracy %.2f %%, %.1f s", r->network, d->source, (int)d->n,
+          r->train.epochs, r->train.dtype == ESPL_BF16 ? "bfloat16" : "float32", 100.0 * val, seconds);
+  if (whole) fprintf(espl_cli_out(cli), ", %.0f images/s", speed);
+  fprintf(espl_cli_out(cli), "%s%s\n", out ? "; written to " : "", out ? out : "");
   espl_json *w = NULL;
   ESPL_TRY(espl_cli_json_begin(cli, &w));
   if (!w) return ESPL_OK;
@@ -73,7 +80,7 @@ static espl_status result(espl_cli *cli, const espl_recipe *r, const espl_datase
   espl_json_num(w, "epochs", r->train.epochs);
   espl_json_num(w, "val_accuracy", val);
   espl_json_num(w, "seconds", seconds);
-  espl_json_num(w, "images_per_second", speed);
+  if (whole) espl_json_num(w, "images_per_second", speed);
   espl_json_close(w);
   return espl_cli_json_end(cli, w);
 }
@@ -107,6 +114,10 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
       {.name = "batch", .type = ESPL_OPT_INT, .arg = "N", .value = &o.batch, .given = &o.batch_given, .min = 1, .max = 65536, .help = "images a step"},
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},
+      {.name = "checkpoint", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.checkpoint, .help = "file that keeps the training at each epoch and on Ctrl-C"},
+      {.name = "checkpoint-every", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.every, .min = 0.001, .max = 1e5, .help = "epochs between two checkpoints (default 1)"},
+      {.name = "resume", .type = ESPL_OPT_FLAG, .value = &o.resume, .help = "continue from the checkpoint when there is one"},
+      {.name = "resume-elsewhere", .type = ESPL_OPT_FLAG, .value = &o.elsewhere, .help = "the same for one made on another kind of machine or with other threads"},
       {.name = "bf16", .type = ESPL_OPT_FLAG, .value = &o.bf16, .help = "compute in bfloat16 (default where the CPU has it)"},
       {.name = "f32", .type = ESPL_OPT_FLAG, .value = &o.f32, .help = "compute in float32"},
   };
@@ -116,6 +127,7 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, config, &n_args));
   if (cli->help) return ESPL_OK;
   if (o.out) ESPL_TRY(espl_check_writable("--out", o.out, &cli->err));
+  if (o.checkpoint) ESPL_TRY(espl_check_writable("--checkpoint", o.checkpoint, &cli->err));
   ESPL_TRY(find_recipe(config[0], path, &cli->err));
   ESPL_TRY(espl_recipe_load(path, &r, &cli->err));
   ESPL_TRY(apply(&o, cli->seed, &r, &cli->err));

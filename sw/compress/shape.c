@@ -95,8 +95,8 @@ espl_status espl_cut_kernel(espl_graph *g, int32_t node, espl_kernel_cut c, espl
                      (int)n->conv.pl, (int)n->conv.pb, (int)n->conv.pr);
   espl_param *w = n->param[ESPL_PARAM_WEIGHT];
   int64_t filters = (int64_t)w->dim[0] * w->dim[1];
-  float **arrays[] = {&w->value, &w->grad, &w->mask, &w->momentum};
-  for (int i = 0; i < 4; i++) ESPL_TRY(cut_copy(arrays[i], &n->conv, c, filters, err));
+  float **arrays[] = {&w->value, &w->grad, &w->mask, &w->momentum, &w->second, &w->average};
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) ESPL_TRY(cut_copy(arrays[i], &n->conv, c, filters, err));
   espl_conv_attr *a = &n->conv;
   a->kh -= c.top + c.bottom;
   a->kw -= c.left + c.right;

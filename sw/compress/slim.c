@@ -48,7 +48,9 @@ static espl_status cut_param(espl_graph *out, int32_t to, const espl_param *p, c
   int32_t width = i ? ni : si;
   ESPL_TRY(cut_array(&q->value, p->value, q->elems, o, no, i, width, si, inner, err));
   ESPL_TRY(cut_array(&q->mask, p->mask, q->elems, o, no, i, width, si, inner, err));
-  return cut_array(&q->momentum, p->momentum, q->elems, o, no, i, width, si, inner, err);
+  ESPL_TRY(cut_array(&q->momentum, p->momentum, q->elems, o, no, i, width, si, inner, err));
+  ESPL_TRY(cut_array(&q->second, p->second, q->elems, o, no, i, width, si, inner, err));
+  return cut_array(&q->average, p->average, q->elems, o, no, i, width, si, inner, err);
 }
 
 static espl_status slim_node(const espl_graph *g, const espl_units *u, const uint8_t *keep, int32_t id, int32_t *map, int32_t *oi, int32_t *ii,

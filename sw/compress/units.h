@@ -26,7 +26,7 @@ static inline int32_t espl_unit_of(const espl_units *u, int32_t node, int32_t ch
 /* Group of a value when all its channels are of one group, otherwise -1. */
 int32_t espl_value_group(const espl_units *u, int32_t node);
 
-/* A new graph with the units whose keep flag is 0 physically removed; params, masks and momentum are cut to size. keep [units];
+/* A new graph with the units whose keep flag is 0 physically removed; params, masks and optimizer state are cut to size. keep [units];
  * frozen units must be kept; a value must keep a channel (E_INPUT names the node otherwise). */
 espl_status espl_slim(const espl_graph *g, const espl_units *u, const uint8_t *keep, espl_graph **out, espl_err *err) ESPL_MUST_CHECK;
 /* The same removal as a mask, for checking: in a clone, every removed channel is forced to zero after the producing convolution,

@@ -30,7 +30,21 @@ void espl_param_free(espl_param *p) {
   free(p->grad);
   free(p->mask);
   free(p->momentum);
+  free(p->second);
+  free(p->average);
   free(p);
+}
+
+void espl_graph_at_rest(espl_graph *g) {
+  for (int32_t i = 0; i < g->nodes; i++)
+    for (int k = 0; k < ESPL_PARAM_COUNT; k++) {
+      espl_param *p = g->node[i].param[k];
+      if (!p) continue;
+      free(p->momentum);
+      free(p->second);
+      free(p->average);
+      p->momentum = p->second = p->average = NULL;
+    }
 }
 
 static void node_clear(espl_node *n) {
@@ -105,6 +119,8 @@ static espl_param *param_clone(const espl_param *p, bool *ok) {
   q->grad = copy_floats(p->grad, p->elems, ok);
   q->mask = copy_floats(p->mask, p->elems, ok);
   q->momentum = copy_floats(p->momentum, p->elems, ok);
+  q->second = copy_floats(p->second, p->elems, ok);
+  q->average = copy_floats(p->average, p->elems, ok);
   return q;
 }
 

@@ -67,7 +67,9 @@ typedef struct espl_param {
   float *value;
   float *grad;     /* dLoss/dvalue of the last step */
   float *mask;     /* 0/1; zero keeps value, gradient and momentum at zero */
-  float *momentum; /* optimizer state, slimmed together with value */
+  float *momentum; /* optimizer state, slimmed together with value: velocity of SGD, first moment of Adam */
+  float *second;   /* second moment of Adam */
+  float *average;  /* exponential moving average of value */
 } espl_param;
 
 /* Per-image tensor shape. */
@@ -110,7 +112,7 @@ typedef struct espl_graph {
 /* ---- build ---- */
 espl_graph *espl_graph_new(const char *name, espl_shape input); /* NULL: out of memory */
 void espl_graph_free(espl_graph *g);
-espl_graph *espl_graph_clone(const espl_graph *g); /* deep: params, masks, momentum too; NULL: out of memory */
+espl_graph *espl_graph_clone(const espl_graph *g); /* deep: params, masks, optimizer state too; NULL: out of memory */
 
 /* Appends a node whose attributes and inputs the caller has filled in `proto` (params NULL, name copied; NULL name:
  * "<op>_<id>" in lower case; shape.c of a CONV or GEMM proto says its output channels, the weight's first extent rules once
@@ -120,6 +122,7 @@ espl_status espl_graph_add(espl_graph *g, const espl_node *proto, int32_t *id, e
 espl_status espl_graph_add_param(espl_graph *g, int32_t node, espl_param_kind kind, const char *name, int dims,
                                  const int32_t *dim, espl_err *err) ESPL_MUST_CHECK;
 void espl_param_free(espl_param *p);
+void espl_graph_at_rest(espl_graph *g); /* drops the optimizer's state and the averages: the next training starts anew */
 
 /* ---- use ---- */
 const char *espl_op_name(espl_op op); /* "CONV" */

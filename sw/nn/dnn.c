@@ -1,6 +1,7 @@
 /* oneDNN 2.x behind dnn.h: every call to the library in the project is in this file. */
 #include "nn/dnn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,11 @@ void dnn_free(dnn *d) {
 bool dnn_native_bf16(void) {
   unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), need = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
   return (isa & need) == need;
+}
+
+void dnn_describe(char *out, size_t room) {
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(out, room, "oneDNN %d.%d.%d, instruction set %#x", v->major, v->minor, v->patch, (unsigned)dnnl_get_effective_cpu_isa());
 }
 
 int dnn_threads_max(void) { return omp_get_max_threads(); }

@@ -60,6 +60,7 @@ bool dnn_native_bf16(void);
 /* Threads of the calling thread's operators from now on (made and run with the same number); returns the number before. */
 int dnn_threads(int n);
 int dnn_threads_max(void);
+void dnn_describe(char *out, size_t room); /* version of the library and instruction set it uses */
 
 const dnn_md *dnn_md_any(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err);
 const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err); /* row-major */

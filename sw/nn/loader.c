@@ -53,9 +53,9 @@ static void prepare(nn_loader *l, int64_t k) {
 /* Batch k may be written once batch k - SLOTS + 1 has been asked for: only then is batch k - SLOTS no longer read. */
 static void *work(void *p) {
   nn_loader *l = p;
-  for (int64_t k = 0; k < l->c.batches; k++) {
+  for (int64_t k = l->c.first; k < l->c.batches; k++) {
     pthread_mutex_lock(&l->lock);
-    while (!l->stop && k - l->given >= SLOTS - 1 && k >= SLOTS) pthread_cond_wait(&l->change, &l->lock);
+    while (!l->stop && k - l->given >= SLOTS - 1 && k - l->c.first >= SLOTS) pthread_cond_wait(&l->change, &l->lock);
     int stop = l->stop;
     pthread_mutex_unlock(&l->lock);
     if (stop) break;
@@ -74,6 +74,7 @@ espl_status nn_loader_new(const nn_loader_config *c, nn_loader **out, espl_err *
   if (!l) return espl_fail(err, ESPL_E_NOMEM, "batch loader: out of memory");
   l->c = *c;
   l->order_epoch = -1;
+  l->made = l->given = c->first;
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->change, NULL);
   int ok = (l->order = espl_calloc((size_t)c->limit, sizeof *l->order)) != NULL;

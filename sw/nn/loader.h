@@ -13,7 +13,8 @@ typedef struct nn_loader_config {
   int32_t batch, limit; /* limit: images used, <= data->n */
   int shuffle, augment, flip;
   uint64_t seed;
-  int64_t batches; /* how many nn_loader_next will be asked for */
+  int64_t first;   /* the first batch that nn_loader_next gives */
+  int64_t batches; /* one behind the last that it will be asked for */
 } nn_loader_config;
 
 typedef struct nn_loader nn_loader;

@@ -32,12 +32,25 @@ typedef struct espl_train_hooks {
   void (*progress)(void *ctx, double fraction, double eta_s, double loss, double accuracy);
 } espl_train_hooks;
 
+typedef enum espl_optimizer { ESPL_SGD, ESPL_ADAM } espl_optimizer;
+typedef enum espl_schedule { ESPL_COSINE, ESPL_STEP, ESPL_CONSTANT } espl_schedule;
+typedef enum espl_resume { ESPL_RESUME_NO, ESPL_RESUME_SAME, ESPL_RESUME_ELSEWHERE } espl_resume;
+#define ESPL_MAX_MILESTONES 8
+
 typedef struct espl_train_config {
   double epochs;         /* may be fractional */
   int32_t batch;         /* 128 */
-  float lr, momentum, weight_decay; /* decay on WEIGHT params only */
+  espl_optimizer optimizer;
+  float lr, momentum, weight_decay; /* decay on WEIGHT params only; momentum is beta1 of Adam */
+  float beta2;           /* Adam, 0.999 */
   float warmup_epochs;   /* linear */
-  int nesterov;
+  espl_schedule schedule; /* behind the warm-up: cosine to 0 over `epochs`; step: times step_factor at each milestone; constant */
+  int milestones;
+  double milestone[ESPL_MAX_MILESTONES]; /* epochs */
+  float step_factor;     /* 0.1 */
+  float clip_norm;       /* largest norm of the whole gradient; 0: not clipped */
+  float ema;             /* > 0: the result is an exponential moving average of the weights (BatchNorm statistics too) with this decay */
+  int nesterov;          /* SGD only */
   float label_smoothing;
   int augment;           /* random crop (pad 4) */
   int flip;              /* horizontal flip, when augment */
@@ -45,7 +58,11 @@ typedef struct espl_train_config {
   uint64_t seed;
   const espl_graph *teacher; /* self-distillation when not NULL: loss = a*CE(softmax(t)) + (1-a)*CE(label) */
   float distill;             /* a */
-} espl_train_config;         /* schedule: cosine from lr to 0 over `epochs` after warm-up */
+  const char *checkpoint;    /* file, NULL: none; written every checkpoint_every epochs (0: 1), at the end and when interrupted */
+  double checkpoint_every;
+  espl_resume resume;        /* SAME: continue the checkpoint when there is one; a continued training ends in the bits of an uninterrupted one.
+                              * ELSEWHERE: also one from another instruction set, library or number of threads */
+} espl_train_config;
 void espl_train_default(espl_train_config *c);
 int espl_has_bf16(void);     /* 1 when this CPU computes bfloat16 convolutions natively */
 

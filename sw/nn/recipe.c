@@ -41,12 +41,27 @@ static espl_status read_preprocess(const espl_yaml_node *root, espl_preprocess *
   return ESPL_OK;
 }
 
+/* milestones: [30, 45], epochs in rising order; what the step schedule needs. */
+static espl_status read_milestones(const espl_yaml_node *m, espl_train_config *c, espl_err *err) {
+  const espl_yaml_node *list = NULL;
+  ESPL_TRY(espl_yaml_get_list(m, "milestones", c->schedule == ESPL_STEP ? ESPL_REQUIRED : ESPL_OPTIONAL, &list, err));
+  size_t n = list ? espl_yaml_count(list) : 0;
+  if (n > ESPL_MAX_MILESTONES) return espl_yaml_fail(list, err, "%zu milestones, expected at most %d", n, ESPL_MAX_MILESTONES);
+  for (size_t i = 0; i < n; i++) {
+    ESPL_TRY(espl_yaml_as_float(espl_yaml_at(list, i), i ? c->milestone[i - 1] : 0.0, 1e5, &c->milestone[i], err));
+  }
+  c->milestones = (int)n;
+  return ESPL_OK;
+}
+
 static espl_status read_train(const espl_yaml_node *root, espl_train_config *c, espl_err *err) {
   static const char *const keys[] = {"epochs", "batch", "lr", "momentum", "nesterov", "weight_decay", "warmup_epochs",
-                                     "label_smoothing", "augment", "flip", "dtype", NULL};
+                                     "label_smoothing", "augment", "flip", "dtype", "optimizer", "beta2", "schedule", "milestones",
+                                     "step_factor", "clip_norm", "ema", NULL};
+  static const char *const optimizers[] = {"sgd", "adam", NULL}, *const schedules[] = {"cosine", "step", "constant", NULL};
   static const char *const types[] = {"auto", "float32", "bfloat16", NULL};
   const espl_yaml_node *m = NULL;
-  int type = 0;
+  int type = 0, optimizer = ESPL_SGD, schedule = ESPL_COSINE;
   ESPL_TRY(espl_yaml_get_map(root, "train", ESPL_REQUIRED, &m, err));
   ESPL_TRY(espl_yaml_known_keys(m, keys, err));
   ESPL_TRY(espl_yaml_get_float(m, "epochs", ESPL_REQUIRED, 0.001, 1e5, &c->epochs, err));
@@ -59,6 +74,15 @@ static espl_status read_train(const espl_yaml_node *root, espl_train_config *c, 
   ESPL_TRY(get_float(m, "label_smoothing", 0.0, 0.9, &c->label_smoothing, err));
   ESPL_TRY(espl_yaml_get_bool(m, "augment", ESPL_OPTIONAL, &c->augment, err));
   ESPL_TRY(espl_yaml_get_bool(m, "flip", ESPL_OPTIONAL, &c->flip, err));
+  ESPL_TRY(espl_yaml_get_choice(m, "optimizer", ESPL_OPTIONAL, optimizers, &optimizer, err));
+  ESPL_TRY(get_float(m, "beta2", 0.0, 0.99999, &c->beta2, err));
+  ESPL_TRY(espl_yaml_get_choice(m, "schedule", ESPL_OPTIONAL, schedules, &schedule, err));
+  c->optimizer = (espl_optimizer)optimizer;
+  c->schedule = (espl_schedule)schedule;
+  ESPL_TRY(read_milestones(m, c, err));
+  ESPL_TRY(get_float(m, "step_factor", 1e-6, 1.0, &c->step_factor, err));
+  ESPL_TRY(get_float(m, "clip_norm", 0.0, 1e6, &c->clip_norm, err));
+  ESPL_TRY(get_float(m, "ema", 0.0, 0.999999, &c->ema, err));
   ESPL_TRY(espl_yaml_get_choice(m, "dtype", ESPL_OPTIONAL, types, &type, err));
   if (type) c->dtype = type == 1 ? ESPL_F32 : ESPL_BF16;
   return ESPL_OK;

@@ -5,6 +5,7 @@
  *   preprocess: {mean: "0.5", std: "0.25", raw: no}
  *   train: {epochs: 6, batch: 64, lr: 0.2, momentum: 0.9, nesterov: yes, weight_decay: 0.0005, warmup_epochs: 1,
  *           label_smoothing: 0, augment: no, flip: no, dtype: auto}      # dtype auto | float32 | bfloat16
+ *   also in train: optimizer sgd | adam, beta2, schedule cosine | step | constant, milestones [epochs], step_factor, clip_norm, ema
  * Absent keys of `train` keep espl_train_default; unknown keys are refused with the nearest known one. */
 #ifndef ESPL_NN_RECIPE_H
 #define ESPL_NN_RECIPE_H

@@ -161,17 +161,6 @@ static void own_preprocess(espl_study_state *st) {
     }
 }
 
-/* A trained network is its values: fine-tuning starts at rest, as it does when a resumed run reads the same network from its file. */
-static void forget_momentum(espl_graph *g) {
-  for (int32_t i = 0; i < g->nodes; i++)
-    for (int k = 0; k < ESPL_PARAM_COUNT; k++) {
-      espl_param *p = g->node[i].param[k];
-      if (!p) continue;
-      free(p->momentum);
-      p->momentum = NULL;
-    }
-}
-
 static espl_status load_or_train(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   char *file = espl_study_file(st, "baseline");
@@ -185,7 +174,7 @@ static espl_status load_or_train(espl_study_state *st, espl_err *err) {
     own_preprocess(st);
     e = espl_zoo_build(s->network, st->train->shape, st->train->classes, s->seed, &st->base, err);
     if (e == ESPL_OK) e = train(st, st->base, s->train_epochs, s->train_lr, NULL, err);
-    if (e == ESPL_OK) forget_momentum(st->base);
+    if (e == ESPL_OK) espl_graph_at_rest(st->base); /* fine-tuning starts at rest, as when a resumed run reads the network from its file */
   }
   if (e == ESPL_OK) e = set_preprocess(st, st->base, err);
   free(file);

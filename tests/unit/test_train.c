@@ -50,10 +50,10 @@ Test(train, two_steps_of_sgd_by_hand) {
     w->grad = espl_calloc(1, sizeof(float));
     b->grad = espl_calloc(1, sizeof(float));
     w->grad[0] = b->grad[0] = 0.5f;
-    OK(nn_sgd_begin(g, &err));
     espl_train_config c = {.momentum = 0.9f, .weight_decay = 0.1f, .nesterov = nesterov};
-    nn_sgd_step(g, &c, 0.1f);
-    nn_sgd_step(g, &c, 0.1f);
+    OK(nn_optimizer_begin(g, &c, &err));
+    nn_optimizer_step(g, &c, 0.1f, 0);
+    nn_optimizer_step(g, &c, 0.1f, 0);
     /* plain: v = 0.6, w = 0.94; v = 0.54 + 0.594 = 1.134, w = 0.8266. Bias has no decay: v = 0.5, 0.95.
      * Nesterov: w = 1 - 0.1*(0.6 + 0.54) = 0.886; d = 0.5886, v = 1.1286, w = 0.886 - 0.1*(0.5886 + 1.01574). */
     cr_expect_float_eq(w->value[0], nesterov ? 0.725566 : 0.8266, 1e-6);
