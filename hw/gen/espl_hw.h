@@ -107,6 +107,21 @@ static inline const char *espl_counter_name(int i) {
   }
 }
 
+typedef enum espl_bridge_number {
+  ESPL_BRIDGE_READ_MEM = 0, /* operation: bytes of memory */
+  ESPL_BRIDGE_WRITE_MEM = 1, /* operation: bytes into memory */
+  ESPL_BRIDGE_READ_REG = 2, /* operation: a register, 4 bytes */
+  ESPL_BRIDGE_WRITE_REG = 3, /* operation: a register, 4 bytes */
+  ESPL_BRIDGE_SEQ_SHIFT = 2, /* kind byte: operation + sequence number << SEQ_SHIFT; bit 7 is 0 */
+  ESPL_BRIDGE_SEQ_COUNT = 32, /* sequence numbers */
+  ESPL_BRIDGE_NAK = 149, /* kind byte of the answer to a wrong frame */
+  ESPL_BRIDGE_BLOCK = 256, /* most data bytes of a frame */
+  ESPL_BRIDGE_HEAD_BYTES = 6, /* bytes of a head before its CRC */
+  ESPL_BRIDGE_CRC_INIT = 65535, /* CRC register before the first byte */
+  ESPL_BRIDGE_CRC_POLY = 33800, /* 0x8408: 0x1021 with its bits reversed */
+  ESPL_BRIDGE_GAP_BITS = 65536, /* bit times of silence after which a board gives up a frame (2^GapW) */
+} espl_bridge_number;
+
 static inline uint32_t espl_bits_get(const uint32_t w[4], unsigned lsb, unsigned width) {
   uint64_t v = w[lsb / 32];
   if (lsb / 32 < 3) v |= (uint64_t)w[lsb / 32 + 1] << 32;

@@ -99,6 +99,15 @@ def read_list(name, kind, count):
     return out
 
 
+def read_bridge():
+    out = []
+    for path, n, w in rows("bridge.tbl"):
+        if w[0] != "bridge" or len(w) != 4 or any(o[0] == w[1] for o in out):
+            die(path, n, "expected a row `bridge NAME value meaning` with a new name")
+        out.append([w[1], int(w[2]), w[3]])
+    return out
+
+
 def spec_hash():
     """FNV-1a over the tables without comments and blank lines: changes whenever the contract does."""
     h = 0x811C9DC5
@@ -113,7 +122,7 @@ def words(v):
     return [(v >> (32 * i)) & 0xFFFFFFFF for i in range(4)]
 
 
-def c_header(commands, configs, regs, counters, status, params):
+def c_header(commands, configs, regs, counters, status, params, bridge):
     o = [f"/* {BANNER} */", "#ifndef ESPL_HW_H", "#define ESPL_HW_H", "#include <stdint.h>", "#include <string.h>", "",
          f"#define ESPL_SPEC_HASH 0x{spec_hash():08x}u", "#define ESPL_CMD_BYTES 16", ""]
     o += ["typedef enum espl_opcode {"] + [f"  ESPL_OPC_{c.name} = {c.value}, /* {c.text} */" for c in commands] + ["} espl_opcode;", ""]
@@ -127,6 +136,7 @@ def c_header(commands, configs, regs, counters, status, params):
     o += ["typedef enum espl_counter {"] + [f"  ESPL_CNT_{c[0].upper()} = {c[1]}, /* {c[2]} */" for c in counters] + [f"  ESPL_CNT_COUNT = {len(counters)}", "} espl_counter;", ""]
     o += ["static inline const char *espl_counter_name(int i) {", "  switch (i) {"]
     o += [f"    case {c[1]}: return \"{c[0]}\";" for c in counters] + ["    default: return \"?\";", "  }", "}", ""]
+    o += ["typedef enum espl_bridge_number {"] + [f"  ESPL_BRIDGE_{b[0]} = {b[1]}, /* {b[2]} */" for b in bridge] + ["} espl_bridge_number;", ""]
     o += ["static inline uint32_t espl_bits_get(const uint32_t w[4], unsigned lsb, unsigned width) {",
           "  uint64_t v = w[lsb / 32];", "  if (lsb / 32 < 3) v |= (uint64_t)w[lsb / 32 + 1] << 32;",
           "  v >>= lsb % 32;", "  return width == 32 ? (uint32_t)v : (uint32_t)v & ((1u << width) - 1u);", "}",
@@ -197,7 +207,7 @@ def camel(s):
     return "".join(p[:1].upper() + p[1:].lower() for p in re.split(r"_", s))
 
 
-def sv_package(commands, configs, regs, counters, status):
+def sv_package(commands, configs, regs, counters, status, bridge):
     o = [f"// {BANNER}", "// verilator lint_off UNUSEDPARAM", "package espl_pkg;", ""]
     o += [f"  localparam logic [31:0] SpecHash = 32'h{spec_hash():08x};"]
     o += [f"  localparam logic [3:0] Op{camel(c.name)} = 4'd{c.value};" for c in commands]
@@ -205,6 +215,8 @@ def sv_package(commands, configs, regs, counters, status):
     o += [f"  localparam logic [7:0] St{camel(s[0])} = 8'd{s[1]};" for s in status]
     o += [f"  localparam logic [7:0] Reg{camel(r[0])} = 8'd{r[1]};" for r in regs]
     o += [f"  localparam logic [31:0] IdValue = 32'd{regs[0][3]};", f"  localparam logic [31:0] VersionValue = 32'd{regs[1][3]};"]
+    width = {"NAK": 8, "CRC_INIT": 16, "CRC_POLY": 16}
+    o += [f"  localparam logic [{width[b[0]] - 1}:0] Bridge{camel(b[0])} = {width[b[0]]}'d{b[1]};" for b in bridge if b[0] in width]
     o += [f"  localparam int Cnt{camel(c[0])} = {c[1]};" for c in counters] + [f"  localparam int CntCount = {len(counters)};", ""]
     for b in commands + configs:
         if b.unit is not None:
@@ -226,6 +238,13 @@ def sv_package(commands, configs, regs, counters, status):
     return "\n".join(o) + "\n"
 
 
+def sv_params(params):
+    """The structural parameters as two macros, for modules that only hand them on."""
+    decl = " \\\n".join(f"  parameter int {p[2]} = {p[1]}," for p in params)
+    hand = " \\\n".join(f"  .{p[2]}({p[2]})," for p in params)
+    return f"// {BANNER}\n`define ESPL_PARAMS_DECLARE \\\n{decl}\n`define ESPL_PARAMS_HAND_ON \\\n{hand}\n"
+
+
 def sv_checks(b, pad):
     o = []
     inv = ~b.mask() & ((1 << 128) - 1)
@@ -242,7 +261,7 @@ def sv_checks(b, pad):
     return o
 
 
-def markdown(commands, configs, regs, counters, status, params):
+def markdown(commands, configs, regs, counters, status, params, bridge):
     o = [f"<!-- {BANNER} -->", "# The contract in tables", "", f"Contract hash `0x{spec_hash():08x}`. What the numbers mean: `hw/spec/numerics.md`, `memory.md`, `units.md`.", "", "## Commands", ""]
     for b in commands + configs:
         kind = f"opcode {b.value}" if b.unit is None else f"CFG of unit {b.unit.lower()}, index {b.value}"
@@ -254,6 +273,7 @@ def markdown(commands, configs, regs, counters, status, params):
     o += [f"| {r[1]} | `{r[0]}` | {r[2]} | {r[3]} | {r[4]} |" for r in regs]
     o += ["", "## Counters", "", "| index | name | meaning |", "| --- | --- | --- |"] + [f"| {c[1]} | `{c[0]}` | {c[2]} |" for c in counters]
     o += ["", "## Status codes", "", "| value | name | meaning |", "| --- | --- | --- |"] + [f"| {s[1]} | `{s[0]}` | {s[2]} |" for s in status]
+    o += ["", "## Serial bridge", "", "| name | value | meaning |", "| --- | --- | --- |"] + [f"| `{b[0]}` | {b[1]} | {b[2]} |" for b in bridge]
     o += ["", "## Structural parameters", "", "| name | RTL parameter | range | meaning |", "| --- | --- | --- | --- |"]
     o += [f"| `{p[0]}` | `{p[2]}` | {p[1]}..{p[3]} | {p[4]} |" for p in params]
     return "\n".join(o) + "\n"
@@ -302,10 +322,11 @@ def main():
     counters = read_list("counters.tbl", "counter", 4)
     status = read_list("status.tbl", "status", 4)
     params = [[w[1], int(w[2]), w[3], int(w[4]), w[5]] for _, _, w in rows("params.tbl")]
+    bridge = read_bridge()
     os.makedirs(out, exist_ok=True)
-    files = {"espl_hw.h": c_header(commands, configs, regs, counters, status, params),
-             "espl_pkg.sv": sv_package(commands, configs, regs, counters, status),
-             "contract.md": markdown(commands, configs, regs, counters, status, params),
+    files = {"espl_hw.h": c_header(commands, configs, regs, counters, status, params, bridge),
+             "espl_pkg.sv": sv_package(commands, configs, regs, counters, status, bridge), "espl_params.svh": sv_params(params),
+             "contract.md": markdown(commands, configs, regs, counters, status, params, bridge),
              "vectors.txt": vectors(commands, configs)}
     for name, text in files.items():
         with open(os.path.join(out, name), "w", encoding="utf-8") as f:

@@ -53,6 +53,9 @@ espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
     return espl_fail(err, ESPL_E_INPUT, "machine %s: memory rate %d/%d beats per cycle, expected 1 <= num <= den <= 64", m->name, (int)t->num, (int)t->den);
   if (t->outstanding < 1 || t->outstanding > 16)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: outstanding is %d, expected 1..16", m->name, (int)t->outstanding);
+  if (t->turnaround < 0 || t->turnaround > 64 || (t->turnaround > 0 && !t->shared_path))
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: turnaround is %d with shared_path %s, expected 0..64, and 0 with separate paths", m->name, (int)t->turnaround,
+                     t->shared_path ? "true" : "false");
   if (t->stall_mod != 0 && (t->stall_mod < 2 || t->stall_mod > 65535))
     return espl_fail(err, ESPL_E_INPUT, "machine %s: stall_mod is %d, expected 0 or 2..65535", m->name, (int)t->stall_mod);
   if (m->mem_bytes < 8192)

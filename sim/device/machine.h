@@ -22,6 +22,7 @@ typedef struct espl_mem_timing {
   int32_t num, den;      /* beats per cycle num/den, 1 <= num <= den <= 64 */
   int32_t outstanding;   /* N, 1..16 */
   int32_t shared_path;   /* 0: separate read and write paths, 1: one path */
+  int32_t turnaround;    /* 0..64, with shared_path: cycles a read keeps from the write before it */
   int32_t stall_mod;     /* 0: none; otherwise injected stalls, 2..65535 */
   uint32_t stall_seed;
 } espl_mem_timing;

@@ -40,7 +40,9 @@ void espl_memtime_accept(espl_memtime *mt, int channel, int64_t t, int32_t beats
   const espl_mem_timing *mem = &mt->t;
   espl_path *p = &mt->path[mem->shared_path ? 0 : channel];
   int64_t x = t + (channel == ESPL_READ ? mem->read_latency : 1);
-  if (x < p->free_at) x = p->free_at;
+  int64_t from = p->free_at + (p->wrote && channel == ESPL_READ ? mem->turnaround : 0);
+  if (x < from) x = from;
+  p->wrote = mem->shared_path && channel == ESPL_WRITE;
   uint32_t burst = mt->bursts[channel]++;
   out->beats = beats;
   out->uniform = mem->num == mem->den && mem->stall_mod == 0;

@@ -21,6 +21,7 @@ typedef struct espl_path {
   int64_t free_at;   /* F: first cycle without a beat of an earlier burst */
   int64_t credit_at; /* cycle for which `credit` holds, after refill and take */
   int32_t credit;
+  int32_t wrote;     /* the burst granted before was a write */
 } espl_path;
 
 typedef struct espl_memtime {

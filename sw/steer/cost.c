@@ -49,7 +49,7 @@ static void key_of(const espl_cost_table *t, const espl_layer_form *f, char key[
   const espl_qlayer *l = &t->q->layer[f->layer];
   const espl_qtensor *in = &t->q->tensor[l->in];
   const espl_mem_timing *mem = &t->m->mem;
-  const int64_t v[] = {espl_machine_hash(t->m), mem->read_latency, mem->write_latency, mem->num, mem->den, mem->outstanding, mem->shared_path,
+  const int64_t v[] = {espl_machine_hash(t->m), mem->read_latency, mem->write_latency, mem->num, mem->den, mem->outstanding, mem->shared_path, mem->turnaround,
                        mem->stall_mod, mem->stall_seed, in->shape.h, in->shape.w, f->in_c, f->out_c, l->onehot, l->res >= 0, l->kh - f->cut.top - f->cut.bottom,
                        l->kw - f->cut.left - f->cut.right, l->sh, l->sw, l->dh, l->dw, l->pt - f->cut.top * l->dh, l->pl - f->cut.left * l->dw,
                        l->pb - f->cut.bottom * l->dh, l->pr - f->cut.right * l->dw, l->groups, l->pool, l->win_h, l->win_w, l->psy, l->psx, l->ppt, l->ppl,

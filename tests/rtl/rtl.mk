@@ -63,3 +63,12 @@ TOP_tb_espl_core_axi := espl_core_axi
 RTL_AXI_SMALL := Rows=4 Cols=4 ActAw=8 WgtAw=10 IdxAw=4 ParAw=4 AccAw=7 RqLanes=4
 $(eval $(call rtl_bench,tb_espl_core_axi,b4,BusBytes=4 $(RTL_AXI_SMALL),$(RTL_AXI)))
 $(eval $(call rtl_bench,tb_espl_core_axi,b16,BusBytes=16 $(RTL_AXI_SMALL),$(RTL_AXI)))
+
+RTL_BRIDGE := hw/gen/espl_pkg.sv $(addprefix rtl/board/espl_,uart.sv bridge.sv)
+$(eval $(call rtl_bench,tb_espl_bridge,d8,ClkDiv=8 GapW=6 MemAw=10,$(RTL_BRIDGE)))
+$(eval $(call rtl_bench,tb_espl_bridge,d25,ClkDiv=25 GapW=6 MemAw=13,$(RTL_BRIDGE)))
+RTL_BOARD_MEM := rtl/common/espl_sdp_ram.sv rtl/common/espl_fifo.sv $(addprefix rtl/board/espl_,sp_ram.sv board_burst.sv board_mem.sv)
+RTL_BOARD_LAW := $(BUILD)/sim/timing/memtime.o
+$(eval $(call rtl_bench,tb_espl_board_mem,two_ports,BusBytes=8 MemAw=13 ReadLat=3 Shared=0 Outstanding=4,$(RTL_BOARD_MEM),$(RTL_BOARD_LAW)))
+$(eval $(call rtl_bench,tb_espl_board_mem,one_port,BusBytes=4 MemAw=13 ReadLat=2 Shared=1 Outstanding=2,$(RTL_BOARD_MEM),$(RTL_BOARD_LAW)))
+$(eval $(call rtl_bench,tb_espl_board_mem,one_port_reg,BusBytes=4 MemAw=12 ReadLat=3 Shared=1 Outstanding=1,$(RTL_BOARD_MEM),$(RTL_BOARD_LAW)))

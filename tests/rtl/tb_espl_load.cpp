@@ -118,6 +118,7 @@ struct Bench {
     m.mem.num = rng.range(1, m.mem.den);
     m.mem.outstanding = rng.one_in(3) ? rng.range(1, 3) : rng.range(4, 16);
     m.mem.shared_path = rng.one_in(3);
+    m.mem.turnaround = m.mem.shared_path && rng.one_in(2) ? rng.range(1, 6) : 0;
     m.mem.stall_mod = rng.one_in(4) ? rng.range(2, 9) : 0;
     m.mem.stall_seed = rng.next();
   }

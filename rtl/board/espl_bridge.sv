@@ -1,0 +1,139 @@
+// The host's bridge: frames from a serial line to register accesses and memory bytes (hw/spec/bridge.md). One frame at a time, half duplex.
+// Timing: reg_we_o is a pulse with address and data; reg_rdata_i belongs to reg_addr_o in the same cycle. mem_req_o with address, direction and
+// byte stays until the cycle of mem_ack_i; a byte read comes with mem_rvalid_i in any later cycle.
+// Law: memory bytes of a write are taken before their CRC is known; a frame that turns out wrong is answered by NAK and has to be repeated.
+module espl_bridge #(
+  parameter int ClkDiv = 16,
+  parameter int GapW   = 16,
+  parameter int MemAw  = 17
+) (
+  input  logic             clk_i,
+  input  logic             rst_i,
+  input  logic             rx_i,
+  output logic             tx_o,
+  output logic             reg_we_o,
+  output logic [7:0]       reg_addr_o,
+  output logic [31:0]      reg_wdata_o,
+  input  logic [31:0]      reg_rdata_i,
+  output logic             mem_req_o,
+  output logic             mem_we_o,
+  output logic [MemAw-1:0] mem_addr_o,
+  output logic [7:0]       mem_wdata_o,
+  input  logic             mem_ack_i,
+  input  logic             mem_rvalid_i,
+  input  logic [7:0]       mem_rdata_i
+);
+
+  // Head: kind, count, 4 of address, 2 of CRC. Skip: a wrong frame, until the line is quiet.
+  localparam logic [2:0] StHead = 3'd0, StData = 3'd1, StDataCrc = 3'd2, StSkip = 3'd3, StKind = 3'd4, StFetch = 3'd5, StSend = 3'd6, StCrc = 3'd7;
+
+  logic [2:0]       state_q, idx_q;
+  logic [7:0]       kind_q, count_q;
+  logic [31:0]      word_q;
+  logic [MemAw-1:0] addr_q;
+  logic             req_q, reg_we_q;
+  logic             is_write, is_reg, receiving, begun, got, bad, quiet, busy, done, crc_ok, crc_init, tx_valid, shift;
+  logic [7:0]       data;
+
+  assign is_write    = kind_q[0];
+  assign is_reg      = kind_q[1];
+  assign receiving   = !state_q[2];
+  assign begun      = state_q != StHead || idx_q != 3'd0;
+  // A byte of memory goes to the line as it arrives, a register through word_q.
+  assign tx_valid    = state_q == StFetch ? mem_rvalid_i : (state_q == StKind || (state_q == StSend && is_reg) || state_q == StCrc) && !busy;
+  assign shift       = (got && ((state_q == StHead && idx_q[2] != idx_q[1]) || state_q == StData)) || (done && state_q == StSend);  // head: bytes 2..5
+  // The CRC starts again with every head, with the data of a write and with every answer.
+  assign crc_init    = (receiving && !begun && !busy) || (got && state_q == StHead && idx_q == 3'd7) || (tx_valid && state_q == StKind);
+  assign reg_we_o    = reg_we_q;
+  assign reg_addr_o  = addr_q[7:0];
+  assign reg_wdata_o = word_q;
+  assign mem_req_o   = req_q;
+  assign mem_we_o    = is_write;
+  assign mem_addr_o  = addr_q;
+  assign mem_wdata_o = word_q[31:24];
+
+  espl_uart #(
+    .ClkDiv(ClkDiv),
+    .GapW  (GapW)
+  ) u_uart (
+    .clk_i     (clk_i),
+    .rst_i     (rst_i),
+    .rx_i      (rx_i),
+    .tx_o      (tx_o),
+    .tx_valid_i(tx_valid),
+    .tx_data_i (state_q == StKind ? kind_q : is_reg ? word_q[7:0] : mem_rdata_i),
+    .tx_crc_i  (state_q == StCrc),
+    .tx_done_o (done),
+    .rx_valid_o(got),
+    .rx_bad_o  (bad),
+    .data_o    (data),
+    .busy_o    (busy),
+    .quiet_o   (quiet),
+    .crc_init_i(crc_init),
+    .crc_ok_o  (crc_ok)
+  );
+
+  always_ff @(posedge clk_i) begin
+    reg_we_q <= 1'b0;
+    if (shift) word_q <= {data, word_q[31:8]};
+    else if (done && state_q == StKind) word_q <= reg_rdata_i;
+    if (rst_i) begin
+      state_q <= StHead;
+      idx_q   <= 3'd0;
+      req_q   <= 1'b0;
+    end else begin
+      if (mem_ack_i) req_q <= 1'b0;
+      if (req_q && mem_ack_i) addr_q <= addr_q + 1'b1;
+      case (state_q)
+        StHead: if (got) begin
+          idx_q <= idx_q + 3'd1;
+          if (idx_q == 3'd0) kind_q <= data;
+          if (idx_q == 3'd1) count_q <= data;
+          if (idx_q == 3'd7) begin
+            addr_q  <= word_q[MemAw-1:0];
+            state_q <= crc_ok ? (is_write ? StData : StKind) : StSkip;
+          end
+        end
+        StData: if (got) begin
+          req_q   <= !is_reg;
+          count_q <= count_q - 8'd1;
+          if (count_q == 8'd0) state_q <= StDataCrc;
+        end
+        StDataCrc: if (got) begin
+          idx_q <= idx_q + 3'd1;
+          if (idx_q == 3'd1) begin
+            idx_q    <= 3'd0;
+            reg_we_q <= crc_ok && is_reg && !bad;
+            state_q  <= crc_ok ? StKind : StSkip;
+          end
+        end
+        StKind: if (done) begin
+          state_q <= is_write ? StCrc : is_reg ? StSend : StFetch;
+          req_q   <= !is_write && !is_reg;
+        end
+        StFetch: if (mem_rvalid_i) state_q <= StSend;
+        StSend: if (done) begin
+          count_q <= count_q - 8'd1;
+          req_q   <= !is_reg && count_q != 8'd0;
+          state_q <= count_q == 8'd0 ? StCrc : is_reg ? StSend : StFetch;
+        end
+        StCrc: if (done) begin
+          idx_q <= idx_q + 3'd1;
+          if (idx_q == 3'd1) begin
+            idx_q   <= 3'd0;
+            state_q <= StHead;
+          end
+        end
+        default: ;
+      endcase
+      // A stop bit that is low, or a byte for which memory was not ready: the rest of the frame is skipped.
+      if (got && receiving && (bad || req_q)) state_q <= StSkip;
+      if (receiving && begun && quiet) begin
+        idx_q   <= 3'd0;
+        kind_q  <= espl_pkg::BridgeNak;
+        state_q <= StKind;
+      end
+    end
+  end
+
+endmodule
