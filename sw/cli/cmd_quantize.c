@@ -9,11 +9,13 @@
 #include "cli/quantized.h"
 #include "onnx/onnx.h"
 #include "onnx/qdq.h"
+#include "quant/tune.h"
 
 typedef struct job {
   espl_cli *cli;
   espl_quantized_args a;
   const char *network, *out;
+  double tune, tune_lr;
   espl_graph *g;
   espl_qnet *q;
 } job;
@@ -43,6 +45,7 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   espl_json_int(w, "calibration_images", cfg->calib_images);
   espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
   espl_json_uint(w, "seed", cfg->seed);
+  if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
   espl_json_close(w);
   ESPL_TRY(espl_json_finish(w, &text, &j->cli->err));
   espl_status s = espl_graph_note(j->g, text, &j->cli->err);
@@ -68,10 +71,41 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   return espl_cli_json_end(j->cli, w);
 }
 
+static void show(void *ctx, double fraction, double eta_s, double loss, double accuracy) {
+  espl_progress *p = ctx;
+  (void)eta_s; /* the progress keeps its own estimate */
+  espl_progress_note(p, "loss %.3f accuracy %.1f %%", loss, 100.0 * accuracy);
+  espl_progress_at(p, fraction);
+}
+
+/* Quantization-aware fine-tuning on the training images, then quantization. */
+static espl_status tune(job *j, espl_quant_config *cfg) {
+  espl_preprocess pp;
+  espl_dataset *d = NULL;
+  espl_tune_config t;
+  espl_tune_default(&t);
+  espl_cli_quant_config(j->cli, &j->a, cfg);
+  t.epochs = j->tune;
+  if (j->tune_lr > 0) t.lr = (float)j->tune_lr;
+  t.seed = j->cli->seed;
+  ESPL_TRY(espl_cli_preprocess(&j->a, j->g, &pp, &j->cli->err));
+  ESPL_TRY(espl_data_open(j->a.data, ESPL_SPLIT_TRAIN, 1, &d, &j->cli->err));
+  if (cfg->calib_images > d->n) cfg->calib_images = d->n;
+  t.flip = d->shape.c == 3; /* photographs look the same mirrored, digits do not */
+  const espl_train_hooks hooks = {.ctx = j->cli->progress, .progress = show};
+  espl_progress_push(j->cli->progress, "tuning", 98, 1.0);
+  espl_status s = espl_quantize_tune(j->g, d, &pp, cfg, &t, &hooks, &j->q, &j->cli->err);
+  if (s == ESPL_OK) espl_progress_pop(j->cli->progress);
+  espl_progress_clear(j->cli->progress);
+  espl_data_free(d);
+  return s;
+}
+
 static espl_status run(job *j) {
   espl_quant_config cfg;
   ESPL_TRY(espl_onnx_read(j->network, &j->g, &j->cli->err));
-  ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
+  if (j->tune > 0) ESPL_TRY(tune(j, &cfg));
+  else ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
   ESPL_TRY(describe(j, &cfg));
   ESPL_TRY(espl_qdq_write(j->g, j->q, j->out, &j->cli->err));
   return result(j, &cfg);
@@ -84,6 +118,8 @@ espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .required = 1, .help = "calibrate on training images of this folder, or builtin"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "Q.onnx", .value = &j.out, .required = 1, .help = "the quantized network"},
+      {.name = "tune", .type = ESPL_OPT_NUMBER, .arg = "EPOCHS", .value = &j.tune, .min = 0.001, .max = 1e5, .help = "train on with rounded values and weights before quantizing (default: not)"},
+      {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &j.tune_lr, .min = 1e-9, .max = 10, .help = "highest learning rate of --tune (default 0.002)"},
       ESPL_QUANTIZED_OPTIONS(j.a),
   };
   const espl_opt_spec spec = {.usage = "NETWORK.onnx --data DIR -o Q.onnx",

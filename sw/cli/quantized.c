@@ -8,13 +8,17 @@ espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *
   return espl_preprocess_from_json(pp, g->preprocess, err);
 }
 
-espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) {
-  espl_preprocess pp;
-  espl_dataset *d = NULL;
+void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg) {
   espl_quant_default(cfg);
   cfg->seed = cli->seed;
   if (a->calib > 0) cfg->calib_images = (int32_t)a->calib;
   if (a->percentile > 0) cfg->percentile = (float)a->percentile;
+}
+
+espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) {
+  espl_preprocess pp;
+  espl_dataset *d = NULL;
+  espl_cli_quant_config(cli, a, cfg);
   ESPL_TRY(espl_cli_preprocess(a, g, &pp, &cli->err));
   if (a->data) ESPL_TRY(espl_data_open(a->data, ESPL_SPLIT_TRAIN, 1, &d, &cli->err));
   if (d && cfg->calib_images > d->n) cfg->calib_images = d->n;

@@ -22,6 +22,7 @@ typedef struct espl_quantized_args {
 
 /* The flags when any is given, else what the network carries, else 0-1. */
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;
+void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg); /* defaults and the flags */
 /* Quantizes g: ranges from training images of a->data, or from a seeded random input when that is NULL. */
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
 /* The same; *cfg is what was used (calib_images: at most what the set has). */

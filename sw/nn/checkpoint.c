@@ -77,6 +77,10 @@ espl_status nn_identity(const espl_graph *g, const espl_dataset *d, const espl_p
   hash_graph(&h, g);
   if (c->teacher) hash_graph(&h, c->teacher);
   hash_config(&h, pp, c);
+  if (c->fake) {
+    espl_hash_update(&h, c->fake->value, (size_t)g->nodes * sizeof *c->fake->value);
+    espl_hash_update(&h, c->fake->weight_most, (size_t)g->nodes);
+  }
   espl_hash_u64(&h, (uint64_t)d->n);
   espl_hash_u64(&h, (uint64_t)espl_shape_elems(d->shape));
   espl_hash_update(&h, d->labels, (size_t)d->n);

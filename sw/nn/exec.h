@@ -43,7 +43,20 @@ typedef struct nn_stats {
   double samples; /* values a channel in one batch */
 } nn_stats;
 
-typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS } nn_step_kind;
+/* Rounds a float32 value to its integers in place; whatever its layout, since padding lanes are 0 and 0 stays 0. */
+typedef struct nn_fake_value {
+  dnn_mem *mem;
+  espl_fake_value q;
+} nn_fake_value;
+
+/* Rounded copy of a weight, row-major. */
+typedef struct nn_fake_weight {
+  const espl_param *weight;
+  dnn_mem *to;
+  int32_t most;
+} nn_fake_weight;
+
+typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT } nn_step_kind;
 typedef struct nn_step {
   nn_step_kind kind;
   const dnn_op *op;
@@ -52,6 +65,8 @@ typedef struct nn_step {
   nn_copy copy;
   nn_fold fold;
   nn_stats stats;
+  nn_fake_value fake_value;
+  nn_fake_weight fake_weight;
 } nn_step;
 
 typedef struct nn_list {
@@ -94,6 +109,8 @@ struct espl_exec {
   nn_slot *slots;
   nn_list prep, fwd, bwd;
   dnn_mem *in_user, *out_user, *dout_user;
+  const espl_fake *fake; /* NULL: none */
+  dnn_mem **faked;       /* [nodes] rounded weights of this plan, made at the first use */
   int32_t reorders;      /* activation or gradient layout changes between layers, per step */
 };
 
@@ -133,6 +150,8 @@ espl_status nn_lower_copy(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CH
 espl_status nn_back_copy(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- kernels.c: what oneDNN does not do ---- */
+void nn_run_fake_value(const nn_fake_value *f);
+void nn_run_fake_weight(const nn_fake_weight *f);
 void nn_run_copy(const nn_copy *c);
 void nn_run_fold(const nn_fold *f);
 void nn_run_stats(const nn_stats *s, double rate);

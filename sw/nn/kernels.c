@@ -1,4 +1,4 @@
-/* The steps that are ours: strided channel copies, folding of batch norm, running statistics. */
+/* The steps that are ours: strided channel copies, folding of batch norm, running statistics, rounding to integers. */
 #include <math.h>
 #include <string.h>
 
@@ -53,5 +53,29 @@ void nn_run_stats(const nn_stats *s, double rate) {
   for (int64_t c = 0; c < mean->elems; c++) {
     mean->value[c] = (float)((1.0 - rate) * mean->value[c] + rate * bm[c]);
     var->value[c] = (float)((1.0 - rate) * var->value[c] + rate * unbiased * bv[c]);
+  }
+}
+
+void nn_run_fake_value(const nn_fake_value *f) {
+  float *v = dnn_mem_ptr(f->mem);
+  const int64_t n = (int64_t)(dnn_md_bytes(dnn_mem_md(f->mem)) / sizeof *v);
+  const float scale = f->q.scale, inv = 1.0f / scale, lo = (float)(-128 - f->q.zero), hi = (float)(127 - f->q.zero);
+  for (int64_t i = 0; i < n; i++) {
+    float q = nearbyintf(v[i] * inv);
+    q = q < lo ? lo : q > hi ? hi : q;
+    v[i] = q * scale;
+  }
+}
+
+void nn_run_fake_weight(const nn_fake_weight *f) {
+  const espl_param *w = f->weight;
+  float *to = dnn_mem_ptr(f->to);
+  const int64_t row = w->elems / w->dim[0];
+  for (int32_t o = 0; o < w->dim[0]; o++) {
+    const float *from = w->value + o * row;
+    float most = 0.0f;
+    for (int64_t i = 0; i < row; i++) most = fmaxf(most, fabsf(from[i]));
+    const float scale = most / (float)f->most, inv = most > 0.0f ? (float)f->most / most : 0.0f;
+    for (int64_t i = 0; i < row; i++) to[o * row + i] = nearbyintf(from[i] * inv) * scale;
   }
 }

@@ -74,6 +74,18 @@ static dnn_mem *weight_in(espl_exec *x, dnn_mem *plain, const dnn_md *want, espl
   return nn_emit(&x->prep, op, 2, (dnn_arg[]){{DNN_FROM, plain}, {DNN_TO, to}}, err) == ESPL_OK ? to : NULL;
 }
 
+/* The weights of node `id` as they count in this plan: the params, or a rounded copy that prep refreshes. */
+static dnn_mem *plain_weight(espl_exec *x, int32_t id, int dims, const int32_t *dim, espl_err *err) {
+  const espl_param *w = x->g->node[id].param[ESPL_PARAM_WEIGHT];
+  if (!x->fake || !x->fake->weight_most[id]) return plain_mem(x, dims, dim, w->value, err);
+  if (x->faked[id]) return x->faked[id];
+  dnn_mem *to = plain_mem(x, dims, dim, NULL, err);
+  nn_step *s = to ? nn_step_add(&x->prep, NN_STEP_FAKE_WEIGHT, err) : NULL;
+  if (!s) return NULL;
+  s->fake_weight = (nn_fake_weight){w, to, x->fake->weight_most[id]};
+  return x->faked[id] = to;
+}
+
 /* Plain weight and bias tensors: the params themselves, or the result of folding g->bn. *bias NULL when there is none. */
 static espl_status masters(espl_exec *x, const nn_group *g, dnn_mem **weight, dnn_mem **bias, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
@@ -82,7 +94,8 @@ static espl_status masters(espl_exec *x, const nn_group *g, dnn_mem **weight, dn
   int dims = weight_dims(x, g, dim);
   bool fold = g->bn >= 0;
   *bias = NULL;
-  if (!(*weight = plain_mem(x, dims, dim, fold ? NULL : w->value, err))) return err->code;
+  *weight = fold ? plain_mem(x, dims, dim, NULL, err) : plain_weight(x, g->head, dims, dim, err);
+  if (!*weight) return err->code;
   if ((fold || b) && !(*bias = plain_mem(x, 1, w->dim, fold ? NULL : b->value, err))) return err->code;
   if (!fold) return ESPL_OK;
   nn_step *s = nn_step_add(&x->prep, NN_STEP_FOLD, err);
@@ -179,7 +192,7 @@ static espl_status back_data(espl_exec *x, nn_group *g, dnn_mem *src, dnn_mem *d
   const espl_node *n = &x->g->node[g->head];
   int32_t dim[5];
   int dims = weight_dims(x, g, dim);
-  dnn_mem *plain = plain_mem(x, dims, dim, n->param[ESPL_PARAM_WEIGHT]->value, err);
+  dnn_mem *plain = plain_weight(x, g->head, dims, dim, err);
   const dnn_md *any = weight_any(x, g, x->type, err);
   if (!plain || !any) return err->code;
   dnn_op *op = make_best(x, DNN_BWD_DATA, n, dnn_mem_md(src), any, NULL, dnn_mem_md(dout), no_act, g->fwd, err);

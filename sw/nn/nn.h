@@ -32,6 +32,20 @@ typedef struct espl_train_hooks {
   void (*progress)(void *ctx, double fraction, double eta_s, double loss, double accuracy);
 } espl_train_hooks;
 
+/* Training that feels quantization: values and weights are rounded to the integers they will have, in float (value = scale * integer),
+ * while gradients pass as if nothing had been rounded (straight-through estimator; Bengio et al. 2013; Jacob et al. 2018). */
+typedef struct espl_fake_value {
+  float scale; /* > 0, or 0: the value stays float */
+  int32_t zero; /* -128..127 */
+} espl_fake_value;
+typedef struct espl_fake {
+  const espl_fake_value *value; /* [nodes] */
+  const int8_t *weight_most;    /* [nodes] of a CONV or GEMM: largest integer of its weights, symmetric per output channel with the scale of the
+                                 * present largest weight (127: int8, 7: int4); 0: they stay float */
+} espl_fake;
+/* From the next forward on; TRAIN plans in float32 only (bfloat16 cannot hold scale * integer). Borrowed. NULL: off. */
+espl_status espl_exec_fake(espl_exec *x, const espl_fake *f, espl_err *err) ESPL_MUST_CHECK;
+
 typedef enum espl_optimizer { ESPL_SGD, ESPL_ADAM } espl_optimizer;
 typedef enum espl_schedule { ESPL_COSINE, ESPL_STEP, ESPL_CONSTANT } espl_schedule;
 typedef enum espl_resume { ESPL_RESUME_NO, ESPL_RESUME_SAME, ESPL_RESUME_ELSEWHERE } espl_resume;
@@ -58,6 +72,7 @@ typedef struct espl_train_config {
   uint64_t seed;
   const espl_graph *teacher; /* self-distillation when not NULL: loss = a*CE(softmax(t)) + (1-a)*CE(label) */
   float distill;             /* a */
+  const espl_fake *fake;     /* quantization-aware training; NULL: none. Needs dtype ESPL_F32 */
   const char *checkpoint;    /* file, NULL: none; written every checkpoint_every epochs (0: 1), at the end and when interrupted */
   double checkpoint_every;
   espl_resume resume;        /* SAME: continue the checkpoint when there is one; a continued training ends in the bits of an uninterrupted one.

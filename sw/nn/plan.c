@@ -103,15 +103,34 @@ static espl_status compile_backward(espl_exec *x, espl_err *err) {
   return ESPL_OK;
 }
 
+/* Rounds what the group has just defined. A value inside a group is never in memory, so it cannot be rounded. */
+static espl_status fake_value(espl_exec *x, const nn_group *g, espl_err *err) {
+  if (!x->fake) return ESPL_OK;
+  const int32_t inside[] = {g->head, g->bn, g->act};
+  for (int i = 0; i < 3; i++)
+    if (inside[i] >= 0 && inside[i] != g->last && x->fake->value[inside[i]].scale > 0.0f)
+      return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: its value is not in memory and cannot be rounded", x->g->node[inside[i]].name);
+  for (int32_t i = g->last; i < x->g->nodes; i++) { /* itself or another name of it */
+    if (x->root[i] != g->last || !(x->fake->value[i].scale > 0.0f)) continue;
+    nn_step *s = nn_step_add(&x->fwd, NN_STEP_FAKE_VALUE, err);
+    if (!s) return err->code;
+    s->fake_value = (nn_fake_value){x->val[g->last].mem, x->fake->value[i]};
+    return ESPL_OK;
+  }
+  return ESPL_OK;
+}
+
 static espl_status compile(espl_exec *x, espl_err *err) {
   nn_plan_clear(x);
   size_t n = (size_t)x->g->nodes;
   memset(x->val, 0, n * sizeof *x->val);
   memset(x->grad, 0, n * sizeof *x->grad);
+  memset(x->faked, 0, n * sizeof *x->faked);
   ESPL_TRY(nn_group_nodes(x, err));
   if (!(x->d = dnn_new(err))) return err->code;
   for (int32_t i = 0; i < x->groups; i++) {
     if (lower_group(x, &x->group[i], err) != ESPL_OK) return espl_fail_context(err, "node %s", x->g->node[x->group[i].head].name);
+    ESPL_TRY(fake_value(x, &x->group[i], err));
     release_inputs(x, &x->group[i]);
   }
   ESPL_TRY(make_readers(x, err));
@@ -151,7 +170,8 @@ static bool allocate(espl_exec *x) {
   x->grad = espl_calloc(n, sizeof *x->grad);
   x->group = espl_calloc(n, sizeof *x->group);
   x->reader = espl_calloc(n, sizeof *x->reader);
-  return x->keep && x->root && x->uses && x->needs && x->val && x->grad && x->group && x->reader;
+  x->faked = espl_calloc(n, sizeof *x->faked);
+  return x->faked && x->keep && x->root && x->uses && x->needs && x->val && x->grad && x->group && x->reader;
 }
 
 espl_status nn_exec_new_at(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, int32_t output, bool backward,
@@ -182,6 +202,7 @@ void espl_exec_free(espl_exec *x) {
   if (!x) return;
   nn_plan_clear(x);
   free(x->keep);
+  free(x->faked);
   free(x->root);
   free(x->uses);
   free(x->needs);
@@ -206,6 +227,8 @@ static espl_status run_steps(espl_exec *x, const nn_list *l, espl_err *err) {
     case NN_STEP_OP: ESPL_TRY(dnn_run(x->d, s->op, s->arg, s->args, err)); break;
     case NN_STEP_COPY: nn_run_copy(&s->copy); break;
     case NN_STEP_FOLD: nn_run_fold(&s->fold); break;
+    case NN_STEP_FAKE_VALUE: nn_run_fake_value(&s->fake_value); break;
+    case NN_STEP_FAKE_WEIGHT: nn_run_fake_weight(&s->fake_weight); break;
     case NN_STEP_STATS: nn_run_stats(&s->stats, x->bn_rate >= 0.0 ? x->bn_rate : s->stats.bn->bn_momentum); break;
     }
   }
@@ -234,6 +257,14 @@ espl_status espl_exec_backward(espl_exec *x, const float *dout, espl_err *err) {
   if (!x->ran || x->dirty) return espl_fail(err, ESPL_E_INPUT, "backward: no forward has run on this plan");
   dnn_mem_set(x->dout_user, (void *)(uintptr_t)dout);
   return run_list(x, &x->bwd, err);
+}
+
+espl_status espl_exec_fake(espl_exec *x, const espl_fake *f, espl_err *err) {
+  if (f && (x->mode != ESPL_MODE_TRAIN || x->type != DNN_F32))
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "quantization-aware execution: needs a training plan in float32");
+  x->fake = f;
+  x->dirty = true;
+  return ESPL_OK;
 }
 
 espl_status espl_exec_keep(espl_exec *x, int32_t node, espl_err *err) {

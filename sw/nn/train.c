@@ -135,6 +135,7 @@ static espl_status prepare(run *r, const espl_dataset *d, const espl_preprocess 
   ESPL_TRY(begin(r, d, pp, err));
   lc.first = r->at.step;
   ESPL_TRY(nn_exec_new_at(r->g, ESPL_MODE_TRAIN, c->dtype, c->batch, head, true, &r->x, err));
+  if (c->fake) ESPL_TRY(espl_exec_fake(r->x, c->fake, err));
   size_t n = (size_t)c->batch * (size_t)r->classes;
   r->logits = espl_calloc(n, sizeof(float));
   r->dlogits = espl_calloc(n, sizeof(float));
