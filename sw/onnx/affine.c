@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "onnx/onnx_int.h"
 
-espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const espli_tensor *t, int rank, int32_t c, float **out) {
+espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const espl_tensor *t, int rank, int32_t c, float **out) {
   bool fits = t->dims <= rank;
   int64_t along = 1;
   for (int d = 0; fits && d < t->dims; d++) {
@@ -18,7 +18,7 @@ espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const esp
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its constant does not vary along the %d channels only", c);
   float *v = espl_calloc((size_t)c, sizeof *v);
   if (!v) return espli_refuse(im, n, ESPL_E_NOMEM, "out of memory");
-  for (int32_t k = 0; k < c; k++) v[k] = (float)espli_tensor_at(t, along == 1 ? 0 : k);
+  for (int32_t k = 0; k < c; k++) v[k] = (float)espl_tensor_at(t, along == 1 ? 0 : k);
   *out = v;
   return ESPL_OK;
 }

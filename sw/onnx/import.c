@@ -8,9 +8,6 @@
 #include "base/mem.h"
 #include "onnx/onnx_int.h"
 
-#define MAX_NODES 16384
-#define FILE_LIMIT ((size_t)2 << 30)
-
 /* ---- names ---- */
 
 static size_t slot_of(const espli_import *im, const char *name) {
@@ -64,7 +61,7 @@ static espl_status input_value(espli_import *im, const Onnx__NodeProto *n, size_
   return espli_refuse(im, n, ESPL_E_INPUT, "reads %s, which no earlier node, input or initializer defines", n->input[k]);
 }
 
-espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espli_tensor **t) {
+espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t) {
   espli_value *v;
   *t = NULL;
   if (!espli_has_input(n, k)) return ESPL_OK;
@@ -76,7 +73,7 @@ espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, co
 
 espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) {
   const Onnx__AttributeProto *a = espli_attr(n, attr);
-  const espli_tensor *t = NULL;
+  const espl_tensor *t = NULL;
   *count = -1;
   if (!a && k) ESPL_TRY(espli_const(im, n, k, &t));
   if (!a && !t) {
@@ -103,20 +100,20 @@ espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, boo
 
 /* ---- outputs of a node ---- */
 
-static espl_status output_value(espli_import *im, const Onnx__NodeProto *n, espli_value **v) {
-  if (!n->n_output || !n->output[0][0]) return espli_refuse(im, n, ESPL_E_INPUT, "has no output");
-  *v = espli_find(im, n->output[0]);
-  if ((*v)->state != ESPLI_UNDEFINED) return espli_refuse(im, n, ESPL_E_INPUT, "%s is defined twice", n->output[0]);
+static espl_status output_value(espli_import *im, const Onnx__NodeProto *n, size_t k, espli_value **v) {
+  if (k >= n->n_output || !n->output[k][0]) return espli_refuse(im, n, ESPL_E_INPUT, "has no output");
+  *v = espli_find(im, n->output[k]);
+  if ((*v)->state != ESPLI_UNDEFINED) return espli_refuse(im, n, ESPL_E_INPUT, "%s is defined twice", n->output[k]);
   return ESPL_OK;
 }
 
-espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, espli_tensor *t) {
+espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t) {
   espli_value *v = NULL;
-  espl_status s = t ? output_value(im, n, &v) : espli_refuse(im, n, ESPL_E_NOMEM, "out of memory for a folded constant");
-  if (s == ESPL_OK && (im->folded += t->elems) > ESPLI_TENSOR_ELEMS)
+  espl_status s = t ? output_value(im, n, k, &v) : espli_refuse(im, n, ESPL_E_NOMEM, "out of memory for a folded constant");
+  if (s == ESPL_OK && (im->folded += t->elems) > ESPL_TENSOR_ELEMS)
     s = espli_refuse(im, n, ESPL_E_UNSUPPORTED, "constant arithmetic makes more than 2^28 elements");
   if (s != ESPL_OK) {
-    espli_tensor_free(t);
+    espl_tensor_free(t);
     return s;
   }
   v->state = ESPLI_CONST;
@@ -126,7 +123,7 @@ espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, espli
 
 espl_status espli_define_flow(espli_import *im, const Onnx__NodeProto *n, int32_t id, int rank) {
   espli_value *v = NULL;
-  ESPL_TRY(output_value(im, n, &v));
+  ESPL_TRY(output_value(im, n, 0, &v));
   v->state = ESPLI_FLOW;
   v->id = id;
   v->rank = rank;
@@ -166,18 +163,6 @@ espl_status espli_set_param(espli_import *im, const Onnx__NodeProto *n, int32_t 
 
 /* ---- the whole file ---- */
 
-static espl_status read_opset(espli_import *im) {
-  const Onnx__ModelProto *m = im->model;
-  im->opset = 0;
-  for (size_t k = 0; k < m->n_opset_import; k++) {
-    const char *d = espli_text(m->opset_import[k]->domain);
-    if (!d[0] || strcmp(d, "ai.onnx") == 0) im->opset = m->opset_import[k]->version;
-  }
-  if (im->opset >= ESPLI_OPSET_MIN && im->opset <= ESPLI_OPSET_MAX) return ESPL_OK;
-  if (im->opset == 0) return espl_fail(im->err, ESPL_E_INPUT, "the model names no ONNX operator set");
-  return espl_fail(im->err, ESPL_E_UNSUPPORTED, "operator set %lld, %d to %d are supported", (long long)im->opset, ESPLI_OPSET_MIN, ESPLI_OPSET_MAX);
-}
-
 /* The shape of a graph input without its batch dimension. */
 static espl_status input_shape(espli_import *im, const Onnx__ValueInfoProto *in, espl_shape *s, int *rank) {
   const char *name = espli_text(in->name);
@@ -185,6 +170,8 @@ static espl_status input_shape(espli_import *im, const Onnx__ValueInfoProto *in,
   if (!t || t->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !t->tensor_type->shape)
     return espl_fail(im->err, ESPL_E_INPUT, "input %s: has no tensor shape", name);
   const Onnx__TensorShapeProto *shape = t->tensor_type->shape;
+  if (espl_type_is_int((espl_type)t->tensor_type->elem_type))
+    return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: is of type %s, the network graph takes reals", name, espl_type_name((espl_type)t->tensor_type->elem_type));
   if (shape->n_dim != 4 && shape->n_dim != 2)
     return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: has %zu dimensions, [N,C,H,W] and [N,C] are supported", name, shape->n_dim);
   int32_t extent[3] = {1, 1, 1};
@@ -277,10 +264,6 @@ static espl_status finish_graph(espli_import *im) {
 
 static espl_status import_model(espli_import *im) {
   const Onnx__GraphProto *s = im->model->graph;
-  if (!s || !im->model->has_ir_version) return espl_fail(im->err, ESPL_E_INPUT, "not an ONNX file, or truncated: it has no %s", s ? "IR version" : "graph");
-  if (s->n_sparse_initializer) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "sparse initializers are not supported");
-  if (s->n_node > MAX_NODES) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "%zu nodes, at most %d are supported", s->n_node, MAX_NODES);
-  ESPL_TRY(read_opset(im));
   ESPL_TRY(intern_all(im));
   ESPL_TRY(start_graph(im));
   for (size_t k = 0; k < s->n_node; k++) ESPL_TRY(one_node(im, s->node[k]));
@@ -288,17 +271,19 @@ static espl_status import_model(espli_import *im) {
 }
 
 static void import_free(espli_import *im) {
-  for (size_t k = 0; im->value && k < im->cap; k++) espli_tensor_free(im->value[k].konst);
+  for (size_t k = 0; im->value && k < im->cap; k++) espl_tensor_free(im->value[k].konst);
   free(im->value);
   espl_qgiven_free(im->given);
   espl_graph_free(im->g);
 }
 
-static espl_status read_bytes(const char *path, const uint8_t *data, size_t n, espl_graph **g, espl_qgiven **given, espl_err *err) {
-  ESPL_TRY(espli_onnx_scan(data, n, err));
-  Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, data);
-  if (!m) return espl_fail(err, ESPL_E_INPUT, "not an ONNX file: its fields do not unpack");
-  espli_import im = {.path = path, .model = m, .err = err};
+espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
+  Onnx__ModelProto *m = NULL;
+  espli_import im = {.path = path, .err = err};
+  *g = NULL;
+  *given = NULL;
+  ESPL_TRY(espli_model_load(path, &m, &im.opset, err));
+  im.model = m;
   espl_status s = import_model(&im);
   if (s == ESPL_OK) {
     *g = im.g;
@@ -310,17 +295,6 @@ static espl_status read_bytes(const char *path, const uint8_t *data, size_t n, e
   }
   import_free(&im);
   onnx__model_proto__free_unpacked(m, NULL);
-  return s;
-}
-
-espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
-  char *data = NULL;
-  size_t n = 0;
-  *g = NULL;
-  *given = NULL;
-  ESPL_TRY(espl_read_file(path, FILE_LIMIT, &data, &n, err));
-  espl_status s = read_bytes(path, (const uint8_t *)data, n, g, given, err);
-  free(data);
   return s == ESPL_OK || !err ? s : espl_fail_context(err, "%s", path);
 }
 

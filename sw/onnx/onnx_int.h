@@ -1,7 +1,7 @@
-/* What the files of the ONNX room share: constant tensors, the import state, attribute helpers.
+/* What the files of the ONNX room share: loading, constant tensors, the import state, attribute helpers.
  *
- * Nouns: a `tensor` is a constant of the file (int64 or float32, whatever it was stored as); a `value` is a name of the
- * ONNX graph and is either such a constant or flows through our graph.
+ * Nouns: a `tensor` is a constant of the file (tensor/tensor.h); a `value` is a name of the ONNX graph and is either such a
+ * constant or flows through our graph.
  * Law: shapes are per image, so the batch dimension counts as 1 in every shape computation of the file. */
 #ifndef ESPL_ONNX_ONNX_INT_H
 #define ESPL_ONNX_ONNX_INT_H
@@ -12,20 +12,14 @@
 #include "onnx.pb-c.h"
 #include "onnx/onnx.h"
 #include "quant/given.h"
+#include "tensor/op.h"
 
-#define ESPLI_ONNX_DIMS 8
-#define ESPLI_TENSOR_ELEMS ((int64_t)1 << 28) /* of one constant, and of all that folding makes */
+#define ESPLI_ONNX_DIMS ESPL_TENSOR_DIMS
 #define ESPLI_OPSET_MIN 7
 #define ESPLI_OPSET_MAX 21
-
-typedef struct espli_tensor {
-  int dims; /* 0: scalar */
-  int64_t dim[ESPLI_ONNX_DIMS];
-  int64_t elems;
-  int32_t type; /* element type in the file; 0 for what arithmetic made */
-  int64_t *i; /* exactly one of i and f is not NULL; [elems], owned */
-  float *f;
-} espli_tensor;
+#define ESPLI_IR_MIN 3
+#define ESPLI_IR_MAX 10
+#define ESPLI_MAX_NODES 16384
 
 typedef enum espli_state { ESPLI_UNDEFINED, ESPLI_CONST, ESPLI_FLOW } espli_state;
 
@@ -33,7 +27,7 @@ typedef struct espli_value {
   const char *name; /* borrowed from the model */
   espli_state state;
   const Onnx__TensorProto *proto; /* CONST not decoded yet */
-  espli_tensor *konst;            /* CONST, owned */
+  espl_tensor *konst;            /* CONST, owned */
   int32_t id;                     /* FLOW: value of our graph */
   int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
   int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
@@ -58,16 +52,24 @@ typedef struct espli_import {
   espl_err *err;
 } espli_import;
 
+/* ---- load.c ---- */
+/* Reads, scans and unpacks a file, checks its versions, and brings in tensors that lie in separate files of its folder. *m: free with
+ * onnx__model_proto__free_unpacked; NULL on error. */
+espl_status espli_model_load(const char *path, Onnx__ModelProto **m, int64_t *opset, espl_err *err) ESPL_MUST_CHECK;
+
 /* ---- scan.c ---- */
-/* Walks the wire format without recursion: lengths, nesting (64), counts. E_INPUT names the byte offset. */
-espl_status espli_onnx_scan(const uint8_t *p, size_t n, espl_err *err) ESPL_MUST_CHECK;
+/* Walks the wire format of a message without recursion: lengths, nesting (64), counts. E_INPUT names the byte offset. */
+espl_status espli_onnx_scan(const uint8_t *p, size_t n, const ProtobufCMessageDescriptor *message, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- tensor.c ---- */
-/* Zeroed tensor of int64 or float; NULL when out of memory or above ESPLI_TENSOR_ELEMS. */
-espli_tensor *espli_tensor_new(bool is_int, int dims, const int64_t *dim);
-void espli_tensor_free(espli_tensor *t);
-espl_status espli_tensor_decode(const Onnx__TensorProto *p, espli_tensor **out, espl_err *err) ESPL_MUST_CHECK;
-double espli_tensor_at(const espli_tensor *t, int64_t k);
+/* Bytes that the elements of a tensor take when stored raw; refuses types and shapes that are not supported. */
+espl_status espli_tensor_bytes(const Onnx__TensorProto *p, uint64_t *bytes, espl_err *err) ESPL_MUST_CHECK;
+espl_status espli_tensor_decode(const Onnx__TensorProto *p, espl_tensor **out, espl_err *err) ESPL_MUST_CHECK;
+
+/* ---- top.c ---- */
+/* Attributes of a node of the ONNX domain as a tensor operator; *value (owned by the caller) is what op->value points to. Refuses operators,
+ * attributes and input or output counts that are not supported; messages do not name the node. */
+espl_status espli_top_decode(const Onnx__NodeProto *n, int64_t opset, espl_top *op, espl_tensor **value, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- attr.c ---- */
 const char *espli_text(const char *s); /* "" for NULL */
@@ -83,13 +85,13 @@ espl_status espli_refuse(espli_import *im, const Onnx__NodeProto *n, espl_status
 espli_value *espli_find(const espli_import *im, const char *name); /* NULL when the file never mentions it */
 bool espli_has_input(const Onnx__NodeProto *n, size_t k);
 /* Input k as a constant: *t is NULL when it flows (no error) or is absent. */
-espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espli_tensor **t) ESPL_MUST_CHECK;
+espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t) ESPL_MUST_CHECK;
 /* Integer list from attribute `attr`, or from constant input k (k = 0: attribute only). *count = -1 when absent. */
 espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) ESPL_MUST_CHECK;
 /* Input k as a flowing value. Pending spatial padding is refused unless `pads_ok`. */
 espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, bool pads_ok, espli_value **v) ESPL_MUST_CHECK;
-/* Defines output 0: as constant (takes t over, also on error), as alias of graph value, or by adding a node. */
-espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, espli_tensor *t) ESPL_MUST_CHECK;
+/* Defines output k as a constant (takes t over, also on error), or output 0 as alias of a graph value or by adding a node. */
+espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t) ESPL_MUST_CHECK;
 espl_status espli_define_flow(espli_import *im, const Onnx__NodeProto *n, int32_t id, int rank) ESPL_MUST_CHECK;
 espl_status espli_define_alias(espli_import *im, const Onnx__NodeProto *n, const espli_value *src, int rank) ESPL_MUST_CHECK;
 espl_status espli_define_node(espli_import *im, const Onnx__NodeProto *n, espl_node *proto, int rank, int32_t *id) ESPL_MUST_CHECK;
@@ -102,7 +104,7 @@ espl_status espli_set_param(espli_import *im, const Onnx__NodeProto *n, int32_t 
 espl_status espli_affine(espli_import *im, const Onnx__NodeProto *n, espli_value *v, const float *scale, const float *shift, const char *name) ESPL_MUST_CHECK;
 /* Elements of t broadcast along channels of a value of `rank` with c channels, new array, free() it. E_UNSUPPORTED when t
  * varies along anything but channels. */
-espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const espli_tensor *t, int rank, int32_t c, float **out) ESPL_MUST_CHECK;
+espl_status espli_channels(espli_import *im, const Onnx__NodeProto *n, const espl_tensor *t, int rank, int32_t c, float **out) ESPL_MUST_CHECK;
 
 /* ---- fold.c ---- */
 /* Computes the node when all its inputs are constants and it is one of the foldable operators; *done tells. */

@@ -25,7 +25,7 @@ static espl_status op_dropout(espli_import *im, const Onnx__NodeProto *n) {
 
 /* A limit of Clip: attribute before operator set 11, constant input since. */
 static espl_status clip_limit(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, float *v) {
-  const espli_tensor *t;
+  const espl_tensor *t;
   if (im->opset < 11) {
     *v = espli_attr_float(n, attr, *v);
     return ESPL_OK;
@@ -33,7 +33,7 @@ static espl_status clip_limit(espli_import *im, const Onnx__NodeProto *n, const 
   ESPL_TRY(espli_const(im, n, k, &t));
   if (!t && espli_has_input(n, k)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s is computed at run time", attr);
   if (t && t->elems != 1) return espli_refuse(im, n, ESPL_E_INPUT, "%s has %lld elements, expected 1", attr, (long long)t->elems);
-  if (t) *v = (float)espli_tensor_at(t, 0);
+  if (t) *v = (float)espl_tensor_at(t, 0);
   return ESPL_OK;
 }
 
@@ -59,7 +59,7 @@ static espl_status op_batchnorm(espli_import *im, const Onnx__NodeProto *n) {
   p.bn_momentum = (float)(round((1.0 - (double)espli_attr_float(n, "momentum", 0.9f)) * 1e7) / 1e7);
   ESPL_TRY(espli_define_node(im, n, &p, v->rank, &id));
   for (size_t k = 0; k < 4; k++) {
-    const espli_tensor *t;
+    const espl_tensor *t;
     ESPL_TRY(espli_const(im, n, k + 1, &t));
     if (!t) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "input %zu is missing or computed at run time", k + 1);
     int32_t c = (int32_t)t->elems;
@@ -78,7 +78,7 @@ static espl_status add_flows(espli_import *im, const Onnx__NodeProto *n) {
 }
 
 /* Add, Sub, Mul, Div with a constant on input `side` as scale and shift of the flowing one. */
-static espl_status with_constant(espli_import *im, const Onnx__NodeProto *n, const espli_tensor *t, size_t side) {
+static espl_status with_constant(espli_import *im, const Onnx__NodeProto *n, const espl_tensor *t, size_t side) {
   espli_value *v = NULL;
   float *c = NULL, *minus = NULL;
   ESPL_TRY(espli_flow(im, n, 1 - side, false, &v));
@@ -102,7 +102,7 @@ static espl_status with_constant(espli_import *im, const Onnx__NodeProto *n, con
 }
 
 static espl_status op_arithmetic(espli_import *im, const Onnx__NodeProto *n) {
-  const espli_tensor *a, *b;
+  const espl_tensor *a, *b;
   ESPL_TRY(espli_const(im, n, 0, &a));
   ESPL_TRY(espli_const(im, n, 1, &b));
   if (a) return with_constant(im, n, a, 0);
@@ -119,7 +119,7 @@ static espl_status op_sum(espli_import *im, const Onnx__NodeProto *n) {
 /* A fully-connected node: weight[o][k] = alpha * B, where B is [K,O] or, transposed, [O,K]. */
 static espl_status fully_connected(espli_import *im, const Onnx__NodeProto *n, bool trans, float alpha, int32_t *id) {
   espli_value *v = NULL;
-  const espli_tensor *b;
+  const espl_tensor *b;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   ESPL_TRY(espli_const(im, n, 1, &b));
   if (!b || !b->f) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its second input is not a float constant");
@@ -143,7 +143,7 @@ static espl_status op_matmul(espli_import *im, const Onnx__NodeProto *n) {
 
 static espl_status op_gemm(espli_import *im, const Onnx__NodeProto *n) {
   int32_t id = 0;
-  const espli_tensor *c;
+  const espl_tensor *c;
   float beta = espli_attr_float(n, "beta", 1.0f), *bias = NULL;
   if (espli_attr_int(n, "transA", 0)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "transA is not supported");
   ESPL_TRY(espli_const(im, n, 2, &c));

@@ -155,12 +155,12 @@ static espl_status pad_args(espli_import *im, const Onnx__NodeProto *n, int rank
 
 static espl_status op_pad(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
-  const espli_tensor *fill = NULL;
+  const espl_tensor *fill = NULL;
   int64_t before[4] = {0}, after[4] = {0};
   ESPL_TRY(espli_flow(im, n, 0, true, &v));
   if (!espli_attr_is(n, "mode", "constant", true)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only mode constant is supported");
   if (im->opset >= 11) ESPL_TRY(espli_const(im, n, 2, &fill));
-  double zero = im->opset < 11 ? (double)espli_attr_float(n, "value", 0.0f) : fill && fill->elems == 1 ? espli_tensor_at(fill, 0) : fill || espli_has_input(n, 2) ? 1 : 0;
+  double zero = im->opset < 11 ? (double)espli_attr_float(n, "value", 0.0f) : fill && fill->elems == 1 ? espl_tensor_at(fill, 0) : fill || espli_has_input(n, 2) ? 1 : 0;
   if (zero != 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only padding with zero is supported");
   ESPL_TRY(pad_args(im, n, v->rank, before, after));
   bool channels = before[1] || after[1], image = before[2] || before[3] || after[2] || after[3];

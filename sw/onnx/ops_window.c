@@ -73,7 +73,7 @@ static espl_status need_rank4(espli_import *im, const Onnx__NodeProto *n, const 
 }
 
 static espl_status conv_bias(espli_import *im, const Onnx__NodeProto *n, int32_t id, int32_t o) {
-  const espli_tensor *b;
+  const espl_tensor *b;
   ESPL_TRY(espli_const(im, n, 2, &b));
   if (!b) return espli_has_input(n, 2) ? espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its bias is computed at run time") : ESPL_OK;
   if (b->elems != o || b->dims != 1) return espli_refuse(im, n, ESPL_E_INPUT, "bias %s has %lld elements, expected %d", n->input[2], (long long)b->elems, o);
@@ -82,7 +82,7 @@ static espl_status conv_bias(espli_import *im, const Onnx__NodeProto *n, int32_t
 
 static espl_status op_conv(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
-  const espli_tensor *w;
+  const espl_tensor *w;
   int32_t k[2], dim[4], id;
   ESPL_TRY(espli_flow(im, n, 0, true, &v));
   ESPL_TRY(need_rank4(im, n, v));

@@ -10,8 +10,6 @@
 #include "base/mem.h"
 #include "onnx/onnx_int.h"
 
-#define T(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
-
 static espl_status note_of(espli_import *im, const Onnx__NodeProto *n, int32_t id, espl_qnote **note) {
   if (!im->given) im->given = espl_qgiven_new();
   *note = im->given ? espl_qgiven_note(im->given, id) : NULL;
@@ -22,17 +20,17 @@ static bool good_scale(double s) { return isfinite(s) && s > 0; }
 
 /* Scale and zero point of a whole value from inputs 1 and 2, zero point in the int8 sense. */
 static espl_status per_tensor(espli_import *im, const Onnx__NodeProto *n, float *scale, int32_t *zero) {
-  const espli_tensor *s = NULL, *z = NULL;
+  const espl_tensor *s = NULL, *z = NULL;
   ESPL_TRY(espli_const(im, n, 1, &s));
   ESPL_TRY(espli_const(im, n, 2, &z));
   if (!s || !s->f || (!z && espli_has_input(n, 2))) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its scale or zero point is computed at run time");
   if (s->elems != 1 || (z && z->elems != 1))
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "an activation with %lld scales, the machine takes one", (long long)s->elems);
   if (!good_scale((double)s->f[0])) return espli_refuse(im, n, ESPL_E_INPUT, "its scale is %g, expected a positive number", (double)s->f[0]);
-  int64_t type = z ? z->type : espli_attr_int(n, "output_dtype", T(UINT8)), v = z && z->i ? z->i[0] : 0;
-  if (type != T(INT8) && type != T(UINT8)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "values of element type %lld, int8 and uint8 are supported", (long long)type);
+  int64_t type = z ? z->type : espli_attr_int(n, "output_dtype", ESPL_T_UINT8), v = z && z->i ? z->i[0] : 0;
+  if (type != ESPL_T_INT8 && type != ESPL_T_UINT8) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "values of element type %lld, int8 and uint8 are supported", (long long)type);
   *scale = s->f[0];
-  *zero = (int32_t)v - (type == T(UINT8) ? 128 : 0);
+  *zero = (int32_t)v - (type == ESPL_T_UINT8 ? 128 : 0);
   if (*zero < -128 || *zero > 127) return espli_refuse(im, n, ESPL_E_INPUT, "its zero point is %lld", (long long)v);
   return ESPL_OK;
 }
@@ -59,7 +57,7 @@ static espl_status op_quantize(espli_import *im, const Onnx__NodeProto *n) {
 
 /* Scale and zero point of element k of a constant with `after` elements behind the axis of extent `count`. */
 typedef struct grid {
-  const espli_tensor *q, *s, *z;
+  const espl_tensor *q, *s, *z;
   int64_t count, after;
 } grid;
 
@@ -71,9 +69,9 @@ static espl_status read_grid(espli_import *im, const Onnx__NodeProto *n, grid *g
   ESPL_TRY(espli_const(im, n, 0, &g->q));
   ESPL_TRY(espli_const(im, n, 1, &g->s));
   ESPL_TRY(espli_const(im, n, 2, &g->z));
-  const espli_tensor *q = g->q;
+  const espl_tensor *q = g->q;
   if (!q || !g->s || !g->s->f || (!g->z && espli_has_input(n, 2))) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its scale or zero point is computed at run time");
-  if (!q->i || (q->type != T(INT8) && q->type != T(UINT8) && q->type != T(INT32)))
+  if (!q->i || (q->type != ESPL_T_INT8 && q->type != ESPL_T_UINT8 && q->type != ESPL_T_INT32))
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "constants of element type %d, int8, uint8 and int32 are supported", q->type);
   if (espli_attr_int(n, "block_size", 0)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "scales by block are not supported");
   *axis = espli_attr_int(n, "axis", 1);
@@ -93,12 +91,12 @@ static espl_status dequantize_constant(espli_import *im, const Onnx__NodeProto *
   grid g = {0};
   int64_t axis;
   ESPL_TRY(read_grid(im, n, &g, &axis));
-  espli_tensor *t = espli_tensor_new(false, g.q->dims, g.q->dim);
+  espl_tensor *t = espl_tensor_new(ESPL_T_FLOAT, g.q->dims, g.q->dim);
   for (int64_t k = 0; t && k < t->elems; k++) {
     int64_t ch = channel_of(&g, k);
     t->f[k] = (float)(g.q->i[k] - zero_of(&g, ch)) * g.s->f[ch];
   }
-  ESPL_TRY(espli_define_const(im, n, t));
+  ESPL_TRY(espli_define_const(im, n, 0, t));
   espli_find(im, n->output[0])->dequantizer = n;
   return ESPL_OK;
 }
@@ -152,7 +150,7 @@ static espl_status take_bias(espli_import *im, const Onnx__NodeProto *n, const O
   grid g = {0};
   int64_t axis;
   ESPL_TRY(read_grid(im, dq, &g, &axis));
-  if (g.q->type != T(INT32) || g.q->elems != o || g.q->dims != 1 || g.z) return ESPL_OK;
+  if (g.q->type != ESPL_T_INT32 || g.q->elems != o || g.q->dims != 1 || g.z) return ESPL_OK;
   note->bias = espl_calloc((size_t)o, sizeof *note->bias);
   note->bias_scale = espl_calloc((size_t)o, sizeof *note->bias_scale);
   if (!note->bias || !note->bias_scale) return espli_refuse(im, n, ESPL_E_NOMEM, "out of memory");

@@ -69,9 +69,9 @@ static espl_status field(scan *s, espl_err *err) {
   }
 }
 
-espl_status espli_onnx_scan(const uint8_t *p, size_t n, espl_err *err) {
+espl_status espli_onnx_scan(const uint8_t *p, size_t n, const ProtobufCMessageDescriptor *message, espl_err *err) {
   scan s = {.p = p};
-  s.stack[0] = (frame){&onnx__model_proto__descriptor, n};
+  s.stack[0] = (frame){message, n};
   if (n == 0) return espl_fail(err, ESPL_E_INPUT, "the file is empty");
   for (;;) {
     while (s.at == s.stack[s.depth].end) {
