@@ -20,11 +20,6 @@ typedef struct slot {
   int32_t user, load;      /* last COMPUTE reading it, last LOAD writing it */
 } slot;
 
-typedef struct span {
-  int32_t o0, o1, c0, c1, i0, i1; /* output, convolution, input (virtual rows or columns); half open */
-  int32_t useful;                 /* convolution rows or columns that no earlier tile of the walk has computed */
-} span;
-
 typedef struct emit {
   const map_geom *g;
   const map_plan *p;
@@ -106,7 +101,7 @@ static int32_t load_acts(emit *e, int32_t b0, int32_t b1, int32_t r0, int32_t r1
 
 static int32_t chunk_of(const emit *e, int32_t cb) { return e->p->resident ? 0 : cb / e->p->chunk_cb; }
 
-static slot *find_slot(const emit *e, const span *y, const span *x, int32_t chunk) {
+static slot *find_slot(const emit *e, const map_span *y, const map_span *x, int32_t chunk) {
   for (int32_t i = 0; i < e->p->slots; i++) {
     slot *s = &e->slot[i];
     if (s->chunk == chunk && s->r0 == y->i0 && s->r1 == y->i1 && s->c0 == x->i0 && s->c1 == x->i1) return s;
@@ -114,14 +109,14 @@ static slot *find_slot(const emit *e, const span *y, const span *x, int32_t chun
   return NULL;
 }
 
-static bool acts_ready(const emit *e, const span *y, const span *x, int32_t cb) {
+static bool acts_ready(const emit *e, const map_span *y, const map_span *x, int32_t cb) {
   if (e->p->resident) return e->rows_have[cb] >= y->i1;
   const slot *s = find_slot(e, y, x, chunk_of(e, cb));
   return s && cb - s->chunk * e->p->chunk_cb < s->have;
 }
 
 /* Brings channel blocks [b0, b1) of the tile; returns the LOAD that a reader has to wait for (-1: none). */
-static int32_t need_resident(emit *e, const span *y, int32_t b0, int32_t b1) {
+static int32_t need_resident(emit *e, const map_span *y, int32_t b0, int32_t b1) {
   const map_geom *g = e->g;
   int32_t last = -1;
   for (int32_t b = b0; b < b1;) {
@@ -140,13 +135,13 @@ static int32_t need_resident(emit *e, const span *y, int32_t b0, int32_t b1) {
 }
 
 /* Pixel word of row i0, column i0 of the first channel block in slot s: its address modulo the bus width is kept. */
-static int32_t slot_base(const emit *e, const slot *s, const span *y, const span *x) {
+static int32_t slot_base(const emit *e, const slot *s, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   uint32_t off = (uint32_t)(y->i0 * g->row_step) * g->row_bytes + (uint32_t)x->i0 * (uint32_t)g->g;
   return (int32_t)(s - e->slot) * e->p->slot_words + (int32_t)(off % (uint32_t)map_max(g->m->bus_bytes, g->g)) / g->g;
 }
 
-static int32_t need_slot(emit *e, const span *y, const span *x, int32_t b1, slot **out) {
+static int32_t need_slot(emit *e, const map_span *y, const map_span *x, int32_t b1, slot **out) {
   const map_geom *g = e->g;
   int32_t chunk = chunk_of(e, b1 - 1), wait = -1;
   slot *s = find_slot(e, y, x, chunk);
@@ -183,7 +178,7 @@ static int32_t dense_count(const map_geom *g, int32_t column, int32_t t, int32_t
 }
 
 /* End of the segment that starts at stream position t. */
-static int32_t segment_end(const emit *e, int32_t column, int32_t t, const span *y, const span *x) {
+static int32_t segment_end(const emit *e, int32_t column, int32_t t, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   int32_t end = g->first[column + 1], t1 = t + 1, cb = g->tile[t].cb;
   bool there = weights_there(e, t), ready = acts_ready(e, y, x, cb), warm = there && ready;
@@ -248,7 +243,7 @@ static void bring_weights(emit *e, int32_t t, int32_t t1) {
   (void)load_run(e, 1, e->at->weights + bytes * (uint32_t)t, bytes * (uint32_t)at, bytes * (uint32_t)n, 1, MAP_CL, wait);
 }
 
-static void compute_cfg(emit *e, const span *y, const span *x, bool tiles, uint32_t ky, uint32_t kx, int32_t total, uint32_t macs, uint32_t dense) {
+static void compute_cfg(emit *e, const map_span *y, const map_span *x, bool tiles, uint32_t ky, uint32_t kx, int32_t total, uint32_t macs, uint32_t dense) {
   const map_geom *g = e->g;
   const espl_qlayer *l = g->l;
   espl_cmd_comp_geom q = {.in_h = (uint32_t)(tiles ? y->i1 - y->i0 : g->vrows), .in_w = (uint32_t)(tiles ? x->i1 - x->i0 : g->in.w)};
@@ -276,7 +271,7 @@ static uint32_t dense_share(const emit *e) {
 }
 
 /* One COMPUTE over stream [t, t1) of a column; first and last are those of the item; absent: tiles of the item that are not in it. */
-static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const span *y, const span *x, bool first, bool last, int32_t absent) {
+static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_span *y, const map_span *x, bool first, bool last, int32_t absent) {
   const map_geom *g = e->g;
   bool empty = t1 == t, cold = !empty && !weights_there(e, t);
   int32_t b0 = empty ? 0 : g->tile[t].cb, b1 = empty ? 1 : g->tile[t1 - 1].cb + 1, wait = -1;
@@ -318,7 +313,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const span *
 
 static uint8_t byte_of(int32_t v) { return (uint8_t)(int8_t)v; }
 
-static void store_cfg(emit *e, const span *y, const span *x) {
+static void store_cfg(emit *e, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   const espl_qlayer *l = g->l;
   uint32_t w[4];
@@ -350,7 +345,7 @@ static void store_cfg(emit *e, const span *y, const span *x) {
   map_list_cfg(e->l, w);
 }
 
-static void store(emit *e, int32_t column, const span *y, const span *x) {
+static void store(emit *e, int32_t column, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   int32_t per = g->m->cols / g->g, g0 = column * per, n = map_min(per, g->out_groups - g0), C = g->m->cols;
   int32_t unit = column % e->param.cap;
@@ -376,7 +371,7 @@ static void store(emit *e, int32_t column, const span *y, const span *x) {
 
 /* ---- items ---- */
 
-static void item(emit *e, int32_t column, const span *y, const span *x) {
+static void item(emit *e, int32_t column, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   int32_t end = g->first[column + 1], t = g->first[column];
   int32_t absent = g->ncb * g->l->kh * g->l->kw - (g->zero[column] ? 0 : end - t);
@@ -391,35 +386,15 @@ static void item(emit *e, int32_t column, const span *y, const span *x) {
   e->item++;
 }
 
-static span row_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done) {
-  const espl_qlayer *l = g->l;
-  span s = {.o0 = o0, .o1 = o1};
-  map_conv_span(o0, o1, l->psy, l->ppt, l->win_h, l->conv_h, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
-  s.i0 = map_min(g->vrows - 1, map_max(0, s.c0 * g->vsy - l->pt));
-  s.i1 = map_max(s.i0 + 1, map_min(g->vrows, (s.c1 - 1) * g->vsy - l->pt + (l->kh - 1) * l->dh + 1));
-  s.useful = map_max(0, s.c1 - map_max(s.c0, done));
-  return s;
-}
-
-static span col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, bool whole) {
-  const espl_qlayer *l = g->l;
-  span s = {.o0 = o0, .o1 = o1};
-  map_conv_span(o0, o1, l->psx, l->ppl, l->win_w, l->conv_w, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
-  s.i0 = whole ? 0 : map_min(g->in.w - 1, map_max(0, s.c0 * l->sw - l->pl));
-  s.i1 = whole ? g->in.w : map_max(s.i0 + 1, map_min(g->in.w, (s.c1 - 1) * l->sw - l->pl + (l->kw - 1) * l->dw + 1));
-  s.useful = map_max(0, s.c1 - map_max(s.c0, done));
-  return s;
-}
-
 /* All spatial tiles of columns [k0, k1), columns inside. */
 static void walk(emit *e, int32_t k0, int32_t k1, const int32_t *h, int32_t n) {
   const map_geom *g = e->g;
   int32_t rows_done = 0;
   for (int32_t i = 0, o = 0; i < n; o += h[i++]) {
-    span y = row_span(g, o, o + h[i], rows_done);
+    map_span y = map_row_span(g, o, o + h[i], rows_done);
     int32_t cols_done = 0;
     for (int32_t x0 = 0; x0 < g->out.w; x0 += e->p->tile_w) {
-      span x = col_span(g, x0, map_min(g->out.w, x0 + e->p->tile_w), cols_done, e->p->tile_w >= g->out.w);
+      map_span x = map_col_span(g, x0, map_min(g->out.w, x0 + e->p->tile_w), cols_done, e->p->tile_w >= g->out.w);
       for (int32_t k = k0; k < k1; k++) item(e, k, &y, &x);
       cols_done = x.c1;
     }

@@ -75,6 +75,15 @@ int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w);
 /* Convolution rows (or columns) that pooled outputs [a, b) read, clipped to the convolution's output. */
 void map_conv_span(int32_t a, int32_t b, int32_t stride, int32_t pad, int32_t win, int32_t limit, bool pooled, int32_t *c0, int32_t *c1);
 
+/* Rows or columns of a spatial tile. */
+typedef struct map_span {
+  int32_t o0, o1, c0, c1, i0, i1; /* output, convolution, input (virtual rows or columns); half open */
+  int32_t useful;                 /* convolution rows or columns that no earlier tile of the walk has computed */
+} map_span;
+/* Output rows [o0, o1), of which convolution rows before `done` were computed by an earlier tile; columns likewise, `whole`: all of them. */
+map_span map_row_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done);
+map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, bool whole);
+
 /* One command being built; words are encoded at the end because pushes are set later. */
 typedef struct map_cmd {
   uint8_t unit;                /* espl_unit; 0: MARK or END, already in `word` */
@@ -134,8 +143,17 @@ typedef struct map_measured {
 
 espl_status map_measure(const map_geom *g, const map_plan *p, map_measured *out, espl_err *err) ESPL_MUST_CHECK;
 
+/* Working memory of estimates, for one layer. */
+typedef struct map_estimator map_estimator;
+map_estimator *map_estimator_new(const map_geom *g); /* NULL: out of memory */
+void map_estimator_free(map_estimator *e);
+/* Cycles of a plan to within a few percent, hundreds of times faster than map_measure (estimate.c). */
+double map_estimate(map_estimator *e, const map_plan *p);
+
 /* A plan with few cycles, and what it takes. */
 espl_status map_choose(const map_geom *g, map_plan *best, map_measured *cost, espl_err *err) ESPL_MUST_CHECK;
+/* The same by measuring every plan that is looked at: the yardstick of map_choose. */
+espl_status map_choose_full(const map_geom *g, map_plan *best, map_measured *cost, espl_err *err) ESPL_MUST_CHECK;
 
 /* A network on its way to a program: layers planned and measured, everything placed in memory. */
 typedef struct map_net {

@@ -57,6 +57,26 @@ int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int3
   return n;
 }
 
+map_span map_row_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done) {
+  const espl_qlayer *l = g->l;
+  map_span s = {.o0 = o0, .o1 = o1};
+  map_conv_span(o0, o1, l->psy, l->ppt, l->win_h, l->conv_h, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
+  s.i0 = map_min(g->vrows - 1, map_max(0, s.c0 * g->vsy - l->pt));
+  s.i1 = map_max(s.i0 + 1, map_min(g->vrows, (s.c1 - 1) * g->vsy - l->pt + (l->kh - 1) * l->dh + 1));
+  s.useful = map_max(0, s.c1 - map_max(s.c0, done));
+  return s;
+}
+
+map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, bool whole) {
+  const espl_qlayer *l = g->l;
+  map_span s = {.o0 = o0, .o1 = o1};
+  map_conv_span(o0, o1, l->psx, l->ppl, l->win_w, l->conv_w, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
+  s.i0 = whole ? 0 : map_min(g->in.w - 1, map_max(0, s.c0 * l->sw - l->pl));
+  s.i1 = whole ? g->in.w : map_max(s.i0 + 1, map_min(g->in.w, (s.c1 - 1) * l->sw - l->pl + (l->kw - 1) * l->dw + 1));
+  s.useful = map_max(0, s.c1 - map_max(s.c0, done));
+  return s;
+}
+
 static int32_t weight_slots(const map_geom *g) {
   int64_t by_row = 65536 / g->m->rows, n = (1ll << g->m->wgt_aw) / espl_tile_bytes(g->m);
   return (int32_t)(n < by_row ? n : by_row);

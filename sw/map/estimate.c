@@ -1,0 +1,307 @@
+/* Cycles of a plan, roughly: the same walk as emit.c in steps of one command instead of one burst, for telling good plans from bad ones
+ * before the timing model measures a few of them.
+ *
+ * Every stream is one number, the cycle in which it becomes free: fetch, read data, write data, passes of the array, drains of the store unit.
+ * A command begins at the maximum over what it waits for and moves its streams on by bytes / bandwidth, tiles * pass or pixels * period.
+ * Left out: the order of bursts of different units, stalls injected by the memory, limits of token counters, partly overwritten columns. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "map/map_int.h"
+
+enum { QUEUE = 16, LOADS = 1024, SLOTS = 16 };
+
+/* A queue's last pops: an entry goes in when the one `depth` before it is out. */
+typedef struct queue {
+  double pop[QUEUE];
+  uint32_t n;
+} queue;
+
+/* A weight load that may still be in the ring. */
+typedef struct loaded {
+  int64_t end;   /* position behind it in the stream of all loads */
+  double used;   /* its last reader has finished */
+  int32_t column;
+} loaded;
+
+struct map_estimator {
+  const map_geom *g;
+  const map_plan *p;
+  /* constants */
+  double beat, latency, burst_gap, write_gap, pass_min, fill, pipe, period, flush;
+  int32_t bus, depth, banks, weight_cap, param_cap;
+  /* streams */
+  double fetch, issue, read, write, pass, walk, store, params, bank[2];
+  queue loads, computes, stores;
+  int bank_at;
+  /* buffers */
+  int32_t rows_have;
+  int64_t slot_tile[SLOTS];
+  int32_t slot_next;
+  double slot_used[SLOTS];
+  int64_t position;
+  loaded ring[LOADS];
+  uint32_t ring_head, ring_tail;
+  int64_t *at;    /* [nco] position of the column's weights, -1 never loaded */
+  double *reused; /* [nco] end of their last use behind the first */
+  int32_t *param_owner;
+  int32_t *h;     /* [out.h + 64] rows of the tiles */
+};
+
+static inline double later(double a, double b) { return a > b ? a : b; }
+
+static void constants(map_estimator *e) {
+  const map_geom *g = e->g;
+  const espl_machine *m = g->m;
+  const espl_qlayer *l = g->l;
+  int32_t rq = m->rq_cycles == 1 ? 6 : 18, taps = l->pool == ESPL_QPOOL_NONE ? 1 : l->win_h * l->win_w;
+  double full = 256.0 / m->bus_bytes;
+  e->bus = m->bus_bytes;
+  e->beat = (double)m->mem.den / m->mem.num;
+  if (m->mem.stall_mod) e->beat += 1.0 / (m->mem.stall_mod - 1);
+  e->latency = m->mem.read_latency;
+  e->burst_gap = (e->latency + full * e->beat + 1) / m->mem.outstanding;
+  e->write_gap = (m->mem.write_latency + full * e->beat + 2) / m->mem.outstanding;
+  e->pass_min = map_max(m->rows, MAP_ACC_CYCLES);
+  e->fill = 2 + m->rows / 2;
+  e->pipe = m->rows / 2 + m->cols + m->mul_stages + 3;
+  e->period = (double)(g->g / m->rq_lanes) * (l->pool == ESPL_QPOOL_AVG ? (taps - 1) * m->rq_cycles + rq + 1 + m->rq_cycles : taps * m->rq_cycles);
+  e->flush = rq + 4;
+  e->depth = map_min(m->queue_depth, QUEUE);
+  e->banks = m->acc_banks;
+  int64_t cap = (1ll << m->wgt_aw) / espl_tile_bytes(m), by_row = 65536 / m->rows;
+  e->weight_cap = (int32_t)(cap < by_row ? cap : by_row);
+  e->param_cap = (1 << m->par_aw) / m->cols;
+}
+
+map_estimator *map_estimator_new(const map_geom *g) {
+  map_estimator *e = espl_calloc(1, sizeof *e);
+  if (!e) return NULL;
+  e->g = g;
+  constants(e);
+  e->at = espl_calloc((size_t)g->nco, sizeof *e->at);
+  e->reused = espl_calloc((size_t)g->nco, sizeof *e->reused);
+  e->param_owner = espl_calloc((size_t)e->param_cap, sizeof *e->param_owner);
+  e->h = espl_calloc((size_t)g->out.h + 64, sizeof *e->h);
+  if (e->at && e->reused && e->param_owner && e->h) return e;
+  map_estimator_free(e);
+  return NULL;
+}
+
+void map_estimator_free(map_estimator *e) {
+  if (!e) return;
+  free(e->at);
+  free(e->reused);
+  free(e->param_owner);
+  free(e->h);
+  free(e);
+}
+
+/* ---- fetch and queues ---- */
+
+/* A command for `q` goes in; its pop is noted by the caller. Commands cost the read path a sixteenth of a burst. */
+static void dispatch(map_estimator *e, queue *q) {
+  e->read += 16.0 / e->bus * e->beat;
+  e->fetch = later(e->fetch + 1, q->n >= (uint32_t)e->depth ? q->pop[(q->n - (uint32_t)e->depth) % QUEUE] + 2 : 0);
+}
+static void popped(queue *q, double t) { q->pop[q->n++ % QUEUE] = t; }
+
+/* ---- reads ---- */
+
+/* Time of `runs` runs of `bytes` bytes in all. */
+static double transfer(const map_estimator *e, double bytes, double runs, double gap) {
+  double beats = bytes / e->bus + (e->bus > e->g->g ? 0.5 * runs : 0), t = beats * e->beat, slots = (bytes / 256 + 0.5 * runs) * gap;
+  return t > slots ? t : slots;
+}
+
+/* One LOAD that may begin at `wait`; *first: its first data. Returns the end of its data. */
+static double load(map_estimator *e, double bytes, double runs, double wait, double *first) {
+  dispatch(e, &e->loads);
+  e->issue = later(later(e->issue + 1, e->fetch + 1), wait + 2);
+  popped(&e->loads, e->issue);
+  *first = later(e->read, e->issue + e->latency + 2);
+  e->read = *first + transfer(e, bytes, runs, e->burst_gap);
+  return e->read;
+}
+
+static double load_rows(map_estimator *e, int32_t blocks, int32_t b0, int32_t rows, int32_t cols, bool whole, double wait) {
+  const map_geom *g = e->g;
+  int32_t groups = map_min((b0 + blocks) * g->nb, g->in_groups) - b0 * g->nb;
+  double first, runs = whole ? groups : (double)groups * rows;
+  return load(e, (double)groups * rows * cols * g->g, runs, wait, &first);
+}
+
+/* ---- weights ---- */
+
+static bool column_there(const map_estimator *e, int32_t k) { return e->at[k] >= 0 && e->position - e->at[k] <= e->weight_cap; }
+
+/* Room for n tiles in the ring; returns when the readers of what was there have finished. */
+static double take_ring(map_estimator *e, int32_t n, int32_t column, bool begins) {
+  int64_t at = e->position % e->weight_cap;
+  double wait = 0;
+  if (at + n > e->weight_cap) e->position += e->weight_cap - at;
+  if (begins) e->at[column] = e->position;
+  e->position += n;
+  while (e->ring_head != e->ring_tail) {
+    const loaded *old = &e->ring[e->ring_head % LOADS];
+    if (old->end > e->position - e->weight_cap && e->ring_tail - e->ring_head < LOADS) break;
+    wait = later(wait, later(old->used, e->reused[old->column]));
+    e->ring_head++;
+  }
+  return wait;
+}
+
+/* ---- items ---- */
+
+typedef struct work {
+  int32_t column, n, taps;        /* tiles of the column, tiles of a channel block */
+  const map_span *y, *x;
+  int64_t tile;                   /* number of the spatial tile */
+  double pixels, len;             /* of a pass */
+} work;
+
+/* Tiles [t, ...) of the item that one COMPUTE takes. */
+static int32_t segment_tiles(const map_estimator *e, const work *w, int32_t t, bool there, bool ready) {
+  int32_t block = t / w->taps, chunk = e->p->resident ? e->g->ncb : e->p->chunk_cb, to = map_min(w->n, (block / chunk + 1) * chunk * w->taps);
+  if (!(there && ready)) to = map_min(to, (block + e->p->cold_cb) * w->taps);
+  if (!there && to - t > e->p->seg_tiles) to = t + (e->p->seg_tiles > w->taps ? e->p->seg_tiles / w->taps * w->taps : e->p->seg_tiles);
+  return map_max(1, to - t);
+}
+
+/* Slot of a chunk of the tile: *have says whether its data is there. */
+static int32_t find_slot(map_estimator *e, int64_t key, bool *have) {
+  for (int32_t i = 0; i < e->p->slots; i++)
+    if (e->slot_tile[i] == key) {
+      *have = true;
+      return i;
+    }
+  *have = false;
+  return e->slot_next;
+}
+
+/* Brings the channel blocks of tiles [t, t1), not before `wait`; returns when they are there. */
+static double bring_acts(map_estimator *e, const work *w, int32_t t, int32_t t1, double wait) {
+  const map_geom *g = e->g;
+  int32_t b0 = t / w->taps, blocks = (t1 - 1) / w->taps + 1 - b0;
+  if (e->p->resident) {
+    if (e->rows_have >= w->y->i1) return 0;
+    return load_rows(e, blocks, b0, w->y->i1 - e->rows_have, g->in.w, true, 0);
+  }
+  bool whole = g->row_step == 1 && w->x->i1 - w->x->i0 == g->in.w;
+  return load_rows(e, blocks, b0, w->y->i1 - w->y->i0, w->x->i1 - w->x->i0, whole, wait);
+}
+
+/* One COMPUTE of n tiles; acts: when its activations are there. Returns the end of its last pass. */
+static double segment(map_estimator *e, const work *w, int32_t t, int32_t n, bool cold, bool first, double acts) {
+  double tile = (double)espl_tile_bytes(e->g->m) / e->bus * e->beat, credit = 0, last = 0;
+  uint32_t entry = e->ring_tail;
+  if (cold) {
+    double wait = take_ring(e, n, w->column, t == 0), begin;
+    last = load(e, n * tile / e->beat * e->bus, 1, wait, &begin) + 2;
+    credit = begin + tile + 2;
+    entry = e->ring_tail++;
+  }
+  dispatch(e, &e->computes);
+  double hand = later(later(e->walk, e->fetch + 2), acts + 4);
+  if (first) hand = later(hand, e->bank[e->bank_at] + 2);
+  popped(&e->computes, hand);
+  double start = later(e->pass, later(hand, credit) + e->fill), end = start + n * w->len;
+  end = later(end, last + e->fill + w->len);
+  e->walk = later(later(hand, last), end - 2 * w->len);
+  e->pass = end;
+  if (cold) e->ring[entry % LOADS] = (loaded){e->position, end + e->pipe, w->column};
+  else e->reused[w->column] = end + e->pipe;
+  return end;
+}
+
+static void store(map_estimator *e, const work *w, double end) {
+  const map_geom *g = e->g;
+  int32_t per = g->m->cols / g->g, groups = map_min(per, g->out_groups - w->column * per), unit = w->column % e->param_cap, cols = w->x->o1 - w->x->o0, rows = w->y->o1 - w->y->o0;
+  double first, px = (double)groups * rows * cols, bytes = px * g->g, runs = cols == g->out.w ? groups : (double)groups * rows;
+  if (e->param_owner[unit] != w->column) {
+    e->param_owner[unit] = w->column;
+    e->params = load(e, (double)groups * g->g * 16, 1, 0, &first);
+  }
+  dispatch(e, &e->stores);
+  double pops = later(e->store + 1, e->fetch + 1), begin = later(later(end + e->pipe + 2, pops + 2), e->params + 4), drain = px * e->period;
+  popped(&e->stores, pops);
+  if (g->l->res >= 0) {
+    double t = transfer(e, bytes, runs, (e->latency + 256.0 / e->bus * e->beat + 4) / g->m->res_bursts);
+    e->read = later(e->read, pops + e->latency) + transfer(e, bytes, runs, e->burst_gap);
+    drain = later(drain, t);
+    begin = later(begin, pops + e->latency + 256.0 / e->bus * e->beat);
+  }
+  double t = transfer(e, bytes, runs, e->write_gap);
+  e->store = later(begin + drain, e->write + t - g->m->stage_bursts * 256.0 / e->bus * e->beat);
+  e->write = later(e->write + t, e->store + e->flush + map_min(256, (int32_t)bytes) / e->bus * e->beat);
+  if (g->m->mem.shared_path) e->read += t;
+  e->bank[e->bank_at] = e->store;
+  if (e->banks > 1) e->bank_at ^= 1;
+}
+
+static void item(map_estimator *e, work *w) {
+  const map_geom *g = e->g;
+  bool there = column_there(e, w->column);
+  double end = e->pass, wait = 0;
+  int32_t chunk = e->p->resident ? g->ncb : e->p->chunk_cb, chunks = map_div_up(g->ncb, chunk), slot = 0, slot_of = -1;
+  bool have = e->p->resident && e->rows_have >= w->y->i1;
+  for (int32_t t = 0; t < w->n;) {
+    int32_t c = t / w->taps / chunk;
+    if (!e->p->resident && c != slot_of) {
+      slot_of = c;
+      slot = find_slot(e, w->tile * chunks + c, &have);
+      wait = 0;
+      if (!have) {
+        wait = e->slot_used[slot];
+        e->slot_tile[slot] = w->tile * chunks + c;
+        e->slot_next = (slot + 1) % e->p->slots;
+      }
+    }
+    int32_t n = segment_tiles(e, w, t, there, have);
+    double acts = have ? 0 : bring_acts(e, w, t, t + n, wait);
+    wait = 0;
+    end = segment(e, w, t, n, !there, t == 0, acts);
+    if (!e->p->resident) e->slot_used[slot] = end + e->pipe;
+    t += n;
+  }
+  if (w->n == 0) end = segment(e, w, 0, 0, false, true, 0);
+  if (e->p->resident && e->rows_have < w->y->i1) e->rows_have = w->y->i1;
+  store(e, w, end);
+}
+
+static void walk(map_estimator *e, int32_t k0, int32_t k1) {
+  const map_geom *g = e->g;
+  const map_plan *p = e->p;
+  int32_t n = map_plan_rows(g, p, k0, e->h, g->out.h + 64), across = map_div_up(g->out.w, p->tile_w);
+  for (int32_t i = 0, o = 0; i < n; o += e->h[i++]) {
+    map_span y = map_row_span(g, o, o + e->h[i], 0);
+    for (int32_t j = 0; j < across; j++) {
+      map_span x = map_col_span(g, j * p->tile_w, map_min(g->out.w, (j + 1) * p->tile_w), 0, p->tile_w >= g->out.w);
+      work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .tile = (int64_t)o * across + j + 1};
+      w.pixels = (double)(y.c1 - y.c0) * (x.c1 - x.c0);
+      w.len = later(w.pixels, e->pass_min);
+      for (w.column = k0; w.column < k1; w.column++) {
+        w.n = g->first[w.column + 1] - g->first[w.column];
+        item(e, &w);
+      }
+    }
+  }
+}
+
+double map_estimate(map_estimator *e, const map_plan *p) {
+  const map_geom *g = e->g;
+  e->p = p;
+  e->fetch = e->latency + 4;
+  e->issue = e->read = e->write = e->pass = e->walk = e->store = e->params = e->bank[0] = e->bank[1] = 0;
+  e->loads.n = e->computes.n = e->stores.n = 0;
+  e->bank_at = e->rows_have = e->slot_next = 0;
+  e->position = 0;
+  e->ring_head = e->ring_tail = 0;
+  for (int32_t i = 0; i < SLOTS; i++) e->slot_tile[i] = 0, e->slot_used[i] = 0;
+  for (int32_t k = 0; k < g->nco; k++) e->at[k] = -1, e->reused[k] = 0;
+  for (int32_t k = 0; k < e->param_cap; k++) e->param_owner[k] = -1;
+  if (p->column_outer)
+    for (int32_t k = 0; k < g->nco; k++) walk(e, k, k + 1);
+  else walk(e, 0, g->nco);
+  return e->write + g->m->mem.write_latency + 8;
+}
