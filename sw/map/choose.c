@@ -1,16 +1,31 @@
 /* Chooses how to walk a layer. Each structure (plan.c) is refined one size at a time on estimates; the best few plans by estimate are measured on
  * the timing model, which is exact and decides. Where estimate and measurement part (a kind of layer or machine that estimate.c does not
  * know well), and in map_choose_full, refinement goes by measurements alone. */
+#include <math.h>
+
 #include "map/map_int.h"
 
-enum { MAX_CANDIDATES = 12, MAX_OPTIONS = 8, MEASURED = 3 };
+enum { MAX_CANDIDATES = 12, MAX_OPTIONS = 8, KEPT = 8, MEASURED = 4 };
 
-/* A measured plan this close to the roof is not worth improving on. */
+/* Nothing is looked for this close to the roof: by measurement, by estimate. */
 #define NEAR_ROOF 1.005
-/* Estimates are trusted when the measurement of the best is within this of it. */
-#define TRUSTED 0.08
-/* Another plan is measured when its estimate is better than the best measurement by estimate's own scale, or worse by at most this. */
-#define WORTH 1.01
+#define NEAR_ROOF_ESTIMATED 1.002
+/* Besides the best estimate those are measured that are behind it by at most this and by as much as the first estimate is wrong. */
+#define WORTH 0.002
+
+/* Plans by estimate, best first, one for each structure and height of tiles. */
+typedef struct ranking {
+  int n;
+  map_plan plan[KEPT];
+  double cost[KEPT];
+} ranking;
+
+/* Where costs come from: measurements, or estimates that go into a ranking. */
+typedef struct costing {
+  const map_geom *g;
+  map_estimator *estimator; /* NULL: measure */
+  ranking *rank;
+} costing;
 
 static double cycles_of(const map_measured *c) { return (double)c->counter[ESPL_CNT_CYCLES]; }
 
@@ -39,23 +54,45 @@ static int32_t *field_of(map_plan *p, int field) {
   return f[field];
 }
 
-/* What a plan costs: by measurement with e NULL (then *c is filled), else by estimate. */
-static espl_status cost_of(const map_geom *g, map_estimator *e, const map_plan *p, map_measured *c, double *cost, espl_err *err) {
-  if (e) {
-    *cost = map_estimate(e, p);
+static bool alike(const map_plan *a, const map_plan *b) {
+  return a->resident == b->resident && a->column_outer == b->column_outer && a->chunk_cb == b->chunk_cb && a->tile_w == b->tile_w && a->tile_h == b->tile_h;
+}
+
+static void rank(ranking *r, const map_plan *p, double cost) {
+  int k = 0;
+  while (k < r->n && !alike(&r->plan[k], p)) k++;
+  bool fresh = k == r->n;
+  if (fresh && r->n == KEPT) k--;
+  if ((!fresh || r->n == KEPT) && r->cost[k] <= cost) return;
+  if (fresh && r->n < KEPT) r->n++;
+  for (; k > 0 && r->cost[k - 1] > cost; k--) {
+    r->cost[k] = r->cost[k - 1];
+    r->plan[k] = r->plan[k - 1];
+  }
+  r->cost[k] = cost;
+  r->plan[k] = *p;
+}
+
+/* What a plan costs; *m is filled by a measurement. */
+static espl_status cost_of(const costing *c, const map_plan *p, map_measured *m, double *cost, espl_err *err) {
+  if (c->estimator) {
+    *cost = map_estimate(c->estimator, p);
+    rank(c->rank, p, *cost);
     return ESPL_OK;
   }
-  ESPL_TRY(map_measure(g, p, c, err));
-  *cost = cycles_of(c);
+  ESPL_TRY(map_measure(c->g, p, m, err));
+  *cost = cycles_of(m);
   return ESPL_OK;
 }
 
+static bool near_roof(const costing *c, double cost) { return cost <= (c->estimator ? NEAR_ROOF_ESTIMATED : NEAR_ROOF) * (double)c->g->roof_cycles; }
+
 /* One round over all fields; *improved when any value helped. */
-static espl_status refine(const map_geom *g, map_estimator *e, map_plan *best, map_measured *measured, double *cost, bool *improved, espl_err *err) {
+static espl_status refine(const costing *by, map_plan *best, map_measured *measured, double *cost, bool *improved, espl_err *err) {
   *improved = false;
   for (int field = 0; field < 5; field++) {
     int32_t v[MAX_OPTIONS];
-    int n = options(g, best, field, v);
+    int n = options(by->g, best, field, v);
     map_plan base = *best;
     for (int i = 0; i < n; i++) {
       map_plan p = base;
@@ -63,11 +100,11 @@ static espl_status refine(const map_geom *g, map_estimator *e, map_plan *best, m
       double c;
       if (*field_of(&p, field) == v[i]) continue;
       *field_of(&p, field) = v[i];
-      ESPL_TRY(cost_of(g, e, &p, &m, &c, err));
+      ESPL_TRY(cost_of(by, &p, &m, &c, err));
       if (c >= *cost) continue;
       *cost = c;
       *best = p;
-      if (!e) *measured = m;
+      if (!by->estimator) *measured = m;
       *improved = true;
     }
   }
@@ -75,12 +112,12 @@ static espl_status refine(const map_geom *g, map_estimator *e, map_plan *best, m
 }
 
 /* Refines a structure until nothing helps, three rounds at most. */
-static espl_status settle(const map_geom *g, map_estimator *e, map_plan *p, map_measured *measured, double *cost, espl_err *err) {
-  ESPL_TRY(cost_of(g, e, p, measured, cost, err));
+static espl_status settle(const costing *by, map_plan *p, map_measured *measured, double *cost, espl_err *err) {
+  ESPL_TRY(cost_of(by, p, measured, cost, err));
   for (int round = 0; round < 3; round++) {
     bool improved;
-    if (!e && *cost <= NEAR_ROOF * (double)g->roof_cycles) return ESPL_OK;
-    ESPL_TRY(refine(g, e, p, measured, cost, &improved, err));
+    if (near_roof(by, *cost)) return ESPL_OK;
+    ESPL_TRY(refine(by, p, measured, cost, &improved, err));
     if (!improved) return ESPL_OK;
   }
   return ESPL_OK;
@@ -88,13 +125,14 @@ static espl_status settle(const map_geom *g, map_estimator *e, map_plan *p, map_
 
 espl_status map_choose_full(const map_geom *g, map_plan *best, map_measured *cost, espl_err *err) {
   map_plan cand[MAX_CANDIDATES];
+  costing by = {.g = g};
   int n = 0;
   double least = 0;
   ESPL_TRY(map_plan_candidates(g, cand, MAX_CANDIDATES, &n, err));
   for (int i = 0; i < n; i++) {
     map_measured m;
     double c;
-    ESPL_TRY(settle(g, NULL, &cand[i], &m, &c, err));
+    ESPL_TRY(settle(&by, &cand[i], &m, &c, err));
     if (i > 0 && c >= least) continue;
     least = c;
     *cost = m;
@@ -103,46 +141,35 @@ espl_status map_choose_full(const map_geom *g, map_plan *best, map_measured *cos
   return ESPL_OK;
 }
 
-/* Structures settled by estimate, best first. */
-static espl_status rank(const map_geom *g, map_plan *cand, double *cost, int *n, espl_err *err) {
-  ESPL_TRY(map_plan_candidates(g, cand, MAX_CANDIDATES, n, err));
-  map_estimator *e = map_estimator_new(g);
-  if (!e) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);
-  for (int i = 0; i < *n; i++) {
-    map_plan p = cand[i];
+/* Structures settled by estimate until one is near the roof. */
+static espl_status estimate_all(const map_geom *g, ranking *r, espl_err *err) {
+  map_plan cand[MAX_CANDIDATES];
+  int n = 0;
+  ESPL_TRY(map_plan_candidates(g, cand, MAX_CANDIDATES, &n, err));
+  costing by = {g, map_estimator_new(g), r};
+  if (!by.estimator) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);
+  espl_status s = ESPL_OK;
+  for (int i = 0; i < n && s == ESPL_OK && !(i > 0 && near_roof(&by, r->cost[0])); i++) {
     double c;
-    espl_status s = settle(g, e, &p, NULL, &c, err);
-    if (s != ESPL_OK) {
-      map_estimator_free(e);
-      return s;
-    }
-    int k = i;
-    for (; k > 0 && cost[k - 1] > c; k--) {
-      cost[k] = cost[k - 1];
-      cand[k] = cand[k - 1];
-    }
-    cost[k] = c;
-    cand[k] = p;
+    s = settle(&by, &cand[i], NULL, &c, err);
   }
-  map_estimator_free(e);
-  return ESPL_OK;
+  map_estimator_free(by.estimator);
+  return s;
 }
 
 espl_status map_choose(const map_geom *g, map_plan *best, map_measured *cost, espl_err *err) {
-  map_plan cand[MAX_CANDIDATES];
-  double estimate[MAX_CANDIDATES];
-  int n = 0;
-  ESPL_TRY(rank(g, cand, estimate, &n, err));
-  *best = cand[0];
+  ranking r = {0};
+  const costing by = {.g = g};
+  ESPL_TRY(estimate_all(g, &r, err));
+  *best = r.plan[0];
   ESPL_TRY(map_measure(g, best, cost, err));
-  double scale = cycles_of(cost) / estimate[0];
-  for (int i = 1; i < n && i < MEASURED; i++) {
+  double worth = 1 + WORTH + fabs(cycles_of(cost) / r.cost[0] - 1);
+  for (int i = 1; i < r.n && i < MEASURED && r.cost[i] <= worth * r.cost[0] && !near_roof(&by, cycles_of(cost)); i++) {
     map_measured m;
-    if (cycles_of(cost) <= NEAR_ROOF * (double)g->roof_cycles || estimate[i] * scale > WORTH * cycles_of(cost)) return ESPL_OK;
-    ESPL_TRY(map_measure(g, &cand[i], &m, err));
-    if (m.counter[ESPL_CNT_CYCLES] >= cost->counter[ESPL_CNT_CYCLES]) continue;
+    ESPL_TRY(map_measure(g, &r.plan[i], &m, err));
+    if (cycles_of(&m) >= cycles_of(cost)) continue;
     *cost = m;
-    *best = cand[i];
+    *best = r.plan[i];
   }
   return ESPL_OK;
 }

@@ -28,7 +28,7 @@ struct map_estimator {
   const map_geom *g;
   const map_plan *p;
   /* constants */
-  double beat, latency, burst_gap, write_gap, pass_min, fill, pipe, period, flush;
+  double beat, command, latency, burst_gap, write_gap, pass_min, fill, pipe, period, flush;
   int32_t bus, depth, banks, weight_cap, param_cap;
   /* streams */
   double fetch, issue, read, write, pass, walk, store, params, bank[2];
@@ -61,6 +61,7 @@ static void constants(map_estimator *e) {
   if (m->mem.stall_mod) e->beat += 1.0 / (m->mem.stall_mod - 1);
   e->latency = m->mem.read_latency;
   e->burst_gap = (e->latency + full * e->beat + 1) / m->mem.outstanding;
+  e->command = later(16.0 / e->bus * e->beat, e->burst_gap / 16);
   e->write_gap = (m->mem.write_latency + full * e->beat + 2) / m->mem.outstanding;
   e->pass_min = map_max(m->rows, MAP_ACC_CYCLES);
   e->fill = 2 + m->rows / 2;
@@ -101,7 +102,7 @@ void map_estimator_free(map_estimator *e) {
 
 /* A command for `q` goes in; its pop is noted by the caller. Commands cost the read path a sixteenth of a burst. */
 static void dispatch(map_estimator *e, queue *q) {
-  e->read += 16.0 / e->bus * e->beat;
+  e->read += e->command;
   e->fetch = later(e->fetch + 1, q->n >= (uint32_t)e->depth ? q->pop[(q->n - (uint32_t)e->depth) % QUEUE] + 2 : 0);
 }
 static void popped(queue *q, double t) { q->pop[q->n++ % QUEUE] = t; }
@@ -179,16 +180,12 @@ static int32_t find_slot(map_estimator *e, int64_t key, bool *have) {
   return e->slot_next;
 }
 
-/* Brings the channel blocks of tiles [t, t1), not before `wait`; returns when they are there. */
-static double bring_acts(map_estimator *e, const work *w, int32_t t, int32_t t1, double wait) {
+/* Brings channel blocks [b0, b1), not before `wait`; returns when they are there. */
+static double bring_acts(map_estimator *e, const work *w, int32_t b0, int32_t b1, double wait) {
   const map_geom *g = e->g;
-  int32_t b0 = t / w->taps, blocks = (t1 - 1) / w->taps + 1 - b0;
-  if (e->p->resident) {
-    if (e->rows_have >= w->y->i1) return 0;
-    return load_rows(e, blocks, b0, w->y->i1 - e->rows_have, g->in.w, true, 0);
-  }
+  if (e->p->resident) return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have, g->in.w, true, 0);
   bool whole = g->row_step == 1 && w->x->i1 - w->x->i0 == g->in.w;
-  return load_rows(e, blocks, b0, w->y->i1 - w->y->i0, w->x->i1 - w->x->i0, whole, wait);
+  return load_rows(e, b1 - b0, b0, w->y->i1 - w->y->i0, w->x->i1 - w->x->i0, whole, wait);
 }
 
 /* One COMPUTE of n tiles; acts: when its activations are there. Returns the end of its last pass. */
@@ -225,16 +222,19 @@ static void store(map_estimator *e, const work *w, double end) {
   dispatch(e, &e->stores);
   double pops = later(e->store + 1, e->fetch + 1), begin = later(later(end + e->pipe + 2, pops + 2), e->params + 4), drain = px * e->period;
   popped(&e->stores, pops);
+  double t = transfer(e, bytes, runs, e->write_gap), burst = (bytes < 256 ? bytes : 256) / e->bus * e->beat;
+  bool shared = g->m->mem.shared_path;
   if (g->l->res >= 0) {
-    double t = transfer(e, bytes, runs, (e->latency + 256.0 / e->bus * e->beat + 4) / g->m->res_bursts);
-    e->read = later(e->read, pops + e->latency) + transfer(e, bytes, runs, e->burst_gap);
-    drain = later(drain, t);
-    begin = later(begin, pops + e->latency + 256.0 / e->bus * e->beat);
+    double r = transfer(e, bytes, runs, later(e->burst_gap, (e->latency + 256.0 / e->bus * e->beat + 4) / g->m->res_bursts));
+    begin = later(begin, pops + e->latency + burst);
+    if (e->read > begin) r += r < e->read - begin ? r : e->read - begin; /* loads take every other burst */
+    drain = later(drain, shared ? r + t : r);
+    e->read += transfer(e, bytes, runs, e->burst_gap);
   }
-  double t = transfer(e, bytes, runs, e->write_gap);
-  e->store = later(begin + drain, e->write + t - g->m->stage_bursts * 256.0 / e->bus * e->beat);
-  e->write = later(e->write + t, e->store + e->flush + map_min(256, (int32_t)bytes) / e->bus * e->beat);
-  if (g->m->mem.shared_path) e->read += t;
+  double written = later(e->write, begin + e->flush + burst / e->beat) + t; /* its first burst is staged before its first beat */
+  e->store = later(begin + drain, written - g->m->stage_bursts * burst);
+  e->write = later(written, e->store + e->flush + burst);
+  if (shared) e->read += t;
   e->bank[e->bank_at] = e->store;
   if (e->banks > 1) e->bank_at ^= 1;
 }
@@ -243,7 +243,7 @@ static void item(map_estimator *e, work *w) {
   const map_geom *g = e->g;
   bool there = column_there(e, w->column);
   double end = e->pass, wait = 0;
-  int32_t chunk = e->p->resident ? g->ncb : e->p->chunk_cb, chunks = map_div_up(g->ncb, chunk), slot = 0, slot_of = -1;
+  int32_t chunk = e->p->resident ? g->ncb : e->p->chunk_cb, chunks = map_div_up(g->ncb, chunk), slot = 0, slot_of = -1, brought = 0;
   bool have = e->p->resident && e->rows_have >= w->y->i1;
   for (int32_t t = 0; t < w->n;) {
     int32_t c = t / w->taps / chunk;
@@ -258,8 +258,13 @@ static void item(map_estimator *e, work *w) {
       }
     }
     int32_t n = segment_tiles(e, w, t, there, have);
-    double acts = have ? 0 : bring_acts(e, w, t, t + n, wait);
-    wait = 0;
+    int32_t b1 = (t + n - 1) / w->taps + 1;
+    double acts = 0;
+    if (!have && b1 > brought) {
+      acts = bring_acts(e, w, map_max(brought, t / w->taps), b1, wait);
+      brought = b1;
+      wait = 0;
+    }
     end = segment(e, w, t, n, !there, t == 0, acts);
     if (!e->p->resident) e->slot_used[slot] = end + e->pipe;
     t += n;

@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "graph/zoo.h"
-#include "map/map.h"
+#include "map/map_int.h"
 #include "onnx/onnx.h"
 #include "qref.h"
 
@@ -308,6 +308,47 @@ static void bar(const espl_sim_result *r) {
   for (int32_t i = 0; i < r->layers; i++)
     if (r->layer[i].roof_cycles >= 2000) cr_assert_geq(r->layer[i].roof_fraction, 0.95, "%s reaches %.3f of its roof", r->layer[i].name, r->layer[i].roof_fraction);
   cr_assert_leq(r->total.roof_fraction, 1.0);
+}
+
+/* Estimates and a few measurements find plans as good as measuring every plan that is looked at; sums over the layers of ResNet-8. */
+static void compare_choice(const espl_machine *m, double loss, double error) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_qnet *q = NULL;
+  espl_quant_config cfg;
+  espl_quant_default(&cfg);
+  cr_assert_eq(espl_zoo_resnet8((espl_shape){3, 32, 32}, 10, 1, &g, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_quantize(g, NULL, NULL, &cfg, &q, &err), ESPL_OK, "%s", err.msg);
+  double chosen = 0, full = 0, estimated = 0;
+  for (int32_t i = 0; i < q->layers; i++) {
+    map_geom geom;
+    map_plan plan, best;
+    map_measured c, f;
+    cr_assert_eq(map_geom_init(&geom, q, i, m, -1, &err), ESPL_OK, "%s", err.msg);
+    cr_assert_eq(map_choose(&geom, &plan, &c, &err), ESPL_OK, "%s", err.msg);
+    cr_assert_eq(map_choose_full(&geom, &best, &f, &err), ESPL_OK, "%s", err.msg);
+    map_estimator *e = map_estimator_new(&geom);
+    estimated += map_estimate(e, &plan);
+    chosen += c.counter[ESPL_CNT_CYCLES];
+    full += f.counter[ESPL_CNT_CYCLES];
+    map_estimator_free(e);
+    map_geom_clear(&geom);
+  }
+  cr_expect_leq(chosen, full * (1 + loss), "machine %s: %.0f cycles, %.0f by the full search", m->name, chosen, full);
+  cr_expect_float_eq(estimated / chosen, 1, error, "machine %s: %.0f cycles estimated, %.0f measured", m->name, estimated, chosen);
+  espl_qnet_free(q);
+  espl_graph_free(g);
+}
+
+Test(map, choice_matches_the_full_search) {
+  espl_machine m = machine("16x16", 16, 16);
+  compare_choice(&m, 0.005, 0.01);
+  m = machine("8x8", 8, 8);
+  compare_choice(&m, 0.005, 0.01);
+  m = machine("slow", 16, 16);
+  m.mem.num = 1;
+  m.mem.den = 4;
+  compare_choice(&m, 0.01, 0.05);
 }
 
 Test(map, resnet8_reaches_its_roof) {
