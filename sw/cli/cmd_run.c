@@ -1,13 +1,12 @@
 /* espalier run: tensors in, tensors out, in float32 or in the machine's integers. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fsio.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/npy.h"
+#include "cli/program_run.h"
 #include "cli/quantized.h"
 
 enum { MAX_FILES = 64 };
@@ -21,16 +20,21 @@ typedef struct job {
   espl_qnet *q;
 } job;
 
-/* Images of a tensor [c,h,w] or [n,c,h,w] for the network; E_INPUT when the extents differ. */
-static espl_status images_in(const job *j, const char *path, const espl_npy *t, int64_t *n) {
+/* Images of a tensor [c,h,w] or [n,c,h,w] for the network ([n,c] too where h = w = 1), as reals; E_INPUT when the extents differ. */
+static espl_status images_in(const job *j, const char *path, const espl_tensor *t, int64_t *n, float **value) {
+  char found[160];
   espl_shape s = j->g->node[0].shape;
-  int64_t want = espl_shape_elems(s);
-  int at = t->dims == 4 ? 1 : 0;
-  bool fits = (t->dims == 3 || t->dims == 4) && t->dim[at] == s.c && t->dim[at + 1] == s.h && t->dim[at + 2] == s.w && t->elems > 0;
+  int64_t want = espl_shape_elems(s), own[4] = {1, s.c, s.h, s.w};
+  bool flat = t->dims == 2 && s.h == 1 && s.w == 1 && t->dim[1] == s.c, fits = flat || ((t->dims == 3 || t->dims == 4) && t->elems > 0);
+  for (int d = 1; fits && !flat && d < 4; d++) fits = t->dim[t->dims - 4 + d] == own[d];
+  espl_dims_text(found, sizeof found, t->dims, t->dim);
   *n = t->elems / want;
-  if (fits) return ESPL_OK;
-  return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: the network takes [%d,%d,%d], alone or with a batch in front; the file has %d dimensions, %lld values", path, (int)s.c,
-                   (int)s.h, (int)s.w, t->dims, (long long)t->elems);
+  if (!fits || *n < 1)
+    return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: the network takes [%d,%d,%d], alone or with a batch in front; the file has the shape %s", path, (int)s.c, (int)s.h, (int)s.w, found);
+  *value = espl_calloc((size_t)t->elems, sizeof **value);
+  if (!*value) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  for (int64_t k = 0; k < t->elems; k++) (*value)[k] = (float)espl_tensor_at(t, k);
+  return ESPL_OK;
 }
 
 static espl_status run_float(const job *j, const float *in, float *out) {
@@ -60,41 +64,41 @@ static espl_status run_int8(const job *j, const float *in, float *out) {
 }
 
 /* DIR/<name of the input file>.out.npy, [n, c, h, w] of the network's output. */
-static espl_status write_result(const job *j, const char *input, int64_t n, const float *value) {
+static espl_status write_result(const job *j, const char *input, int64_t n, float *value) {
   espl_shape s = j->g->node[j->g->output].shape;
-  const char *base = strrchr(input, '/') ? strrchr(input, '/') + 1 : input;
-  size_t len = strlen(base) > 4 ? strlen(base) - 4 : strlen(base);
-  char *path = espl_format("%s/%.*s.out.npy", j->out, (int)len, base);
+  char *path = espl_cli_output_path(j->out, input, "out");
   if (!path) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
-  int64_t dim[4] = {n, s.c, s.h, s.w};
+  espl_tensor t = {.type = ESPL_T_FLOAT, .dims = s.h == 1 && s.w == 1 ? 2 : 4, .dim = {n, s.c, s.h, s.w}, .elems = n * espl_shape_elems(s), .f = value};
   espl_status st = espl_mkdirs(j->out, &j->cli->err);
-  if (st == ESPL_OK) st = espl_npy_write(path, s.h == 1 && s.w == 1 ? 2 : 4, dim, value, &j->cli->err);
+  if (st == ESPL_OK) st = espl_npy_write(path, &t, &j->cli->err);
   if (st == ESPL_OK) fprintf(espl_cli_out(j->cli), "%s -> %s (%lld x %d)\n", input, path, (long long)n, (int)espl_shape_elems(s));
   free(path);
   return st;
 }
 
 static espl_status run_file(const job *j, const char *path) {
-  espl_npy t;
-  int64_t n, in = espl_shape_elems(j->g->node[0].shape), out = espl_shape_elems(j->g->node[j->g->output].shape);
+  espl_tensor *t = NULL;
+  float *in = NULL, *value = NULL;
+  int64_t n = 0, each = espl_shape_elems(j->g->node[0].shape), out = espl_shape_elems(j->g->node[j->g->output].shape);
   ESPL_TRY(espl_npy_read(path, &t, &j->cli->err));
-  espl_status s = images_in(j, path, &t, &n);
-  float *value = s == ESPL_OK ? espl_calloc((size_t)(n * out), sizeof *value) : NULL;
-  if (s == ESPL_OK && !value) s = espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
-  for (int64_t i = 0; s == ESPL_OK && i < n; i++) s = j->int8 ? run_int8(j, t.value + i * in, value + i * out) : run_float(j, t.value + i * in, value + i * out);
+  espl_status s = images_in(j, path, t, &n, &in);
+  if (s == ESPL_OK && !(value = espl_calloc((size_t)(n * out), sizeof *value))) s = espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  for (int64_t i = 0; s == ESPL_OK && i < n; i++) s = j->int8 ? run_int8(j, in + i * each, value + i * out) : run_float(j, in + i * each, value + i * out);
   if (s == ESPL_OK) s = write_result(j, path, n, value);
+  free(in);
   free(value);
-  espl_npy_clear(&t);
+  espl_tensor_free(t);
   return s;
 }
 
 espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   job j = {.cli = cli};
   const char *args[1 + MAX_FILES], *first = NULL;
-  int n_args = 0;
+  int n_args = 0, reference = 0;
   const espl_opt opts[] = {
-      {.name = "input", .type = ESPL_OPT_STRING, .arg = "T.npy", .value = &first, .required = 1, .help = "tensor [c,h,w] or [n,c,h,w] as the network takes it; more files may follow"},
+      {.name = "input", .type = ESPL_OPT_STRING, .arg = "T.npy", .value = &first, .required = 1, .help = "tensor (.npy, or ONNX .pb) as the network takes it; more files may follow, several inputs in order"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.out, .required = 1, .help = "folder for the outputs"},
+      {.name = "reference", .type = ESPL_OPT_FLAG, .value = &reference, .help = "operator by operator as ONNX defines them, which every network that is read can do (slow)"},
       {.name = "int8", .type = ESPL_OPT_FLAG, .value = &j.int8, .help = "the machine's integers, bit for bit"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate a float network on its training images"},
       ESPL_QUANTIZED_OPTIONS(j.a),
@@ -103,7 +107,14 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
                               .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
-  espl_status s = espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
+  if (reference && j.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--reference is in floating point; it does not go with --int8");
+  espl_status s = reference ? ESPL_OK : espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
+  if (reference || (s == ESPL_E_UNSUPPORTED && !j.int8)) {
+    const char *network = args[0];
+    cli->err = (espl_err){0};
+    args[0] = first;
+    return espl_cli_run_program(cli, network, n_args, args, j.out);
+  }
   if (s == ESPL_OK && j.int8 && !j.q && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
   if (s == ESPL_OK && j.int8 && !j.q) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
   if (s == ESPL_OK) s = run_file(&j, first);
