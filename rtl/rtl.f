@@ -17,11 +17,14 @@ rtl/fetch/espl_watch.sv
 rtl/regs/espl_counters.sv
 rtl/regs/espl_regs.sv
 rtl/array/espl_pe2.sv
+rtl/array/espl_array_feed.sv
 rtl/array/espl_array.sv
 rtl/array/espl_acc.sv
 rtl/compute/espl_cmdseq.sv
 rtl/compute/espl_wseq.sv
+rtl/compute/espl_pseq_dw.sv
 rtl/compute/espl_pseq.sv
+rtl/compute/espl_compute_act.sv
 rtl/compute/espl_compute_data.sv
 rtl/compute/espl_compute.sv
 rtl/store/espl_parbuf.sv

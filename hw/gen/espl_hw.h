@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0xc2c52288u
+#define ESPL_SPEC_HASH 0x125f531fu
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -196,9 +196,10 @@ typedef struct espl_cmd_compute {
   uint32_t bank; /* 0..1: accumulator bank */
   uint32_t sparse; /* 0..1: tiles are listed in the index buffer from idx_base; otherwise dense order */
   uint32_t credit; /* 0..1: take one weight credit per tile */
+  uint32_t dw; /* 0..1: depthwise: each column multiplies its own channel, a tile is dw_rows+1 x dw_cols+1 taps; not together with sparse */
   uint32_t act_base; /* 0..65535: pixel word (G bytes) of channel block 0 in each bank of the activation buffer */
   uint32_t wgt_base; /* 0..65535: row of the first tile in the weight buffer; a row is ROW_BYTES = C*W_BITS/8 bytes; tile i starts at wgt_base + i*R */
-  uint32_t idx_base; /* 0..4095: entry of the first tile in the index buffer */
+  uint32_t idx_base; /* 0..4095: entry of the first tile in the index buffer; dw: activation bank of column 0 */
   uint32_t n_tiles; /* 0..65535: tiles present; 0 only when sparse, then one pass of zeros is run */
   uint32_t out_h; /* 1..4095: output rows of the tile, before pooling */
   uint32_t out_w; /* 1..4095: output columns of the tile; out_h*out_w <= accumulator depth */
@@ -217,6 +218,7 @@ static inline void espl_cmd_compute_encode(const espl_cmd_compute *c, uint32_t w
   espl_bits_put(w, 10, 1, (uint32_t)c->bank);
   espl_bits_put(w, 11, 1, (uint32_t)c->sparse);
   espl_bits_put(w, 12, 1, (uint32_t)c->credit);
+  espl_bits_put(w, 13, 1, (uint32_t)c->dw);
   espl_bits_put(w, 16, 16, (uint32_t)c->act_base);
   espl_bits_put(w, 32, 16, (uint32_t)c->wgt_base);
   espl_bits_put(w, 48, 12, (uint32_t)c->idx_base);
@@ -236,6 +238,7 @@ static inline void espl_cmd_compute_decode(const uint32_t w[4], espl_cmd_compute
   c->bank = espl_bits_get(w, 10, 1);
   c->sparse = espl_bits_get(w, 11, 1);
   c->credit = espl_bits_get(w, 12, 1);
+  c->dw = espl_bits_get(w, 13, 1);
   c->act_base = espl_bits_get(w, 16, 16);
   c->wgt_base = espl_bits_get(w, 32, 16);
   c->idx_base = espl_bits_get(w, 48, 12);
@@ -352,6 +355,8 @@ typedef struct espl_cmd_comp_geom {
   uint32_t dy; /* 1..15: dilation down */
   uint32_t dx; /* 1..15: dilation across */
   uint32_t zi; /* 0..255: zero point injected for padding (int8 as a byte) */
+  uint32_t dw_rows; /* 0..3: depthwise: kernel rows of a pass, minus 1 (at most dw_banks) */
+  uint32_t dw_cols; /* 0..15: depthwise: kernel columns of a pass, minus 1 (at least 1) */
 } espl_cmd_comp_geom;
 static inline void espl_cmd_comp_geom_encode(const espl_cmd_comp_geom *c, uint32_t w[4]) {
   memset(w, 0, 16);
@@ -365,6 +370,8 @@ static inline void espl_cmd_comp_geom_encode(const espl_cmd_comp_geom *c, uint32
   espl_bits_put(w, 74, 4, (uint32_t)c->dy);
   espl_bits_put(w, 78, 4, (uint32_t)c->dx);
   espl_bits_put(w, 82, 8, (uint32_t)c->zi);
+  espl_bits_put(w, 90, 2, (uint32_t)c->dw_rows);
+  espl_bits_put(w, 92, 4, (uint32_t)c->dw_cols);
 }
 static inline void espl_cmd_comp_geom_decode(const uint32_t w[4], espl_cmd_comp_geom *c) {
   c->in_h = espl_bits_get(w, 16, 12);
@@ -376,6 +383,8 @@ static inline void espl_cmd_comp_geom_decode(const uint32_t w[4], espl_cmd_comp_
   c->dy = espl_bits_get(w, 74, 4);
   c->dx = espl_bits_get(w, 78, 4);
   c->zi = espl_bits_get(w, 82, 8);
+  c->dw_rows = espl_bits_get(w, 90, 2);
+  c->dw_cols = espl_bits_get(w, 92, 4);
 }
 
 /* Taps present, and what the following COMPUTE commands count. */
@@ -630,7 +639,7 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
       return ESPL_HW_NONE;
     }
     case 3: {
-      if ((w[0] & 0x0000e000u) || (w[3] & 0xf0000000u)) return ESPL_HW_BAD_FIELD;
+      if ((w[0] & 0x0000c000u) || (w[3] & 0xf0000000u)) return ESPL_HW_BAD_FIELD;
       if (espl_bits_get(w, 76, 12) < 1u) return ESPL_HW_BAD_FIELD;
       if (espl_bits_get(w, 88, 12) < 1u) return ESPL_HW_BAD_FIELD;
       return ESPL_HW_NONE;
@@ -661,6 +670,7 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
   X(cols, Cols, 2, 256) \
   X(bus_bytes, BusBytes, 4, 32) \
   X(act_aw, ActAw, 6, 20) \
+  X(dw_banks, DwBanks, 0, 4) \
   X(wgt_aw, WgtAw, 4, 20) \
   X(idx_aw, IdxAw, 0, 12) \
   X(par_aw, ParAw, 2, 12) \

@@ -2,7 +2,7 @@
 // verilator lint_off UNUSEDPARAM
 package espl_pkg;
 
-  localparam logic [31:0] SpecHash = 32'hc2c52288;
+  localparam logic [31:0] SpecHash = 32'h125f531f;
   localparam logic [3:0] OpCfg = 4'd1;
   localparam logic [3:0] OpLoad = 4'd2;
   localparam logic [3:0] OpCompute = 4'd3;
@@ -101,6 +101,8 @@ package espl_pkg;
   localparam int ComputeSparseW = 1;
   localparam int ComputeCreditLsb = 12;
   localparam int ComputeCreditW = 1;
+  localparam int ComputeDwLsb = 13;
+  localparam int ComputeDwW = 1;
   localparam int ComputeActBaseLsb = 16;
   localparam int ComputeActBaseW = 16;
   localparam int ComputeWgtBaseLsb = 32;
@@ -177,6 +179,10 @@ package espl_pkg;
   localparam int CompGeomDxW = 4;
   localparam int CompGeomZiLsb = 82;
   localparam int CompGeomZiW = 8;
+  localparam int CompGeomDwRowsLsb = 90;
+  localparam int CompGeomDwRowsW = 2;
+  localparam int CompGeomDwColsLsb = 92;
+  localparam int CompGeomDwColsW = 4;
   localparam logic [2:0] CfgCompTaps = 3'd1;
   localparam int CompTapsKyMaskLsb = 16;
   localparam int CompTapsKyMaskW = 16;
@@ -320,7 +326,7 @@ package espl_pkg;
         if (c[111:100] < 12'd1) bad = 1'b1;
       end
       OpCompute: begin
-        if ((c & 128'hf000000000000000000000000000e000) != 128'd0) bad = 1'b1;
+        if ((c & 128'hf000000000000000000000000000c000) != 128'd0) bad = 1'b1;
         if (c[87:76] < 12'd1) bad = 1'b1;
         if (c[99:88] < 12'd1) bad = 1'b1;
       end

@@ -5,14 +5,27 @@
 // pixel of a pass and makes the shadow active, travelling with the pixel: pair i of column c swaps in t + i + c.
 // Law for one-row-a-cycle loading from cycle L (row r in L+r): a swap in cycle T may use it when T >= L + Rows/2 + 1, and
 // loading for the next pass may begin in T itself, because the swap goes down two rows a cycle and the rows one.
+//
+// Native depthwise (DwBanks > 0): while dw_i is high, a level that comes with the pixels as swap_i comes with the first, the pairs of a
+// column take the column's own channel instead of their left neighbour's byte: rows 2i of stream 0, rows 2i+1 of stream 1, all pairs at
+// once, so that pair i meets the word i cycles behind the one at which a sum passed pair 0: its tap is i. With dw_two_i the lower half
+// of the pairs takes streams 2 and 3, Rows/4 cycles later: its taps begin again with 0. Column c takes byte c mod min(Rows, Cols) of a stream.
+// A sum comes out as in a dense pass, in the time of the word of tap 0.
 module espl_array #(
   parameter int Rows = 4,
   parameter int Cols = 4,
-  parameter int MulStages = 1
+  parameter int MulStages = 1,
+  parameter int DwBanks = 0,
+  // derived
+  parameter int MinRc = (Rows < Cols) ? Rows : Cols,
+  parameter int Streams = (DwBanks > 0) ? DwBanks : 1
 ) (
   input  logic               clk_i,
   input  logic [8*Rows-1:0]  a_i,
+  input  logic [8*MinRc*Streams-1:0] feed_i,
   input  logic               swap_i,
+  input  logic               dw_i,
+  input  logic               dw_two_i,
   input  logic [Rows-1:0]    wsel_i,
   input  logic [8*Cols-1:0]  w_i,
   output logic [24*Cols-1:0] psum_o
@@ -63,16 +76,50 @@ module espl_array #(
     end
   end
 
+  // Column feeds: pair of bytes for the upper and the lower half of the pairs, and which pairs take it.
+  logic [16*Cols-1:0]    feed_top;
+  logic [16*Cols-1:0]    feed_low;
+  logic [Pairs*Cols-1:0] dw_col;
+  if (DwBanks > 0) begin : gen_dw
+    espl_array_feed #(
+      .Rows   (Rows),
+      .Cols   (Cols),
+      .Streams(Streams)
+    ) u_feed (
+      .clk_i     (clk_i),
+      .feed_i    (feed_i),
+      .dw_i      (dw_i),
+      .dw_two_i  (dw_two_i),
+      .feed_top_o(feed_top),
+      .feed_low_o(feed_low),
+      .dw_o      (dw_col)
+    );
+  end else begin : gen_no_dw
+    assign feed_top = '0;
+    assign feed_low = '0;
+    assign dw_col = '0;
+    logic unused_dw;
+    assign unused_dw = ^{feed_i, dw_i, dw_two_i, feed_top, feed_low, dw_col};
+  end
+
   for (genvar c = 0; c < Cols; c++) begin : gen_col
     for (genvar i = 0; i < Pairs; i++) begin : gen_pair
+      logic [15:0] a_left;
       logic [15:0] a_in;
       logic [15:0] a_out;
       logic [23:0] psum_in;
       logic [23:0] psum_out;
       if (c == 0) begin : gen_left
-        assign a_in = a_row[16*i+:16];
+        assign a_left = a_row[16*i+:16];
       end else begin : gen_inner
-        assign a_in = gen_col[c-1].gen_pair[i].a_out;
+        assign a_left = gen_col[c-1].gen_pair[i].a_out;
+      end
+      if (DwBanks > 0 && 2 * i >= Pairs) begin : gen_low
+        assign a_in = dw_col[Pairs*c+i] ? feed_low[16*c+:16] : a_left;
+      end else if (DwBanks > 0) begin : gen_upper
+        assign a_in = dw_col[Pairs*c+i] ? feed_top[16*c+:16] : a_left;
+      end else begin : gen_row
+        assign a_in = a_left;
       end
       if (i == 0) begin : gen_top
         assign psum_in = 24'd0;

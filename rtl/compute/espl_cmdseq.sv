@@ -33,6 +33,8 @@ module espl_cmdseq (
   output logic [3:0]   dy_o,
   output logic [3:0]   dx_o,
   output logic [7:0]   zi_o,
+  output logic [1:0]   dw_rows_o,
+  output logic [3:0]   dw_cols_o,
   output logic [15:0]  ky_mask_o,
   output logic [15:0]  kx_mask_o,
   output logic         cnt_cmd_o,
@@ -85,6 +87,8 @@ module espl_cmdseq (
       dy_o          <= q_cmd_i[espl_pkg::CompGeomDyLsb+:4];
       dx_o          <= q_cmd_i[espl_pkg::CompGeomDxLsb+:4];
       zi_o          <= q_cmd_i[espl_pkg::CompGeomZiLsb+:8];
+      dw_rows_o     <= q_cmd_i[espl_pkg::CompGeomDwRowsLsb+:2];
+      dw_cols_o     <= q_cmd_i[espl_pkg::CompGeomDwColsLsb+:4];
     end
     if (do_cfg && !cfg_geom) begin
       ky_mask_o        <= q_cmd_i[espl_pkg::CompTapsKyMaskLsb+:16];

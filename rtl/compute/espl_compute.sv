@@ -6,6 +6,7 @@ module espl_compute #(
   parameter int Cols = 4,
   parameter int BusBytes = 4,
   parameter int ActAw = 10,
+  parameter int DwBanks = 0,
   parameter int WgtAw = 10,
   parameter int IdxAw = 0,
   parameter int AccAw = 6,
@@ -63,12 +64,16 @@ module espl_compute #(
   localparam int RowAw = (WgtAw - $clog2(Cols) < 16) ? WgtAw - $clog2(Cols) : 16;
   localparam int RowSh = $clog2(Rows);
   localparam int IdxAddrW = (IdxAw > 0) ? IdxAw : 1;
+  localparam int Streams = (DwBanks > 0) ? DwBanks : 1;
+  localparam int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1;
 
   logic [11:0] in_h, in_w, row_words;
   logic [15:0] plane_words;
   logic [2:0] sy, sx;
   logic [3:0] dy, dx;
   logic [7:0] zi;
+  logic [1:0] dw_rows;
+  logic [3:0] dw_cols;
   logic [15:0] ky_mask, kx_mask;
   logic hand, popped, head_wait_load, head_wait_store, head_wait_bank, front_act, walk_valid, wait_credit;
   logic [23:0] walk_idx;
@@ -77,7 +82,10 @@ module espl_compute #(
   logic [23:0] tile_idx;
   logic [11:0] tile_out_h, tile_out_w;
   logic [16:0] tile_iy, tile_ix;
-  logic [15:0] tile_addr, tile_row_step;
+  logic [15:0] tile_addr, tile_row_step, tile_dw_step;
+  logic tile_dw;
+  logic [7:0] tile_dw_bank;
+  logic [14:0] tile_dw_len;
   logic run, hold, slot_valid, slot_wait;
   logic [23:0] slot_idx;
 
@@ -128,6 +136,8 @@ module espl_compute #(
     .dy_o            (dy),
     .dx_o            (dx),
     .zi_o            (zi),
+    .dw_rows_o       (dw_rows),
+    .dw_cols_o       (dw_cols),
     .ky_mask_o       (ky_mask),
     .kx_mask_o       (kx_mask),
     .cnt_cmd_o       (cnt_cmd_o),
@@ -147,7 +157,8 @@ module espl_compute #(
   espl_wseq #(
     .Rows    (Rows),
     .IdxAw   (IdxAw),
-    .WgtRowAw(RowAw)
+    .WgtRowAw(RowAw),
+    .DwBanks (DwBanks)
   ) u_wseq (
     .clk_i            (clk_i),
     .rst_i            (rst_i),
@@ -158,8 +169,11 @@ module espl_compute #(
     .row_words_i      (row_words),
     .plane_words_i    (plane_words),
     .sy_i             (sy),
+    .sx_i             (sx),
     .dy_i             (dy),
     .dx_i             (dx),
+    .dw_rows_i        (dw_rows),
+    .dw_cols_i        (dw_cols),
     .ky_mask_i        (ky_mask),
     .kx_mask_i        (kx_mask),
     .credit_avail_i   (credit_avail_i),
@@ -190,12 +204,18 @@ module espl_compute #(
     .tile_iy_o        (tile_iy),
     .tile_ix_o        (tile_ix),
     .tile_addr_o      (tile_addr),
-    .tile_row_step_o  (tile_row_step)
+    .tile_row_step_o  (tile_row_step),
+    .tile_dw_o        (tile_dw),
+    .tile_dw_bank_o   (tile_dw_bank),
+    .tile_dw_len_o    (tile_dw_len),
+    .tile_dw_step_o   (tile_dw_step)
   );
 
   logic pix_re;
-  logic [PixAw-1:0] pix_addr;
-  logic pix_pad;
+  logic [PixAw*Streams-1:0] pix_addr;
+  logic [Streams-1:0] pix_pad;
+  logic [WinW-1:0] pix_win;
+  logic dw, dw_two;
   logic [7:0] pix_zi;
   logic swap, step_valid, step_first, step_bank;
   logic [AccAw-1:0] step_addr;
@@ -204,7 +224,8 @@ module espl_compute #(
     .Cols     (Cols),
     .MulStages(MulStages),
     .PixAw    (PixAw),
-    .AccAw    (AccAw)
+    .AccAw    (AccAw),
+    .DwBanks  (DwBanks)
   ) u_pseq (
     .clk_i            (clk_i),
     .rst_i            (rst_i),
@@ -224,11 +245,17 @@ module espl_compute #(
     .tile_ix_i        (tile_ix),
     .tile_addr_i      (tile_addr),
     .tile_row_step_i  (tile_row_step),
+    .tile_dw_i        (tile_dw),
+    .tile_dw_bank_i   (tile_dw_bank),
+    .tile_dw_len_i    (tile_dw_len),
+    .tile_dw_step_i   (tile_dw_step),
     .in_h_i           (in_h),
     .in_w_i           (in_w),
     .sy_i             (sy),
     .sx_i             (sx),
     .zi_i             (zi),
+    .dy_i             (dy),
+    .dw_two_i         (dw_rows[1]),
     .start_o          (start),
     .run_o            (run),
     .hold_o           (hold),
@@ -236,7 +263,10 @@ module espl_compute #(
     .pix_addr_o       (pix_addr),
     .pix_pad_o        (pix_pad),
     .pix_zi_o         (pix_zi),
+    .pix_win_o        (pix_win),
     .swap_o           (swap),
+    .dw_o             (dw),
+    .dw_two_o         (dw_two),
     .step_valid_o     (step_valid),
     .step_first_o     (step_first),
     .step_bank_o      (step_bank),
@@ -257,6 +287,7 @@ module espl_compute #(
     .Cols     (Cols),
     .BusBytes (BusBytes),
     .ActAw    (ActAw),
+    .DwBanks  (DwBanks),
     .WgtAw    (WgtAw),
     .IdxAw    (IdxAw),
     .AccAw    (AccAw),
@@ -283,7 +314,10 @@ module espl_compute #(
     .pix_addr_i  (pix_addr),
     .pix_pad_i   (pix_pad),
     .pix_zi_i    (pix_zi),
+    .pix_win_i   (pix_win),
     .swap_i      (swap),
+    .dw_i        (dw),
+    .dw_two_i    (dw_two),
     .step_valid_i(step_valid),
     .step_first_i(step_first),
     .step_bank_i (step_bank),

@@ -6,6 +6,7 @@ module espl_compute_data #(
   parameter int Cols = 4,
   parameter int BusBytes = 4,
   parameter int ActAw = 10,
+  parameter int DwBanks = 0,
   parameter int WgtAw = 10,
   parameter int IdxAw = 0,
   parameter int AccAw = 6,
@@ -20,7 +21,9 @@ module espl_compute_data #(
   parameter int RowSh = $clog2(Rows),
   parameter int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16,
   parameter int RowAw = (WgtAw - ColSh < 16) ? WgtAw - ColSh : 16,
-  parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1
+  parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1,
+  parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
+  parameter int WinW = (Rows > MinRc) ? $clog2(Rows / MinRc) : 1
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -38,10 +41,13 @@ module espl_compute_data #(
   input  logic [RowSh-1:0]      row_num_i,
   input  logic                  row_zero_i,
   input  logic                  pix_re_i,
-  input  logic [PixAw-1:0]      pix_addr_i,
-  input  logic                  pix_pad_i,
+  input  logic [PixAw*Streams-1:0] pix_addr_i,
+  input  logic [Streams-1:0]    pix_pad_i,
   input  logic [7:0]            pix_zi_i,
+  input  logic [WinW-1:0]       pix_win_i,
   input  logic                  swap_i,
+  input  logic                  dw_i,
+  input  logic                  dw_two_i,
   input  logic                  step_valid_i,
   input  logic                  step_first_i,
   input  logic                  step_bank_i,
@@ -54,28 +60,30 @@ module espl_compute_data #(
 );
 
   localparam int BeatSh = $clog2(BusBytes);
-  localparam int Banks = Rows / Group;
 
-  // Activations.
-  logic [8*Rows-1:0] pix_word;
-  logic [8*Rows-1:0] pix_q;
-  for (genvar b = 0; b < Banks; b++) begin : gen_act
-    espl_beatbuf #(
-      .Aw  (ActAw),
-      .Beat(BusBytes),
-      .Unit(Group)
-    ) u_buf (
-      .clk_i  (clk_i),
-      .we_i   (bw_we_i && bw_sel_i == 2'd0 && bw_bank_i == 8'(b)),
-      .waddr_i(bw_addr_i[ActAw-1:BeatSh]),
-      .wdata_i(bw_data_i),
-      .wstrb_i(bw_strb_i),
-      .re_i   (pix_re_i),
-      .raddr_i((ActAw - GroupSh)'(pix_addr_i)),
-      .rdata_o(pix_word[8*Group*b+:8*Group])
-    );
-  end
-  always_ff @(posedge clk_i) pix_q <= pix_pad_i ? {Rows{pix_zi_i}} : pix_word;
+  logic [8*Rows-1:0]          pixel;
+  logic [8*MinRc*Streams-1:0] feed;
+  espl_compute_act #(
+    .Rows    (Rows),
+    .Cols    (Cols),
+    .BusBytes(BusBytes),
+    .ActAw   (ActAw),
+    .DwBanks (DwBanks)
+  ) u_act (
+    .clk_i     (clk_i),
+    .bw_we_i   (bw_we_i && bw_sel_i == 2'd0),
+    .bw_bank_i (bw_bank_i),
+    .bw_addr_i (bw_addr_i),
+    .bw_data_i (bw_data_i),
+    .bw_strb_i (bw_strb_i),
+    .pix_re_i  (pix_re_i),
+    .pix_addr_i(pix_addr_i),
+    .pix_pad_i (pix_pad_i),
+    .pix_zi_i  (pix_zi_i),
+    .pix_win_i (pix_win_i),
+    .a_o       (pixel),
+    .feed_o    (feed)
+  );
 
   // Weights: the row, its select and its zero follow the address by two cycles.
   logic [8*Cols-1:0] row_word;
@@ -132,14 +140,18 @@ module espl_compute_data #(
   espl_array #(
     .Rows     (Rows),
     .Cols     (Cols),
-    .MulStages(MulStages)
+    .MulStages(MulStages),
+    .DwBanks  (DwBanks)
   ) u_array (
-    .clk_i (clk_i),
-    .a_i   (pix_q),
-    .swap_i(swap_i),
-    .wsel_i(sel_q),
-    .w_i   (row_word_q),
-    .psum_o(psum)
+    .clk_i   (clk_i),
+    .a_i     (pixel),
+    .feed_i  (feed),
+    .swap_i  (swap_i),
+    .dw_i    (dw_i),
+    .dw_two_i(dw_two_i),
+    .wsel_i  (sel_q),
+    .w_i     (row_word_q),
+    .psum_o  (psum)
   );
 
   espl_acc #(
@@ -163,6 +175,6 @@ module espl_compute_data #(
   );
 
   logic unused_addr;
-  assign unused_addr = ^{bw_addr_i, bw_bank_i};
+  assign unused_addr = ^bw_addr_i;
 
 endmodule

@@ -11,7 +11,11 @@ module espl_pseq #(
   parameter int Cols = 4,
   parameter int MulStages = 1,
   parameter int PixAw = 8,    // log2 of the pixel words of a bank
-  parameter int AccAw = 8
+  parameter int AccAw = 8,
+  parameter int DwBanks = 0,
+  // derived
+  parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
+  parameter int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1
 ) (
   input  logic             clk_i,
   input  logic             rst_i,
@@ -31,20 +35,29 @@ module espl_pseq #(
   input  logic [16:0]      tile_ix_i,
   input  logic [15:0]      tile_addr_i,
   input  logic [15:0]      tile_row_step_i,
+  input  logic             tile_dw_i,
+  input  logic [7:0]       tile_dw_bank_i,
+  input  logic [14:0]      tile_dw_len_i,
+  input  logic [15:0]      tile_dw_step_i,
   input  logic [11:0]      in_h_i,
   input  logic [11:0]      in_w_i,
   input  logic [2:0]       sy_i,
   input  logic [2:0]       sx_i,
   input  logic [7:0]       zi_i,
+  input  logic [3:0]       dy_i,
+  input  logic             dw_two_i,       // more than two kernel rows
   output logic             start_o,
   output logic             run_o,          // a pass streams in this cycle
   output logic             hold_o,         // a finished command waits for the retire slot
   // pixels
   output logic             pix_re_o,
-  output logic [PixAw-1:0] pix_addr_o,
-  output logic             pix_pad_o,
+  output logic [PixAw*Streams-1:0] pix_addr_o,
+  output logic [Streams-1:0] pix_pad_o,
   output logic [7:0]       pix_zi_o,
+  output logic [WinW-1:0]  pix_win_o,
   output logic             swap_o,
+  output logic             dw_o,
+  output logic             dw_two_o,
   output logic             step_valid_o,
   output logic             step_first_o,
   output logic             step_bank_o,
@@ -66,6 +79,7 @@ module espl_pseq #(
   localparam int PipeLat = Rows / 2 + Cols + MulStages + 3;
   localparam int LatW = $clog2(PipeLat);
   localparam int StepLat = Rows / 2 + MulStages + 2;
+  localparam int LenW = (DwBanks > 0) ? 15 : 12;
 
   logic            run_q;
   logic            hold_q;
@@ -80,8 +94,8 @@ module espl_pseq #(
   logic            push_store_q;
   logic [23:0]     idx_q;
   logic [11:0]     rows_q;    // output rows and columns left
-  logic [11:0]     cols_q;
-  logic [11:0]     out_w_q;
+  logic [LenW-1:0] cols_q;
+  logic [LenW-1:0] len_w_q;   // words of an output row
   logic [16:0]     iy_q;
   logic [16:0]     ix_q;
   logic [16:0]     ix0_q;
@@ -91,7 +105,7 @@ module espl_pseq #(
   logic [11:0]     in_h_q;
   logic [11:0]     in_w_q;
   logic [2:0]      sy_q;
-  logic [2:0]      sx_q;
+  logic [2:0]      inc_q;
   logic [7:0]      zi_q;
 
   logic            slot_q;
@@ -120,7 +134,7 @@ module espl_pseq #(
   assign cs_push_o = fire && slot_push_store_q;
   assign release_o = fire && slot_release_q;
 
-  assign last_col = cols_q == 12'd1;
+  assign last_col = cols_q == LenW'(1);
   assign last_pix = last_col && rows_q == 12'd1;
   assign over = run_q && (tail_q || last_pix) && len_q == MinW'(MinLen - 1);
   assign load_slot = ((over && end_q) || hold_q) && slot_ok;
@@ -170,8 +184,8 @@ module espl_pseq #(
       push_store_q <= tile_push_store_i;
       idx_q        <= tile_idx_i;
       rows_q       <= tile_out_h_i;
-      cols_q       <= tile_out_w_i;
-      out_w_q      <= tile_out_w_i;
+      cols_q       <= row_len;
+      len_w_q      <= row_len;
       iy_q         <= tile_iy_i;
       ix_q         <= tile_ix_i;
       ix0_q        <= tile_ix_i;
@@ -181,7 +195,7 @@ module espl_pseq #(
       in_h_q       <= in_h_i;
       in_w_q       <= in_w_i;
       sy_q         <= sy_i;
-      sx_q         <= sx_i;
+      inc_q        <= tile_dw_i ? 3'd1 : sx_i;
       zi_q         <= zi_i;
     end else if (run_q) begin
       fresh_q <= 1'b0;
@@ -189,35 +203,76 @@ module espl_pseq #(
       if (last_pix) tail_q <= 1'b1;
       if (last_col) begin
         rows_q <= rows_q - 12'd1;
-        cols_q <= out_w_q;
+        cols_q <= len_w_q;
         iy_q   <= iy_q + {14'd0, sy_q};
         ix_q   <= ix0_q;
         addr_q <= line_q + row_step_q;
         line_q <= line_q + row_step_q;
       end else begin
-        cols_q <= cols_q - 12'd1;
-        ix_q   <= ix_q + {14'd0, sx_q};
-        addr_q <= addr_q + {13'd0, sx_q};
+        cols_q <= cols_q - LenW'(1);
+        ix_q   <= ix_q + {14'd0, inc_q};
+        addr_q <= addr_q + {13'd0, inc_q};
       end
     end
   end
 
   // One bit above 12 set (or the sign) is outside as well: in_h and in_w are at most 4095.
-  logic in_tile;
-  assign in_tile = iy_q < {5'd0, in_h_q} && ix_q < {5'd0, in_w_q};
+  logic            ix_in;
+  logic            hit;  // the word begins an output
+  logic [LenW-1:0] row_len;
+  assign ix_in = ix_q < {5'd0, in_w_q};
   assign pix_re_o = run_q && !tail_q;
-  assign pix_addr_o = PixAw'(addr_q);
+  if (DwBanks > 0) begin : gen_dw
+    assign row_len = tile_dw_i ? tile_dw_len_i : {3'd0, tile_out_w_i};
+    espl_pseq_dw #(
+      .Rows   (Rows),
+      .Cols   (Cols),
+      .PixAw  (PixAw),
+      .Streams(Streams)
+    ) u_dw (
+      .clk_i         (clk_i),
+      .start_i       (start_o),
+      .tile_dw_i     (tile_dw_i),
+      .tile_dw_bank_i(tile_dw_bank_i),
+      .tile_dw_step_i(tile_dw_step_i),
+      .tile_out_w_i  (tile_out_w_i),
+      .sx_i          (sx_i),
+      .dy_i          (dy_i),
+      .tile_two_i    (dw_two_i),
+      .run_i         (pix_re_o),
+      .last_col_i    (last_col),
+      .addr_i        (addr_q),
+      .iy_i          (iy_q),
+      .ix_in_i       (ix_in),
+      .in_h_i        (in_h_q),
+      .hit_o         (hit),
+      .addr_o        (pix_addr_o),
+      .pad_o         (pix_pad_o),
+      .win_o         (pix_win_o),
+      .dw_o          (dw_o),
+      .dw_two_o      (dw_two_o)
+    );
+  end else begin : gen_dense
+    logic pad_q;
+    assign row_len = tile_out_w_i;
+    assign hit = 1'b1;
+    assign pix_addr_o = PixAw'(addr_q);
+    always_ff @(posedge clk_i) pad_q <= !(ix_in && iy_q < {5'd0, in_h_q});
+    assign pix_pad_o = pad_q;
+    assign pix_win_o = '0;
+    assign dw_o = 1'b0;
+    assign dw_two_o = 1'b0;
+    logic unused_dw;
+    assign unused_dw = ^{tile_dw_bank_i, tile_dw_len_i, tile_dw_step_i, dy_i, dw_two_i};
+  end
 
-  logic pad_q;
   logic fresh1_q;
   logic [7:0] zi1_q;
   always_ff @(posedge clk_i) begin
-    pad_q    <= !in_tile;
     zi1_q    <= zi_q;
     fresh1_q <= pix_re_o && fresh_q;
     swap_o   <= fresh1_q;
   end
-  assign pix_pad_o = pad_q;
   assign pix_zi_o = zi1_q;
 
   // The accumulator step follows the pixel through the array; its address is a count from the first pixel on.
@@ -225,7 +280,7 @@ module espl_pseq #(
   logic [3:0]           ahead;
   assign ahead = step_q[4*(StepLat-2)+:4];
   always_ff @(posedge clk_i) begin
-    step_q <= {step_q[4*StepLat-5:0], pix_re_o, fresh_q, first_q, bank_q};
+    step_q <= {step_q[4*StepLat-5:0], pix_re_o && hit, fresh_q, first_q, bank_q};
     if (ahead[3]) step_addr_o <= ahead[2] ? '0 : step_addr_o + AccAw'(1);
     if (rst_i) begin
       for (int k = 0; k < StepLat; k++) step_q[4*k+3] <= 1'b0;

@@ -9,6 +9,7 @@ module espl_wseq #(
   parameter int Rows = 4,
   parameter int IdxAw = 0,
   parameter int WgtRowAw = 8,   // log2 of the rows of the weight buffer
+  parameter int DwBanks = 0,
   // derived
   parameter int RowSh = $clog2(Rows),
   parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1
@@ -22,8 +23,11 @@ module espl_wseq #(
   input  logic [11:0]         row_words_i,
   input  logic [15:0]         plane_words_i,
   input  logic [2:0]          sy_i,
+  input  logic [2:0]          sx_i,
   input  logic [3:0]          dy_i,
   input  logic [3:0]          dx_i,
+  input  logic [1:0]          dw_rows_i,
+  input  logic [3:0]          dw_cols_i,
   input  logic [15:0]         ky_mask_i,
   input  logic [15:0]         kx_mask_i,
   input  logic                credit_avail_i,
@@ -57,7 +61,11 @@ module espl_wseq #(
   output logic [16:0]         tile_iy_o,
   output logic [16:0]         tile_ix_o,
   output logic [15:0]         tile_addr_o,
-  output logic [15:0]         tile_row_step_o
+  output logic [15:0]         tile_row_step_o,
+  output logic                tile_dw_o,
+  output logic [7:0]          tile_dw_bank_o,
+  output logic [14:0]         tile_dw_len_o,  // words of an output row
+  output logic [15:0]         tile_dw_step_o  // words between kernel rows
 );
 
   function automatic logic [3:0] lowest(input logic [15:0] m);
@@ -116,7 +124,6 @@ module espl_wseq #(
   assign row_re_o = run_q;
   assign row_raddr_o = WgtRowAw'(addr_q);
   assign row_num_o = row_q;
-  assign row_zero_o = row_zero_q;
   assign tile_wait_o = wait_q;
   assign tile_rdy_o = rdy_q;
 
@@ -240,6 +247,50 @@ module espl_wseq #(
       tile_addr_o     <= base_q + tile_ix_o[15:0] + tile_iy_o[15:0] * {4'd0, row_words_i};
       tile_row_step_o <= {13'd0, sy_i} * {4'd0, row_words_i};
     end
+  end
+
+  // Depthwise: rows that are no tap of the tile hold zeros; the pass streams whole stretches of input rows.
+  if (DwBanks > 0) begin : gen_dw
+    localparam int Pairs = Rows / 2;
+    logic       dw_q;      // of the command
+    logic       row_dw_q;  // of the tile whose rows are addressed
+    logic [1:0] rows_q;
+    logic [3:0] cols_q;
+    logic [7:0] bank_num_q;
+    logic [RowSh-2:0] pair;
+    logic       lower;
+    logic [1:0] k;
+    logic [RowSh-2:0] tap;
+    assign pair = row_q[RowSh-1:1];
+    assign lower = rows_q[1] && pair[RowSh-2];  // the half with streams 2 and 3
+    assign k = {lower, row_q[0]};
+    assign tap = lower ? pair - (RowSh - 1)'(Pairs / 2) : pair;
+    assign row_zero_o = row_zero_q || (row_dw_q && (k > rows_q || 8'(tap) > {4'd0, cols_q}));
+    always_ff @(posedge clk_i) begin
+      if (hand_i) begin
+        dw_q       <= cmd_i[espl_pkg::ComputeDwLsb];
+        bank_num_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:8];
+      end
+      if (take) begin
+        row_dw_q       <= dw_q;
+        rows_q         <= dw_rows_i;
+        cols_q         <= dw_cols_i;
+        tile_dw_o      <= dw_q;
+        tile_dw_bank_o <= bank_num_q;
+      end
+      if (prep_q) begin
+        tile_dw_len_o  <= {3'd0, tile_out_w_o - 12'd1} * {12'd0, sx_i} + {11'd0, dw_cols_i} + 15'd1;
+        tile_dw_step_o <= {12'd0, dy_i} * {4'd0, row_words_i};
+      end
+    end
+  end else begin : gen_no_dw
+    assign row_zero_o = row_zero_q;
+    assign tile_dw_o = 1'b0;
+    assign tile_dw_bank_o = 8'd0;
+    assign tile_dw_len_o = 15'd0;
+    assign tile_dw_step_o = 16'd0;
+    logic unused_dw;
+    assign unused_dw = ^{sx_i, dw_rows_i, dw_cols_i};
   end
 
   logic unused_cmd;

@@ -9,6 +9,7 @@ module espl_fetch #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
+  parameter int DwBanks  = 3,
   parameter int IdxAw    = 10,
   parameter int AccBanks = 2,
   parameter int Residual = 1,
@@ -125,6 +126,7 @@ module espl_fetch #(
   espl_fetch_check #(
     .Rows    (Rows),
     .Cols    (Cols),
+    .DwBanks (DwBanks),
     .IdxAw   (IdxAw),
     .AccBanks(AccBanks),
     .Residual(Residual),

@@ -3,6 +3,7 @@
 module espl_fetch_check #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
+  parameter int DwBanks  = 3,
   parameter int IdxAw    = 10,
   parameter int AccBanks = 2,
   parameter int Residual = 1,
@@ -36,6 +37,7 @@ module espl_fetch_check #(
       espl_pkg::OpCompute: begin
         if (cmd_i[espl_pkg::ComputeSparseLsb] && (IdxAw == 0)) bad = 1'b1;
         if (cmd_i[espl_pkg::ComputeBankLsb] && (AccBanks == 1)) bad = 1'b1;
+        if (cmd_i[espl_pkg::ComputeDwLsb] && ((DwBanks == 0) || cmd_i[espl_pkg::ComputeSparseLsb])) bad = 1'b1;
       end
       espl_pkg::OpStore: begin
         if (cmd_i[espl_pkg::StoreBankLsb] && (AccBanks == 1)) bad = 1'b1;
@@ -66,6 +68,8 @@ module espl_fetch_check #(
     if (ok && cmd_i[3:0] == espl_pkg::OpCompute) begin
       assert (cmd_i[espl_pkg::ComputeOutHLsb+:12] != 12'd0 && cmd_i[espl_pkg::ComputeOutWLsb+:12] != 12'd0);
       if (AccBanks == 1) assert (!cmd_i[espl_pkg::ComputeBankLsb]);
+      if (DwBanks == 0) assert (!cmd_i[espl_pkg::ComputeDwLsb]);
+      assert (!(cmd_i[espl_pkg::ComputeDwLsb] && cmd_i[espl_pkg::ComputeSparseLsb]));
       if (IdxAw == 0) assert (!cmd_i[espl_pkg::ComputeSparseLsb]);
     end
     if (ok && cmd_i[3:0] == espl_pkg::OpStore) begin

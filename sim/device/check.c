@@ -170,8 +170,10 @@ static espl_status check_load(struct check *c, const espl_cmd_load *l) {
 static espl_status read_activations(struct check *c, const espl_cmd_compute *k, uint32_t ky0, uint32_t ky1, uint32_t kx0, uint32_t kx1, uint32_t cb) {
   const espl_machine *m = c->m;
   const espl_cmd_comp_geom *q = &c->geom;
+  if (k->dw) ky1 += q->dw_rows;
   int32_t y0 = (int32_t)(ky0 * q->dy) + k->off_y, y1 = (int32_t)((k->out_h - 1) * q->sy + ky1 * q->dy) + k->off_y;
   int32_t x0 = (int32_t)(kx0 * q->dx) + k->off_x, x1 = (int32_t)((k->out_w - 1) * q->sx + kx1 * q->dx) + k->off_x;
+  if (k->dw) x1 += (int32_t)q->dw_cols;
   y0 = y0 < 0 ? 0 : y0;
   x0 = x0 < 0 ? 0 : x0;
   y1 = y1 >= (int32_t)q->in_h ? (int32_t)q->in_h - 1 : y1;
@@ -219,8 +221,24 @@ static espl_status check_tiles(struct check *c, const espl_cmd_compute *k, const
   return ESPL_OK;
 }
 
+/* A depthwise pass reads dw_rows+1 words at once: they must lie in different parts of the bank. Two taps across at least, so that an
+ * accumulator is never wanted again within its read-modify-write. */
+static espl_status check_depthwise(struct check *c) {
+  const espl_cmd_comp_geom *q = &c->geom;
+  uint32_t n = q->dw_rows + 1, parts = (uint32_t)espl_dw_parts(c->m), step = q->dy * q->row_words;
+  if (n > (uint32_t)c->m->dw_banks) return FAIL(c, "depthwise over %u kernel rows, the machine reads %d at once", (unsigned)n, (int)c->m->dw_banks);
+  if (q->dw_cols == 0) return FAIL(c, "depthwise with one kernel column a pass, expected 2 or more");
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t j = i + 1; j < n; j++)
+      if ((j - i) * step % parts == 0)
+        return FAIL(c, "depthwise kernel rows %u and %u lie in one of the %u parts of a bank (%u pixel words between input rows, dilation %u)", (unsigned)i,
+                    (unsigned)j, (unsigned)parts, (unsigned)q->row_words, (unsigned)q->dy);
+  return ESPL_OK;
+}
+
 static espl_status check_compute(struct check *c, const espl_cmd_compute *k, const uint8_t *idx) {
   if (!c->have_geom || !c->have_taps) return FAIL(c, "COMPUTE before COMP_GEOM and COMP_TAPS were set");
+  if (k->dw) ESPL_TRY(check_depthwise(c));
   if (k->n_tiles == 0 && !k->sparse) return FAIL(c, "a dense COMPUTE without tiles");
   if ((uint64_t)k->out_h * k->out_w > 1u << c->m->acc_aw)
     return FAIL(c, "%ux%u output pixels, an accumulator bank holds %u", (unsigned)k->out_h, (unsigned)k->out_w, 1u << c->m->acc_aw);

@@ -52,7 +52,8 @@ int espl_machine_cmd_check(const espl_machine *m, const uint32_t w[4]) {
     case ESPL_OPC_COMPUTE: {
       espl_cmd_compute c;
       espl_cmd_compute_decode(w, &c);
-      return (c.sparse && m->idx_aw == 0) || (c.bank && m->acc_banks == 1) ? ESPL_HW_BAD_FIELD : ESPL_HW_NONE;
+      bool bad = (c.sparse && m->idx_aw == 0) || (c.bank && m->acc_banks == 1) || (c.dw && (m->dw_banks == 0 || c.sparse));
+      return bad ? ESPL_HW_BAD_FIELD : ESPL_HW_NONE;
     }
     case ESPL_OPC_STORE: {
       espl_cmd_store c;

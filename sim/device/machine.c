@@ -4,7 +4,7 @@
 #include <string.h>
 
 void espl_machine_default(espl_machine *m) {
-  *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .wgt_aw = 16, .idx_aw = 10,
+  *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .dw_banks = 3, .wgt_aw = 16, .idx_aw = 10,
                       .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .mul_stages = 1, .rq_lanes = 16,
                       .rq_cycles = 1, .residual = 1, .maxpool = 1, .avgpool = 1, .queue_depth = 4, .token_max = 15,
                       .stage_bursts = 4, .res_bursts = 4,
@@ -32,6 +32,17 @@ static espl_status need(const espl_machine *m, const char *what, int64_t have, i
   return espl_fail(err, ESPL_E_INPUT, "machine %s: %s holds %lld, needs at least %lld (%s)", m->name, what, (long long)have, (long long)want, why);
 }
 
+/* Parts of an activation bank: a beat must not hold two words of one part. */
+static espl_status check_depthwise(const espl_machine *m, espl_err *err) {
+  if (m->dw_banks == 0) return ESPL_OK;
+  int32_t g = espl_g(m), parts = espl_dw_parts(m), word = m->bus_bytes > g ? m->bus_bytes : g;
+  if (m->rows < 4) return espl_fail(err, ESPL_E_INPUT, "machine %s: native depthwise needs 4 rows or more, rows is %d", m->name, (int)m->rows);
+  if (parts > 1 && m->bus_bytes > parts * g)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: dw_banks %d cuts a bank into %d parts of %d-byte words: bus_bytes is %d, expected at most %d", m->name,
+                     (int)m->dw_banks, (int)parts, (int)g, (int)m->bus_bytes, (int)(parts * g));
+  return need(m, "an activation bank (2^act_aw bytes)", 1ll << m->act_aw, 2ll * parts * word, "two words in each part", err);
+}
+
 espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(check_ranges(m, err));
   int32_t g = espl_g(m), tile = espl_tile_bytes(m);
@@ -45,6 +56,7 @@ espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(need(m, "an activation bank (2^act_aw bytes)", 1ll << m->act_aw, 4ll * (m->bus_bytes > g ? m->bus_bytes : g), "four words", err));
   ESPL_TRY(need(m, "the weight buffer (2^wgt_aw bytes)", 1ll << m->wgt_aw, 2ll * (tile > beat ? tile : beat), "two weight tiles", err));
   ESPL_TRY(need(m, "the parameter buffer (2^par_aw entries)", 1ll << m->par_aw, m->cols > m->bus_bytes / 16 ? m->cols : m->bus_bytes / 16, "one column block", err));
+  ESPL_TRY(check_depthwise(m, err));
   if (m->idx_aw > 0) ESPL_TRY(need(m, "the index buffer (2^idx_aw entries)", 1ll << m->idx_aw, 16, "one beat of each bus", err));
   const espl_mem_timing *t = &m->mem;
   if (t->read_latency < 1 || t->read_latency > 1000 || t->write_latency < 1 || t->write_latency > 1000)

@@ -51,6 +51,12 @@ static inline int32_t espl_g(const espl_machine *m) {
   return g < 16 ? g : 16;
 }
 static inline int32_t espl_nb(const espl_machine *m) { return m->rows / espl_g(m); }
+/* Interleaved parts of an activation bank: word a lies in part a mod parts. */
+static inline int32_t espl_dw_parts(const espl_machine *m) { return m->dw_banks > 2 ? 4 : m->dw_banks == 2 ? 2 : 1; }
+/* Channels that one depthwise pass takes. */
+static inline int32_t espl_dw_channels(const espl_machine *m) { return m->rows < m->cols ? m->rows : m->cols; }
+/* Kernel columns a depthwise pass of n kernel rows has room for: row pairs, halved for more than two kernel rows. */
+static inline int32_t espl_dw_taps(const espl_machine *m, int32_t n) { return n > 2 ? m->rows / 4 : m->rows / 2; }
 static inline int32_t espl_row_bytes(const espl_machine *m) { return m->cols * m->w_bits / 8; }
 static inline int32_t espl_tile_bytes(const espl_machine *m) { return m->rows * espl_row_bytes(m); }
 

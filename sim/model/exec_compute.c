@@ -54,6 +54,33 @@ static void pass(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, co
   }
 }
 
+/* The same for a depthwise tile: row 2p + h is tap (row k, column t), k = h or, for more than two rows, h + 2 in the lower half of the array. */
+static void pass_depthwise(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, const int8_t *w, uint32_t *acc) {
+  const espl_machine *m = s->m;
+  const espl_cmd_comp_geom *q = &s->geom;
+  uint32_t g = (uint32_t)espl_g(m), cols = (uint32_t)m->cols, words = (1u << m->act_aw) / g, depth = 1u << m->acc_aw;
+  uint32_t chans = (uint32_t)espl_dw_channels(m), first_bank = c->idx_base / (chans / g) * (chans / g) % (uint32_t)espl_nb(m);
+  uint32_t n = q->dw_rows + 1, room = (uint32_t)espl_dw_taps(m, (int32_t)n), taps = q->dw_cols + 1 < room ? q->dw_cols + 1 : room;
+  for (uint32_t y = 0; y < c->out_h; y++)
+    for (uint32_t x = 0; x < c->out_w; x++) {
+      uint32_t *o = acc + (size_t)((y * c->out_w + x) & (depth - 1)) * cols;
+      for (uint32_t k = 0; k < n; k++) {
+        int32_t iy = (int32_t)(y * q->sy + (t.ky + k) * q->dy) + c->off_y;
+        for (uint32_t j = 0; j < taps; j++) {
+          int32_t ix = (int32_t)(x * q->sx + t.kx * q->dx + j) + c->off_x;
+          bool inside = iy >= 0 && iy < (int32_t)q->in_h && ix >= 0 && ix < (int32_t)q->in_w;
+          uint32_t word = (c->act_base + t.cb * q->plane_words + (uint32_t)iy * q->row_words + (uint32_t)ix) & 0xffffu & (words - 1);
+          const int8_t *wr = w + (size_t)(2 * ((k >= 2 ? room : 0) + j) + k % 2) * cols;
+          for (uint32_t i = 0; i < cols; i++) {
+            uint32_t bank = first_bank + i % chans / g;
+            int32_t a = inside ? ((const int8_t *)s->act + ((size_t)bank << m->act_aw))[(size_t)word * g + i % g] : (int8_t)q->zi;
+            o[i] += (uint32_t)(a * wr[i]);
+          }
+        }
+      }
+    }
+}
+
 void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
   const espl_machine *m = s->m;
   uint32_t cols = (uint32_t)m->cols, rows = (uint32_t)m->rows, depth = 1u << m->acc_aw, wsize = 1u << m->wgt_aw;
@@ -67,6 +94,7 @@ void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
       uint32_t at = ((c->wgt_base + i * rows + r) * cols) & (wsize - 1);
       memcpy(tile + (size_t)r * cols, s->wgt + at, cols); /* rows are C bytes and the buffer a power of two: no row wraps */
     }
-    pass(s, c, t, tile, acc);
+    if (c->dw) pass_depthwise(s, c, t, tile, acc);
+    else pass(s, c, t, tile, acc);
   }
 }

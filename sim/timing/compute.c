@@ -3,7 +3,7 @@
  * Every field is a register of the RTL or, for a count that only runs, the cycle in which it ends. Between two evaluations the
  * category a cycle counts as does not change, so cycles are booked as whole intervals. Laws (hw/spec/units.md, "Compute"):
  *   row_last >= any cycle in which a weight row is addressed; a tile taken in c addresses rows c+1..c+R;
- *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3);
+ *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3), M the words streamed: output pixels, depthwise out_h*((out_w-1)*sx + taps);
  *   a command that enters the slot in c pushes from c + pipe_lat on. */
 #include <stdlib.h>
 
@@ -23,6 +23,7 @@ typedef struct retire_info {
 struct espl_tcompute {
   int32_t rows, min_len, pipe_lat, banks;
   uint32_t tiles_total, macs, macs_dense; /* COMP_TAPS */
+  uint32_t sx, dw_taps;                   /* COMP_GEOM */
   bool popped;                            /* front: tokens of the head are popped */
 
   bool walk;                              /* walker: a command whose tiles are not all taken */
@@ -229,7 +230,13 @@ static void walk_step(espl_tsim *s, int64_t now, bool start) {
 }
 
 static void take_config(struct espl_tcompute *u, const uint32_t *w) {
-  if (is_geom(w)) return;
+  if (is_geom(w)) {
+    espl_cmd_comp_geom q;
+    espl_cmd_comp_geom_decode(w, &q);
+    u->sx = q.sx;
+    u->dw_taps = q.dw_cols + 1;
+    return;
+  }
   u->tiles_total = w[1] >> 16;
   u->macs = w[2];
   u->macs_dense = w[3];
@@ -245,7 +252,7 @@ static void hand_over(espl_tsim *s, const uint32_t *w, int64_t now, uint32_t idx
   u->walk = true;
   u->walk_credit = c.credit && c.n_tiles > 0;
   u->walk_left = (int32_t)c.n_tiles;
-  u->walk_pixels = (int32_t)(c.out_h * c.out_w);
+  u->walk_pixels = (int32_t)(c.out_h * (c.dw ? (c.out_w - 1) * u->sx + u->dw_taps : c.out_w));
   u->walk_entry = now + 1 + (c.sparse && c.n_tiles > 0);
   u->walk_info = (retire_info){idx, c.push_load != 0, c.push_store != 0, c.last != 0, (uint8_t)bank};
   s->counter[ESPL_CNT_MACS] += u->macs;

@@ -1,7 +1,7 @@
 # Units and the whole core after synthesis, with vendor cell models.
 .PHONY: netlist netlist-core
 NETLIST := BUILD='$(BUILD)' tests/netlist/unit
-NETLIST_ARRAY := rtl/array/espl_pe2.sv rtl/array/espl_array.sv
+NETLIST_ARRAY := rtl/array/espl_pe2.sv rtl/array/espl_array_feed.sv rtl/array/espl_array.sv
 NETLIST_REQUANT := rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
 netlist: ## array and requantizer as netlists of vendor cells against the definition (RTL_SEED=)
 	$(Q)$(NETLIST) array-ice40up ice40up tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_pe2_ice40.sv $(NETLIST_ARRAY)

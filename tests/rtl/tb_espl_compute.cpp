@@ -17,9 +17,10 @@ void espl_tsim_error(espl_tsim*, int64_t, int32_t, uint32_t) {}
 
 static const int R = P_Rows, C = P_Cols, B = P_BusBytes, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
 static const int PIX_WORDS = 1 << (P_ActAw - __builtin_ctz((unsigned)G) < 16 ? P_ActAw - __builtin_ctz((unsigned)G) : 16);
+static const int DW = P_DwBanks, DW_PARTS = DW > 2 ? 4 : DW == 2 ? 2 : 1, DW_CHANNELS = R < C ? R : C;
 static const int WGT_BYTES = 1 << P_WgtAw, ACC_DEPTH = 1 << P_AccAw;
 static const int TOKEN_MAX = 3, QUEUE = 4;
-static long failures = 0, drained = 0, commands = 0, cycles_run = 0;
+static long failures = 0, drained = 0, commands = 0, cycles_run = 0, tiles_dw = 0;
 
 typedef std::shared_ptr<std::vector<int32_t>> Drain;  // accumulators of one release: [address][column]
 struct Beat {
@@ -106,6 +107,9 @@ struct Bench {
     geom.dy = (uint32_t)rng.range(1, rng.one_in(3) ? 15 : 2);
     geom.dx = (uint32_t)rng.range(1, rng.one_in(3) ? 15 : 2);
     geom.zi = rng.next() & 255;
+    geom.dw_rows = DW ? rng.below(rng.one_in(4) ? 4 : (uint32_t)DW) : rng.below(4);
+    geom.dw_cols = (uint32_t)(rng.one_in(3) ? rng.below(16) : 1 + rng.below(4));
+    if (rng.one_in(2)) geom.row_words |= 1, geom.dy |= 1;
     uint32_t w[4];
     espl_cmd_comp_geom_encode(&geom, w);
     push(w);
@@ -145,6 +149,37 @@ struct Bench {
         }
       }
   }
+  // A depthwise pass reads its kernel rows from different parts of a bank.
+  bool depthwise_fits() const {
+    if ((int)geom.dw_rows >= DW || geom.dw_cols == 0) return false;
+    for (uint32_t i = 0; i <= geom.dw_rows; i++)
+      for (uint32_t j = i + 1; j <= geom.dw_rows; j++)
+        if ((j - i) * geom.dy * geom.row_words % (uint32_t)DW_PARTS == 0) return false;
+    return true;
+  }
+  // One depthwise pass: column c takes channel c; array row 2p + h is tap p of kernel row h, from the middle on of kernel row 2 + h if there
+  // are more than two.
+  void depthwise(const espl_cmd_compute& c, int tile, int cb, int ky, int kx, bool first) {
+    const int first_bank = (int)c.idx_base / (DW_CHANNELS / G) * (DW_CHANNELS / G) % NB;
+    for (uint32_t y = 0; y < c.out_h; y++)
+      for (uint32_t x = 0; x < c.out_w; x++)
+        for (int col = 0; col < C; col++) {
+          int32_t sum = 0;
+          for (int r = 0; r < R; r++) {
+            int k = r % 2, tap = r / 2;
+            if (geom.dw_rows > 1 && r >= R / 2) k += 2, tap -= R / 4;
+            if (k > (int)geom.dw_rows || tap > (int)geom.dw_cols) continue;
+            int iy = (int)(y * geom.sy) + (ky + k) * (int)geom.dy + c.off_y, ix = (int)(x * geom.sx) + kx * (int)geom.dx + tap + c.off_x;
+            bool pad = iy < 0 || iy >= (int)geom.in_h || ix < 0 || ix >= (int)geom.in_w;
+            uint32_t word = (c.act_base + (uint32_t)cb * geom.plane_words + (uint32_t)iy * geom.row_words + (uint32_t)ix) & (uint32_t)(PIX_WORDS - 1);
+            int a = (int8_t)(pad ? geom.zi : act[first_bank + col % DW_CHANNELS / G][word * (uint32_t)G + (uint32_t)(col % G)]);
+            sum += weight(c, tile, r, col) * a;
+          }
+          int32_t& v = acc[c.bank][y * c.out_w + x][col];
+          v = (int32_t)((first ? 0u : (uint32_t)v) + (uint32_t)sum);
+          v = (int32_t)((uint32_t)v << (32 - P_AccW)) >> (32 - P_AccW);
+        }
+  }
   void expect(const espl_cmd_compute& c) {
     if (c.n_tiles == 0) convolve(c, -1, 0, 0, 0, c.first);
     int tile = 0;
@@ -159,7 +194,8 @@ struct Bench {
       for (int ky = 0; ky < 16; ky++)
         for (int kx = 0; kx < 16; kx++)
           if ((taps.ky_mask >> ky & 1) && (taps.kx_mask >> kx & 1) && tile < (int)c.n_tiles) {
-            convolve(c, tile, cb, ky, kx, c.first && tile == 0);
+            if (c.dw) depthwise(c, tile, cb, ky, kx, c.first && tile == 0), tiles_dw++;
+            else convolve(c, tile, cb, ky, kx, c.first && tile == 0);
             tile++;
           }
   }
@@ -201,9 +237,10 @@ struct Bench {
     c.act_base = rng.next() & 0xffff;
     c.n_tiles = plain ? (uint32_t)(R / 2 + C + 5) / (uint32_t)R + 1 : (uint32_t)rng.range(1, rng.one_in(4) ? 20 : 5);
     c.sparse = P_IdxAw > 0 && rng.below(2);
+    c.dw = !c.sparse && rng.below(2) && depthwise_fits();
     c.credit = late || (!plain && rng.one_in(3));
     c.wgt_base = rng.next() & 0xffff;
-    c.idx_base = rng.next() & ((1u << P_IdxAw) - 1);
+    c.idx_base = rng.next() & (c.dw ? 4095 : (1u << P_IdxAw) - 1);
     if (c.sparse && !plain && rng.one_in(6)) c.n_tiles = 0;
     if (late && (wgt_next + c.n_tiles * (uint32_t)R) * (uint32_t)C > (uint32_t)WGT_BYTES) c.n_tiles = 1, wgt_next = WGT_BYTES;
     if (late && wgt_next >= (uint32_t)WGT_BYTES) c.credit = 0, late = false;
@@ -480,7 +517,8 @@ int main(int argc, char** argv) {
   int episodes = argc > 2 ? atoi(argv[2]) : 60;
   Bench bench(seed);
   for (int e = 0; e < episodes && failures < 12; e++) bench.episode((uint64_t)e, e % 8 == 7);
-  printf("%s tb_espl_compute %dx%d bus %d banks %d mul_stages %d idx %d seed %llu: %ld commands, %ld accumulators, %ld cycles, %ld failures\n",
-         failures || !drained ? "FAIL" : "PASS", R, C, B, P_AccBanks, P_MulStages, P_IdxAw, (unsigned long long)seed, commands, drained, cycles_run, failures);
-  return failures || !drained;
+  printf("%s tb_espl_compute %dx%d bus %d banks %d mul_stages %d idx %d dw %d seed %llu: %ld commands, %ld depthwise tiles, %ld accumulators, %ld cycles, %ld failures\n",
+         failures || !drained || (DW && !tiles_dw) ? "FAIL" : "PASS", R, C, B, P_AccBanks, P_MulStages, P_IdxAw, DW, (unsigned long long)seed, commands,
+         tiles_dw, drained, cycles_run, failures);
+  return failures || !drained || (DW && !tiles_dw);
 }
