@@ -13,6 +13,7 @@ typedef struct pg_job {
   espl_cmd_compute part[PG_PARTS_MAX];
   int parts;
   bool sparse, credit, flood;
+  bool dw;                      /* some of its parts are depthwise: the tile is planned for both */
   uint32_t entry[PG_TILES_MAX]; /* index entries of sparse tiles */
   uint32_t tiles;
   uint32_t act_lo, act_hi;      /* pixel words read, in every bank */

@@ -40,6 +40,21 @@ static void plan_kernel(pg *g, pg_job *j) {
   if (pg_chance(g, 10)) j->taps.macs_dense = pg_chance(g, 50) ? 0 : UINT32_MAX;
 }
 
+/* A depthwise job: kernel rows read at once lie in different parts of a bank. The fields mean nothing to other jobs. */
+static void plan_depthwise(pg *g, pg_job *j) {
+  espl_cmd_comp_geom *q = &j->geom;
+  j->dw = !j->flood && g->m->dw_banks > 0 && pg_chance(g, 35);
+  q->dw_rows = j->dw ? pg_below(g, (uint32_t)g->m->dw_banks) : pg_below(g, 4);
+  q->dw_cols = pg_chance(g, 70) ? pg_range(g, 1, 4) : pg_below(g, 16);
+  if (!j->dw) return;
+  if (q->dw_cols == 0) q->dw_cols = 1;
+  uint32_t parts = (uint32_t)espl_dw_parts(g->m), odd = q->dw_rows > 1 || parts == 2; /* two rows in four parts need only different ones */
+  for (;; q->row_words = pg_range(g, 1, 64), q->dy = pg_log(g, 1, 15)) {
+    uint32_t step = q->dy * q->row_words;
+    if (q->dw_rows == 0 || (odd ? step % 2 : step % parts) != 0) return;
+  }
+}
+
 static void plan_tile(pg *g, pg_job *j, const pg_share *s) {
   espl_cmd_comp_geom *q = &j->geom;
   q->in_h = pg_chance(g, 4) ? 4095 : pg_log(g, 1, 40);
@@ -55,8 +70,10 @@ static void plan_tile(pg *g, pg_job *j, const pg_share *s) {
 static bool cover(pg_job *j, uint32_t ky0, uint32_t ky1, uint32_t kx0, uint32_t kx1, uint32_t cb, uint32_t limit) {
   const espl_cmd_comp_geom *q = &j->geom;
   const espl_cmd_compute *k = &j->part[0];
+  if (j->dw) ky1 += q->dw_rows;
   int64_t y0 = (int64_t)(ky0 * q->dy) + k->off_y, y1 = (int64_t)((k->out_h - 1) * q->sy + ky1 * q->dy) + k->off_y;
   int64_t x0 = (int64_t)(kx0 * q->dx) + k->off_x, x1 = (int64_t)((k->out_w - 1) * q->sx + kx1 * q->dx) + k->off_x;
+  if (j->dw) x1 += q->dw_cols;
   if (y0 < 0) y0 = 0;
   if (x0 < 0) x0 = 0;
   if (y1 >= q->in_h) y1 = (int64_t)q->in_h - 1;
@@ -113,6 +130,7 @@ static void plan_parts(pg *g, pg_job *j, const pg_share *s) {
     k->idx_base = j->sparse ? s->idx_lo + at : pg_chance(g, 10) ? 4095 : pg_below(g, 4096);
     k->sparse = j->sparse;
     k->credit = j->credit;
+    k->dw = j->dw && pg_chance(g, 80);
     k->first = i == 0;
     k->last = after == 0;
     if (i > 0 && k->out_h > 1 && pg_chance(g, 20)) k->out_h = pg_range(g, 1, k->out_h); /* adds to the first rows only */
@@ -125,6 +143,7 @@ static void plan_parts(pg *g, pg_job *j, const pg_share *s) {
 
 static uint32_t tiles_that_fit(pg *g, const pg_job *j, const pg_share *s, uint32_t budget) {
   uint32_t rows = (uint32_t)g->m->rows, pass = j->part[0].out_h * j->part[0].out_w;
+  if (j->dw) pass = j->part[0].out_h * ((j->part[0].out_w - 1) * j->geom.sx + j->geom.dw_cols + 1);
   if (pass < rows) pass = rows;
   uint32_t n = budget / pass, fit = s->wgt_n / rows, data = g->data.bytes / 2 / (uint32_t)espl_tile_bytes(g->m);
   if (n > fit) n = fit;
@@ -147,7 +166,8 @@ void pg_plan_job(pg *g, pg_job *j, const pg_share *s, uint32_t budget) {
     }
     plan_kernel(g, j);
     plan_tile(g, j, s);
-    j->sparse = !flood && g->m->idx_aw > 0 && g->entries.used + 4 * PG_TILES_MAX + 64 <= g->entries.bytes && s->idx_n > 0 && pg_chance(g, 40);
+    plan_depthwise(g, j);
+    j->sparse = !flood && !j->dw && g->m->idx_aw > 0 && g->entries.used + 4 * PG_TILES_MAX + 64 <= g->entries.bytes && s->idx_n > 0 && pg_chance(g, 40);
     j->credit = !flood && pg_chance(g, 50);
     uint32_t most = tiles_that_fit(g, j, s, budget);
     j->tiles = flood ? 1 : j->sparse && pg_chance(g, 8) ? 0 : pg_log(g, 1, most);
@@ -157,7 +177,7 @@ void pg_plan_job(pg *g, pg_job *j, const pg_share *s, uint32_t budget) {
     j->blocks = j->sparse ? 0 : (j->tiles + taps - 1) / taps;
     if (attempt >= 40) { /* one pixel of one block, whatever the taps */
       j->geom.in_h = j->geom.in_w = j->geom.row_words = 1;
-      j->geom.plane_words = 0;
+      j->geom.plane_words = j->geom.dw_rows = 0;
       j->part[0].act_base = s->act_lo;
     }
     if (cover_tiles(j, s->act_lo + s->act_n)) break;

@@ -204,6 +204,7 @@ Test(map, tiny_buffers_8x8) {
 }
 Test(map, tiny_buffers_4x16) {
   espl_machine m = machine("tiny4x16", 4, 16);
+  m.dw_banks = 0; /* words of 4 bytes in beats of 32: parts cannot be written */
   m.act_aw = 9;
   m.wgt_aw = 8;
   m.idx_aw = 4;
