@@ -4,6 +4,7 @@
   parameter int Cols = 2, \
   parameter int BusBytes = 4, \
   parameter int ActAw = 6, \
+  parameter int DwBanks = 0, \
   parameter int WgtAw = 4, \
   parameter int IdxAw = 0, \
   parameter int ParAw = 2, \
@@ -26,6 +27,7 @@
   .Cols(Cols), \
   .BusBytes(BusBytes), \
   .ActAw(ActAw), \
+  .DwBanks(DwBanks), \
   .WgtAw(WgtAw), \
   .IdxAw(IdxAw), \
   .ParAw(ParAw), \
