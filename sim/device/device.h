@@ -33,12 +33,27 @@ typedef struct espl_run_result {
 } espl_run_result;
 void espl_run_result_clear(espl_run_result *r);
 
+/* One burst at the memory port, in the cycle in which it was accepted. */
+enum { ESPL_BUS_UNIT_UNKNOWN = 255 };
+typedef struct espl_bus_event {
+  uint64_t cycle;
+  uint32_t addr;
+  uint16_t beats;
+  uint8_t channel; /* 0 read, 1 write */
+  uint8_t unit;    /* model: 0 fetch, 1 load, 2 residual, 3 store, 4 mark; rtl: ESPL_BUS_UNIT_UNKNOWN, the port does not say */
+} espl_bus_event;
+typedef struct espl_bus_log {
+  espl_bus_event *event; /* [cap], borrowed: the first `cap` bursts of the run */
+  uint32_t cap, count;   /* count: how many were kept */
+} espl_bus_log;
+
 typedef struct espl_run {
   const espl_machine *machine;
   uint8_t *memory;           /* [machine->mem_bytes], in and out; borrowed */
   uint32_t prog_addr, prog_bytes;
   uint32_t expect_hash;      /* 0: not checked */
   uint64_t max_cycles;       /* rtl: give up after so many (0: none); an internal guard, never part of a result */
+  espl_bus_log *log;         /* NULL, or where the bursts of the run go; the device sets `count` */
   const char *trace;         /* rtl: FST file, or NULL */
   uint64_t trace_from, trace_to; /* cycles */
 } espl_run;

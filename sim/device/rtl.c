@@ -24,7 +24,8 @@
 struct espl_rtl {
   espl_machine machine; /* its structure is that of the build */
   char program[PATH_MAX];
-  int trace;
+  espl_rtl_flavour flavour;
+  double cpu_seconds;
   pid_t pid;            /* 0: not running */
   int line;             /* socket: job names out, answers in */
 };
@@ -68,7 +69,7 @@ static espl_status run_builder(char *const argv[], char path[PATH_MAX], espl_err
   return espl_fail(err, ESPL_E_FAILED, "%s failed: the RTL simulator was not built", argv[0]);
 }
 
-static espl_status build(const espl_machine *m, int trace, const char *rtl_dir, char path[PATH_MAX], espl_err *err) {
+static espl_status build(const espl_machine *m, espl_rtl_flavour flavour, const char *rtl_dir, char path[PATH_MAX], espl_err *err) {
   ESPL_TRY(espl_machine_check(m, err));
   if (m->rows * m->cols > MAX_ARRAY)
     return espl_fail(err, ESPL_E_UNSUPPORTED, "machine %s: the RTL of a %dx%d array is too large to build (at most %d multipliers)", m->name, (int)m->rows,
@@ -78,8 +79,9 @@ static espl_status build(const espl_machine *m, int trace, const char *rtl_dir, 
   char *argv[ARGS_MAX + 6];
   int n = 0;
   argv[n++] = script;
-  char fst[] = "--fst", rtl[] = "--rtl", dir[PATH_MAX];
-  if (trace) argv[n++] = fst;
+  char fst[] = "--fst", bare[] = "--bare", rtl[] = "--rtl", dir[PATH_MAX];
+  if (flavour == ESPL_RTL_TRACE) argv[n++] = fst;
+  if (flavour == ESPL_RTL_BARE) argv[n++] = bare;
   if (rtl_dir) {
     snprintf(dir, sizeof dir, "%s", rtl_dir);
     argv[n++] = rtl;
@@ -93,7 +95,7 @@ static espl_status build(const espl_machine *m, int trace, const char *rtl_dir, 
 
 espl_status espl_device_rtl_prepare(const espl_machine *m, espl_err *err) {
   char path[PATH_MAX];
-  return build(m, 0, NULL, path, err);
+  return build(m, ESPL_RTL_PLATFORM, NULL, path, err);
 }
 
 /* --- the child ------------------------------------------------------------------------------------------------------ */
@@ -151,12 +153,12 @@ static int talk(espl_rtl *r, const char *out, char *answer, size_t n) {
   return 1;
 }
 
-espl_status espl_rtl_open(const espl_machine *m, int trace, const char *rtl_dir, espl_rtl **out, espl_err *err) {
+espl_status espl_rtl_open(const espl_machine *m, espl_rtl_flavour flavour, const char *rtl_dir, espl_rtl **out, espl_err *err) {
   espl_rtl *r = calloc(1, sizeof *r);
   if (!r) return espl_fail(err, ESPL_E_NOMEM, "machine %s: no memory for the RTL device", m->name);
   r->machine = *m;
-  r->trace = trace;
-  espl_status s = build(m, trace, rtl_dir, r->program, err);
+  r->flavour = flavour;
+  espl_status s = build(m, flavour, rtl_dir, r->program, err);
   if (s == ESPL_OK) s = start_child(r, err);
   if (s != ESPL_OK) {
     free(r);
@@ -165,6 +167,8 @@ espl_status espl_rtl_open(const espl_machine *m, int trace, const char *rtl_dir,
   *out = r;
   return ESPL_OK;
 }
+
+double espl_rtl_cpu_seconds(const espl_rtl *r) { return r->cpu_seconds; }
 
 void espl_rtl_close(espl_rtl *r) {
   if (!r) return;
@@ -214,7 +218,7 @@ static void fill_job(const espl_run *run, uint32_t layer_cap, uint8_t *base) {
   espl_rtl_job *j = (espl_rtl_job *)(void *)base;
   *j = (espl_rtl_job){.magic = ESPL_JOB_MAGIC, .version = ESPL_JOB_VERSION, .config_hash = espl_machine_hash(run->machine),
                       .mem_bytes = run->machine->mem_bytes, .prog_addr = run->prog_addr, .prog_bytes = run->prog_bytes,
-                      .expect_hash = run->expect_hash, .layer_cap = layer_cap, .mem = run->machine->mem, .max_cycles = run->max_cycles,
+                      .expect_hash = run->expect_hash, .layer_cap = layer_cap, .log_cap = run->log ? run->log->cap : 0, .mem = run->machine->mem, .max_cycles = run->max_cycles,
                       .trace_from = run->trace_from, .trace_to = run->trace_to};
   if (run->trace) snprintf(j->trace, sizeof j->trace, "%s", run->trace);
   memcpy(base + ESPL_JOB_MEMORY_OFFSET, run->memory, run->machine->mem_bytes);
@@ -253,13 +257,23 @@ static espl_status take_results(const espl_run *run, const uint8_t *base, espl_r
   return ESPL_OK;
 }
 
-static espl_status run_job(espl_rtl *r, const espl_run *run, const job_file *f, espl_run_result *out, espl_err *err) {
+/* The bursts up to the end of the run, however it ended. */
+static void take_log(const espl_run *run, uint32_t layer_cap, const uint8_t *base) {
+  const espl_rtl_job *j = (const espl_rtl_job *)(const void *)base;
+  if (!run->log) return;
+  run->log->count = j->logged < run->log->cap ? j->logged : run->log->cap;
+  if (run->log->count) memcpy(run->log->event, base + espl_job_log_offset(run->machine->mem_bytes, layer_cap), run->log->count * sizeof *run->log->event);
+}
+
+static espl_status run_job(espl_rtl *r, const espl_run *run, uint32_t layer_cap, const job_file *f, espl_run_result *out, espl_err *err) {
   char line[PATH_MAX + 2], answer[1024], how[96] = "";
   snprintf(line, sizeof line, "%s\n", f->path);
   if (!talk(r, line, answer, sizeof answer)) {
     stop_child(r, how, sizeof how);
     return espl_fail(err, ESPL_E_FAILED, "machine %s: the RTL simulator %s ended with %s", run->machine->name, r->program, how);
   }
+  take_log(run, layer_cap, f->base);
+  r->cpu_seconds = ((const espl_rtl_job *)(const void *)f->base)->cpu_seconds;
   if (strcmp(answer, "ok") != 0) return espl_fail(err, ESPL_E_FAILED, "machine %s: RTL simulation: %s", run->machine->name, answer + (strncmp(answer, "fail ", 5) ? 0 : 5));
   return take_results(run, f->base, out, err);
 }
@@ -268,14 +282,14 @@ espl_status espl_rtl_run(espl_rtl *r, const espl_run *run, espl_run_result *out,
   *out = (espl_run_result){0};
   if (espl_machine_hash(run->machine) != espl_machine_hash(&r->machine))
     return espl_fail(err, ESPL_E_BUG, "machine %s: run on the RTL of %s, another structure", run->machine->name, r->machine.name);
-  if (run->trace && !r->trace) return espl_fail(err, ESPL_E_BUG, "machine %s: a trace was asked of a build without traces", run->machine->name);
+  if (run->trace && r->flavour != ESPL_RTL_TRACE) return espl_fail(err, ESPL_E_BUG, "machine %s: a trace was asked of a build without traces", run->machine->name);
   if (run->trace && strlen(run->trace) >= ESPL_JOB_PATH_BYTES) return espl_fail(err, ESPL_E_INPUT, "%.64s...: the name of the trace is too long", run->trace);
   if (r->pid == 0) ESPL_TRY(start_child(r, err));
   uint32_t layer_cap = run->prog_bytes / 4096 + 2; /* a MARK ends its 4 KiB line */
   job_file f;
-  ESPL_TRY(job_open(&f, (size_t)espl_job_file_bytes(run->machine->mem_bytes, layer_cap), err));
+  ESPL_TRY(job_open(&f, (size_t)espl_job_file_bytes(run->machine->mem_bytes, layer_cap, run->log ? run->log->cap : 0), err));
   fill_job(run, layer_cap, f.base);
-  espl_status s = run_job(r, run, &f, out, err);
+  espl_status s = run_job(r, run, layer_cap, &f, out, err);
   job_close(&f);
   if (s != ESPL_OK) espl_run_result_clear(out);
   return s;
@@ -284,7 +298,7 @@ espl_status espl_rtl_run(espl_rtl *r, const espl_run *run, espl_run_result *out,
 espl_status espl_device_rtl(const espl_run *run, espl_run_result *out, espl_err *err) {
   espl_rtl *r = NULL;
   *out = (espl_run_result){0};
-  ESPL_TRY(espl_rtl_open(run->machine, run->trace != NULL, NULL, &r, err));
+  ESPL_TRY(espl_rtl_open(run->machine, run->trace ? ESPL_RTL_TRACE : ESPL_RTL_PLATFORM, NULL, &r, err));
   espl_status s = espl_rtl_run(r, run, out, err);
   espl_rtl_close(r);
   return s;

@@ -35,6 +35,8 @@ espl_status espl_timing_decoded(const espl_run *run, const espl_decoded *d, uint
   }
   uint8_t *mine = executed ? NULL : espl_calloc((size_t)d->count + 1, 1);
   espl_tsim *s = executed || mine ? espl_tsim_new(m, (const uint32_t(*)[4])d->cmd, d->addr, d->count, run->prog_addr, run->prog_bytes, executed ? executed : mine) : NULL;
+  if (run->log) run->log->count = 0;
+  if (s) s->log = run->log;
   espl_status st = s ? espl_tsim_run(s, err) : espl_fail(err, ESPL_E_NOMEM, "timing: out of memory");
   if (st == ESPL_OK) st = collect(s, out, err);
   espl_tsim_free(s);

@@ -3,6 +3,7 @@
  * Reads one job file name a line from standard input and answers each with one line (rtl_job.h). The modules are built once;
  * every job runs in a fork of that state, so it starts from power-on and a crash of one does not end the others. */
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <string>
 
@@ -110,7 +111,7 @@ struct mapped_job {
     base = static_cast<uint8_t *>(p);
     espl_rtl_job *j = static_cast<espl_rtl_job *>(p);
     if (j->magic != ESPL_JOB_MAGIC || j->version != ESPL_JOB_VERSION ||
-        static_cast<uint64_t>(st.st_size) < espl_job_file_bytes(j->mem_bytes, j->layer_cap)) {
+        static_cast<uint64_t>(st.st_size) < espl_job_file_bytes(j->mem_bytes, j->layer_cap, j->log_cap)) {
       failure = path + ": not a job file of this version";
       return;
     }
@@ -118,17 +119,27 @@ struct mapped_job {
   }
 };
 
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 /* Runs the job to its end; the text of the failure, or empty. */
 std::string run_job(platform &p, const std::string &path) {
   mapped_job m(path);
   if (!m.job) return m.failure;
   std::string failure = p.trace.connect(*m.job);
   if (!failure.empty()) return failure;
-  p.mem.connect(m.base + ESPL_JOB_MEMORY_OFFSET, m.job->mem_bytes, m.job->mem);
+  void *log = m.base + espl_job_log_offset(m.job->mem_bytes, m.job->layer_cap);
+  p.mem.connect(m.base + ESPL_JOB_MEMORY_OFFSET, m.job->mem_bytes, m.job->mem, static_cast<espl_bus_event *>(log), m.job->log_cap);
   p.cpu.connect(m.job);
+  const double began = cpu_seconds();
   sc_start();
+  m.job->cpu_seconds = cpu_seconds() - began;
   p.trace.close();
-  const std::vector<uint32_t> &records = p.mem.records();
+  m.job->logged = p.mem.engine().logged();
+  const std::vector<uint32_t> &records = p.mem.engine().records();
   size_t n = records.size() / ESPL_CNT_COUNT;
   if (n > m.job->layer_cap) return std::to_string(n) + " layers, but room for " + std::to_string(m.job->layer_cap);
   m.job->layers = static_cast<uint32_t>(n);

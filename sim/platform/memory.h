@@ -1,58 +1,56 @@
-/* The memory behind the core's native port: bytes, and the times of sim/timing/memtime.h.
- *
- * A request is accepted in the cycle in which it is shown (both ready wires stay high); from then on all its beat times are known.
- * A burst that leaves memory gives zero beats with the error mark, or drops its beats and answers with an error. */
+/* The memory module: the engine of memory_engine.h on the wires of the core, once a cycle. */
 #ifndef ESPL_PLATFORM_MEMORY_H
 #define ESPL_PLATFORM_MEMORY_H
 
-#include <deque>
-#include <vector>
-
 #include "core_signals.h"
-#include "timing/memtime.h"
+#include "memory_engine.h"
 
 namespace espl {
+
+/* The wires of the memory port as signals. */
+class signal_port {
+ public:
+  explicit signal_port(core_signals &wires) : w_(wires) {}
+  bool get_reset() const { return w_.mem_reset_o.read(); }
+  bool get_rd_req_valid() const { return w_.mem_rd_req_valid_o.read(); }
+  uint32_t get_rd_req_addr() const { return w_.mem_rd_req_addr_o.read(); }
+  uint32_t get_rd_req_beats() const { return w_.mem_rd_req_beats_o.read(); }
+  bool get_wr_req_valid() const { return w_.mem_wr_req_valid_o.read(); }
+  uint32_t get_wr_req_addr() const { return w_.mem_wr_req_addr_o.read(); }
+  uint32_t get_wr_req_beats() const { return w_.mem_wr_req_beats_o.read(); }
+  void get_wr_data(uint8_t *bytes) const { word_to_bytes(w_.mem_wr_data_o.read(), bytes); }
+  uint32_t get_wr_strb() const { return static_cast<uint32_t>(w_.mem_wr_strb_o.read()); }
+  void set_rd_valid(bool v) { w_.mem_rd_valid_i.write(v); }
+  void set_rd_data(const uint8_t *bytes) {
+    data_word word;
+    word_from_bytes(bytes, word);
+    w_.mem_rd_data_i.write(word);
+  }
+  void set_rd_err(bool v) { w_.mem_rd_err_i.write(v); }
+  void set_rd_last(bool v) { w_.mem_rd_last_i.write(v); }
+  void set_wr_take(bool v) { w_.mem_wr_take_i.write(v); }
+  void set_wr_rsp_valid(bool v) { w_.mem_wr_rsp_valid_i.write(v); }
+  void set_wr_rsp_err(bool v) { w_.mem_wr_rsp_err_i.write(v); }
+
+ private:
+  core_signals &w_;
+};
 
 SC_MODULE(memory) {
  public:
   SC_HAS_PROCESS(memory);
   memory(sc_module_name name, core_signals &wires, const cycle_counter &cycle);
 
-  /* bytes is borrowed. Call before the simulation starts. */
-  void connect(uint8_t *bytes, uint32_t size, const espl_mem_timing &timing);
-  /* The 16 counters of every MARK so far, in order: taken from its record at the pulse of mem_reset. */
-  const std::vector<uint32_t> &records() const { return records_; }
+  /* bytes and log are borrowed. Call before the simulation starts. */
+  void connect(uint8_t *bytes, uint32_t size, const espl_mem_timing &timing, espl_bus_event *log, uint32_t log_cap);
+  const memory_engine<signal_port, kBusBytes> &engine() const { return engine_; }
 
  private:
-  struct burst {
-    uint64_t addr;
-    bool bad;
-    int32_t next = 0; /* beat that comes next */
-    espl_burst_time time;
-  };
-  struct response {
-    int64_t at;
-    bool bad;
-  };
   void tick();
-  void reset_timing(int64_t now);
-  void accept(int64_t now);
-  burst accept_on(int channel, int64_t now, uint32_t addr, uint32_t beats);
-  void read_beat(int64_t now);
-  void write_beat(int64_t now);
-  void write_response(int64_t now);
 
   core_signals &w_;
   const cycle_counter &cycle_;
-  uint8_t *bytes_ = nullptr;
-  uint32_t size_ = 0;
-  espl_mem_timing timing_{};
-  espl_memtime time_{};
-  bool started_ = false;
-  std::deque<burst> reads_, writes_;
-  std::deque<response> responses_;
-  uint64_t last_write_addr_ = 0; /* of the last burst that was written completely: at mem_reset that is the record */
-  std::vector<uint32_t> records_;
+  memory_engine<signal_port, kBusBytes> engine_;
 };
 
 }  // namespace espl

@@ -56,6 +56,8 @@ static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, 
     s->counter[path == ESPL_READ ? ESPL_CNT_READ_BYTES : ESPL_CNT_WRITE_BYTES] += (int64_t)rq.beats * s->m->bus_bytes;
   }
   s->progress++;
+  if (s->log && s->log->count < s->log->cap)
+    s->log->event[s->log->count++] = (espl_bus_event){(uint64_t)now, rq.addr, (uint16_t)rq.beats, (uint8_t)path, (uint8_t)r};
   uint32_t at = rq.addr & ~((uint32_t)s->m->bus_bytes - 1u);
   deliver(s, now, r, &b, at + (uint64_t)rq.beats * (uint64_t)s->m->bus_bytes > s->m->mem_bytes);
 }

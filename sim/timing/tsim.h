@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "device/machine.h"
+#include "device/device.h"
 #include "timing/memtime.h"
 
 #define ESPL_NEVER INT64_MAX
@@ -104,6 +104,7 @@ struct espl_tsim {
 
   espl_memtime mem;
   espl_request req[ESPL_RQ_COUNT];
+  espl_bus_log *log;         /* NULL, or where granted bursts are written down */
   int32_t open[2];           /* bursts open by path, as the arbiter sees them in `now` */
   int64_t close_at[2][16];   /* ring of the open bursts: first cycle in which the place is free, in order */
   int32_t close_head[2];

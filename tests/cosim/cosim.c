@@ -133,7 +133,7 @@ static int one_machine(const options *o, const char *name, uint64_t seed, covera
   espl_machine m;
   espl_err err = {0};
   espl_rtl *rtl = NULL;
-  if (espl_machine_load(name, &m, &err) != ESPL_OK || (!o->check_only && espl_rtl_open(&m, o->fst != NULL, o->rtl_dir, &rtl, &err) != ESPL_OK)) {
+  if (espl_machine_load(name, &m, &err) != ESPL_OK || (!o->check_only && espl_rtl_open(&m, o->fst ? ESPL_RTL_TRACE : ESPL_RTL_PLATFORM, o->rtl_dir, &rtl, &err) != ESPL_OK)) {
     fprintf(stderr, "cosim: %s\n", err.msg);
     return 0;
   }
