@@ -1,46 +1,64 @@
 /* cosim: the same random programs on the C model and on the Verilated core; every byte, cycle and counter must agree.
  *
- *   cosim --machine NAME [--machine NAME...] [--seed S] [--programs N] [--size 0..100] [--kind K] [--coverage] [--rtl DIR] [--check] [--fst FILE]
+ *   cosim --machine NAME[:PROGRAMS]... [--seed S] [--programs N] [--size 0..100] [--kind K] [--coverage] [--rtl DIR] [--check] [--fst FILE]
+ *         [--failures N] [--trials N] [--quiet]
+ *   cosim --replay FILE [--rtl DIR] [--fst FILE]
  *
- * N programs for each machine; the seeds S, S + 1, ... go on from machine to machine; one in five is illegal. --coverage: a goal that chance
- * missed is given two more rounds of programs; missing it then is a failure.
- * --rtl DIR: another set of RTL sources. --check: generator, program check and model only, no RTL. A difference leaves the memory image behind and
- * says how to run that one program again. Exit status 0: all agree. */
-#include <errno.h>
+ * N programs for each machine without a number of its own; the seeds S, S + 1, ... go on from machine to machine; one in five is illegal.
+ * --coverage: a goal that chance missed is given two more rounds of programs; missing it then is a failure. --rtl DIR: another set of RTL
+ * sources. --failures: differences after which a machine is left. --check: generator, program check and model only, no RTL.
+ * A difference is told with its first cycle or byte, shrunk (--trials N, 0: not) and left as a file; --replay runs such a file again.
+ * Exit status 0: all agree. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/fsio.h"
+#include "case.h"
 #include "coverage.h"
-#include "device/rtl.h"
 #include "map/machine_yaml.h"
-#include "progen.h"
+#include "runner.h"
+#include "shrink.h"
 
-#define MACHINES_MAX 8
+#define MACHINES_MAX 12
 
-enum { ROUNDS = 3 };
+enum { ROUNDS = 3, SHRUNK_MAX = 1 };
 
 typedef struct options {
-  const char *machine[MACHINES_MAX], *rtl_dir, *fst;
-  int machines, programs, size, kind, coverage, check_only, quiet;
+  const char *self, *rtl_dir, *fst, *replay;
+  char machine[MACHINES_MAX][PATH_MAX];
+  int count[MACHINES_MAX]; /* programs; 0: as --programs says */
+  int machines, programs, size, kind, trials, failures, coverage, check_only, quiet;
   uint64_t seed;
 } options;
 
 typedef struct totals {
   uint64_t cycles;
-  double rtl_seconds, model_seconds;
-  int run, differences;
+  int run, differences, shrunk;
 } totals;
 
 static int usage(void) {
-  fprintf(stderr, "usage: cosim --machine NAME... [--seed S] [--programs N] [--size 0..100] [--kind K] [--coverage] [--rtl DIR] [--check] [--fst FILE] [--quiet]\n");
+  fprintf(stderr, "usage: cosim --machine NAME[:PROGRAMS]... [--seed S] [--programs N] [--size 0..100] [--kind K] [--coverage] [--rtl DIR] [--check] [--fst FILE] [--failures N] [--trials N] [--quiet]\n"
+                  "       cosim --replay FILE [--rtl DIR] [--fst FILE]\n");
   return 2;
 }
 
+static int add_machine(options *o, const char *text) {
+  if (o->machines == MACHINES_MAX || strlen(text) >= PATH_MAX) return 0;
+  char *name = o->machine[o->machines];
+  strcpy(name, text);
+  char *colon = strrchr(name, ':');
+  if (colon) {
+    *colon = 0;
+    o->count[o->machines] = atoi(colon + 1);
+    if (o->count[o->machines] < 1) return 0;
+  }
+  o->machines++;
+  return 1;
+}
+
 static int parse(int argc, char **argv, options *o) {
-  *o = (options){.programs = 20, .size = 40, .kind = -1, .seed = 1};
+  *o = (options){.self = argv[0], .programs = 20, .size = 40, .kind = -1, .seed = 1, .trials = 10000, .failures = 5};
   for (int i = 1; i < argc; i++) {
     const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
     if (strcmp(a, "--coverage") == 0) { o->coverage = 1; continue; }
@@ -48,16 +66,19 @@ static int parse(int argc, char **argv, options *o) {
     if (strcmp(a, "--quiet") == 0) { o->quiet = 1; continue; }
     if (!v) return 0;
     i++;
-    if (strcmp(a, "--machine") == 0 && o->machines < MACHINES_MAX) o->machine[o->machines++] = v;
+    if (strcmp(a, "--machine") == 0) { if (!add_machine(o, v)) return 0; }
     else if (strcmp(a, "--seed") == 0) o->seed = strtoull(v, NULL, 0);
     else if (strcmp(a, "--programs") == 0) o->programs = atoi(v);
     else if (strcmp(a, "--size") == 0) o->size = atoi(v);
     else if (strcmp(a, "--kind") == 0) o->kind = atoi(v);
+    else if (strcmp(a, "--failures") == 0) o->failures = atoi(v);
+    else if (strcmp(a, "--trials") == 0) o->trials = atoi(v);
     else if (strcmp(a, "--rtl") == 0) o->rtl_dir = v;
     else if (strcmp(a, "--fst") == 0) o->fst = v;
+    else if (strcmp(a, "--replay") == 0) o->replay = v;
     else return 0;
   }
-  return o->machines > 0 && o->programs > 0;
+  return o->replay ? o->machines == 0 : o->machines > 0 && o->programs > 0 && o->trials >= 0;
 }
 
 /* One program in five is illegal, the kinds in turn. */
@@ -66,50 +87,52 @@ static pg_kind kind_of(const options *o, uint64_t seed) {
   return seed % 5 == 4 ? (pg_kind)(1 + seed / 5 % (PG_KINDS - 1)) : PG_LEGAL;
 }
 
-static espl_run run_of(const pg_program *p, uint8_t *memory) {
-  return (espl_run){.machine = &p->machine, .memory = memory, .prog_addr = p->prog_addr, .prog_bytes = p->prog_bytes, .expect_hash = p->expect_hash};
+static void print_first(runner *r, const pg_program *p) {
+  char text[512];
+  runner_first(r, p, text, sizeof text);
+  if (text[0]) printf("  %s\n", text);
 }
 
-/* Model on mem_a, RTL (when given) on mem_b, and the comparison. */
-static espl_status run_both(const options *o, const pg_program *p, espl_rtl *rtl, uint8_t *mem_a, uint8_t *mem_b, espl_run_result *a, espl_run_result *b,
-                            totals *t, espl_err *err) {
-  if (p->kind == PG_LEGAL) ESPL_TRY(espl_program_check(&p->machine, p->memory, p->prog_addr, p->prog_bytes, err));
-  espl_run ra = run_of(p, mem_a), rb = run_of(p, mem_b);
-  double t0 = espl_now();
-  ESPL_TRY(espl_device_model(&ra, a, err));
-  t->model_seconds += espl_now() - t0;
-  if (p->kind == PG_LEGAL && a->hw_status != ESPL_HW_NONE)
-    return espl_fail(err, ESPL_E_MISMATCH, "a legal program ended with %s at command %u on the model", espl_hw_status_name(a->hw_status), (unsigned)a->err_index);
-  if (!rtl) return ESPL_OK;
-  rb.max_cycles = 2 * a->cycles + 100000; /* a core that has gone astray need not end by itself */
-  if (o->fst) rb.trace = o->fst, rb.trace_to = UINT64_MAX >> 2;
-  t0 = espl_now();
-  ESPL_TRY(espl_rtl_run(rtl, &rb, b, err));
-  t->rtl_seconds += espl_now() - t0;
-  return espl_device_compare(&p->machine, a, mem_a, "the model", b, mem_b, "the RTL", err);
-}
-
-static void keep(const pg_program *p, uint64_t seed, const options *o) {
-  char path[256];
+static bool differs(void *ctx, const pg_program *p) {
+  espl_run_result a;
   espl_err err = {0};
-  snprintf(path, sizeof path, "cosim-%s-%llu.mem", p->machine.name, (unsigned long long)seed);
-  if (espl_write_file(path, p->memory, p->machine.mem_bytes, &err) != ESPL_OK) printf("  %s\n", err.msg);
-  else printf("  memory image: %s (program at 0x%x, %u bytes)\n", path, (unsigned)p->prog_addr, (unsigned)p->prog_bytes);
-  printf("  again: cosim --machine %s --seed %llu --programs 1 --size %d%s%s\n", p->machine.name, (unsigned long long)seed, o->size,
-         o->rtl_dir ? " --rtl " : "", o->rtl_dir ? o->rtl_dir : "");
+  bool d = runner_differs(runner_run(ctx, p, &a, &err));
+  espl_run_result_clear(&a);
+  return d;
 }
 
-static int one_program(const options *o, const espl_machine *m, uint64_t seed, espl_rtl *rtl, coverage *cov, totals *t) {
-  pg_program *p = pg_make(m, seed, kind_of(o, seed), o->size);
-  uint8_t *mem_a = p ? malloc(p->machine.mem_bytes) : NULL, *mem_b = p ? malloc(p->machine.mem_bytes) : NULL;
-  espl_run_result a = {0}, b = {0};
+/* Shrinks the program, says what is left of the difference, leaves the file. */
+static void keep(const options *o, runner *r, pg_program *p, uint64_t seed, espl_status found, const char *why) {
+  char path[256], absolute[PATH_MAX];
   espl_err err = {0};
-  espl_status s = ESPL_E_NOMEM;
-  if (mem_a && mem_b) {
-    memcpy(mem_a, p->memory, p->machine.mem_bytes);
-    memcpy(mem_b, p->memory, p->machine.mem_bytes);
-    s = run_both(o, p, rtl, mem_a, mem_b, &a, &b, t, &err);
+  pg_fields *fields = malloc(sizeof *fields);
+  if (!fields || pg_fields_load(fields, &err) != ESPL_OK) {
+    printf("  not kept: %s\n", err.msg[0] ? err.msg : "out of memory");
+    free(fields);
+    return;
   }
+  pg_shrunk shrunk = {0};
+  pg_oracle oracle = {differs, r};
+  r->patience = 2000; /* trials are many, and small */
+  if (r->rtl && runner_differs(found) && o->trials && pg_shrink(p, fields, &oracle, (uint32_t)o->trials, &shrunk)) {
+    espl_run_result a;
+    espl_status s = runner_run(r, p, &a, &err);
+    printf("  shrunk from %u to %u commands in %u trials: %s\n", (unsigned)shrunk.commands_before, (unsigned)shrunk.commands, (unsigned)shrunk.trials,
+           s == ESPL_OK ? "the bodies agree (a bug of the shrinker)" : err.msg);
+    print_first(r, p);
+    espl_run_result_clear(&a);
+  }
+  snprintf(path, sizeof path, "cosim-%s-%llu.case", p->machine.name, (unsigned long long)seed);
+  if (pg_case_write(path, p, fields, why, &err) != ESPL_OK) printf("  %s\n", err.msg);
+  else printf("  again: %s --replay %s%s%s\n", o->self, realpath(path, absolute) ? absolute : path, o->rtl_dir ? " --rtl " : "", o->rtl_dir ? o->rtl_dir : "");
+  free(fields);
+}
+
+static void one_program(const options *o, const espl_machine *m, uint64_t seed, runner *r, coverage *cov, totals *t) {
+  pg_program *p = pg_make(m, seed, kind_of(o, seed), o->size);
+  espl_run_result a = {0};
+  espl_err err = {0};
+  espl_status s = p ? runner_run(r, p, &a, &err) : espl_fail(&err, ESPL_E_NOMEM, "out of memory");
   t->run++;
   if (s == ESPL_OK) {
     coverage_add(cov, p, &a);
@@ -120,43 +143,65 @@ static int one_program(const options *o, const espl_machine *m, uint64_t seed, e
   if (s != ESPL_OK || !o->quiet)
     printf("%s %s seed %llu %s: %u commands, %d layers, %llu cycles, %s%s%s\n", s == ESPL_OK ? "ok  " : "FAIL", m->name, (unsigned long long)seed,
            p ? pg_kind_name(p->kind) : "?", p ? (unsigned)p->n : 0u, (int)a.layers, (unsigned long long)a.cycles, espl_hw_status_name(a.hw_status), err.msg[0] ? ": " : "", err.msg);
-  if (s != ESPL_OK && p) keep(p, seed, o);
+  if (runner_differs(s)) print_first(r, p);
+  if (s != ESPL_OK && p && t->shrunk++ < SHRUNK_MAX) keep(o, r, p, seed, s, err.msg);
   espl_run_result_clear(&a);
-  espl_run_result_clear(&b);
-  free(mem_a);
-  free(mem_b);
   pg_free(p);
-  return s == ESPL_OK;
 }
 
-static int one_machine(const options *o, const char *name, uint64_t seed, coverage *cov, totals *t) {
+static int one_machine(const options *o, int which, uint64_t seed, coverage *cov, totals *t) {
   espl_machine m;
   espl_err err = {0};
-  espl_rtl *rtl = NULL;
-  if (espl_machine_load(name, &m, &err) != ESPL_OK || (!o->check_only && espl_rtl_open(&m, o->fst ? ESPL_RTL_TRACE : ESPL_RTL_PLATFORM, o->rtl_dir, &rtl, &err) != ESPL_OK)) {
+  runner r;
+  if (espl_machine_load(o->machine[which], &m, &err) != ESPL_OK || runner_open(&r, &m, o->rtl_dir, o->fst, !o->check_only, &err) != ESPL_OK) {
     fprintf(stderr, "cosim: %s\n", err.msg);
     return 0;
   }
-  totals mine = {0};
-  for (int i = 0; i < o->programs && mine.differences < 5; i++) one_program(o, &m, seed + (uint64_t)i, rtl, cov, &mine);
-  espl_rtl_close(rtl);
-  printf("%s: %d programs, %d differences, %llu cycles, RTL %.0f cycles/s, model %.1f s\n", m.name, mine.run, mine.differences, (unsigned long long)mine.cycles,
-         mine.rtl_seconds > 0 ? (double)mine.cycles / mine.rtl_seconds : 0.0, mine.model_seconds);
+  totals mine = {.shrunk = t->shrunk};
+  int n = o->count[which] ? o->count[which] : o->programs;
+  for (int i = 0; i < n && mine.differences < o->failures; i++) one_program(o, &m, seed + (uint64_t)i, &r, cov, &mine);
+  printf("%s: %d programs, %d differences, %llu cycles, RTL %.0f cycles/s (%.1f s), model %.1f s\n", m.name, mine.run, mine.differences, (unsigned long long)mine.cycles,
+         r.rtl_seconds > 0 ? (double)mine.cycles / r.rtl_seconds : 0.0, r.rtl_seconds, r.model_seconds);
+  runner_close(&r);
   t->run += mine.run;
   t->differences += mine.differences;
+  t->shrunk = mine.shrunk;
   return mine.differences == 0;
+}
+
+static int replay(const options *o) {
+  pg_program *p = NULL;
+  runner r = {0};
+  espl_run_result a = {0};
+  espl_err err = {0};
+  espl_status s = pg_case_read(o->replay, &p, &err);
+  if (s == ESPL_OK) s = runner_open(&r, &p->machine, o->rtl_dir, o->fst, true, &err);
+  if (s != ESPL_OK) {
+    fprintf(stderr, "cosim: %s\n", err.msg);
+    pg_free(p);
+    return 2;
+  }
+  s = runner_run(&r, p, &a, &err);
+  printf("%s %s %s program, %llu cycles, %s%s%s\n", s == ESPL_OK ? "ok  " : "FAIL", p->machine.name, pg_kind_name(p->kind), (unsigned long long)a.cycles, espl_hw_status_name(a.hw_status),
+         err.msg[0] ? ": " : "", err.msg);
+  if (runner_differs(s)) print_first(&r, p);
+  espl_run_result_clear(&a);
+  runner_close(&r);
+  pg_free(p);
+  return s == ESPL_OK ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
   options o;
   if (!parse(argc, argv, &o)) return usage();
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (o.replay) return replay(&o);
   espl_err err = {0};
   coverage *cov = coverage_new(&err);
   if (!cov) {
     fprintf(stderr, "cosim: %s\n", err.msg);
     return 1;
   }
-  setvbuf(stdout, NULL, _IOLBF, 0);
   printf("cosim: seed %llu\n", (unsigned long long)o.seed);
   totals t = {0};
   int ok = 1;
@@ -164,7 +209,10 @@ int main(int argc, char **argv) {
   uint64_t seed = o.seed;
   for (int round = 0; round < ROUNDS && ok && !covered; round++) {
     if (round > 0) printf("cosim: goals are missing; as many programs again, from seed %llu\n", (unsigned long long)seed);
-    for (int i = 0; i < o.machines; i++, seed += (uint64_t)o.programs) ok = one_machine(&o, o.machine[i], seed, cov, &t) && ok;
+    for (int i = 0; i < o.machines; i++) {
+      ok = one_machine(&o, i, seed, cov, &t) && ok;
+      seed += (uint64_t)(o.count[i] ? o.count[i] : o.programs);
+    }
     covered = coverage_report(cov, o.coverage) || !o.coverage;
   }
   coverage_free(cov);

@@ -1,7 +1,10 @@
-# Random programs on the C model and on the Verilated core. Knobs: SEED=n (default: from the clock, printed), PROGRAMS=n a machine.
+# Random programs on the C model and on the Verilated core. Knob: SEED=n (default: from the clock, printed).
 COSIM_SRC := $(filter-out %_test.c,$(wildcard tests/cosim/*.c))
 COSIM_OBJ := $(COSIM_SRC:%.c=$(BUILD)/%.o)
-COSIM_MACHINES := 4x4 8x8 8x16 16x16 8x4-min
+# Builds of `make cosim` and their programs, 2,000 in all: 2x2 to 16x16, R < C, R > C, narrow and wide buses, every option on and off.
+COSIM_MACHINES := 4x4:500 hx8k:350 8x4-min:350 4x16-odd:300 8x8:250 16x16:250
+# 50,000 in all.
+COSIM_LONG := 4x4:9000 hx8k:8000 8x4-min:8000 4x16-odd:6000 8x8:6000 8x16:5000 16x16:5000 32x32:2500 64x64:500
 SEED ?= $(shell date +%s)
 TEST_TARGETS += cosim mutations
 .PHONY: cosim cosim-long mutations
@@ -11,13 +14,13 @@ $(BUILD)/cosim: $(COSIM_OBJ) $(BUILD)/libespl.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 -include $(COSIM_OBJ:.o=.d)
 
-cosim: ## 350 random programs: C model and Verilated core agree (SEED= PROGRAMS=)
+cosim: ## 2,000 random programs: C model and Verilated core agree (SEED= COSIM_MACHINES="NAME:PROGRAMS ...")
 	@$(SUB) $(BUILD)/cosim
-	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(SEED) --programs $(or $(PROGRAMS),70) $(addprefix --machine ,$(COSIM_MACHINES)) --coverage --quiet
-mutations: ## three wrong cores (chosen by SEED=) must be found by the random programs
+	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(SEED) $(addprefix --machine ,$(COSIM_MACHINES)) --coverage --quiet
+mutations: ## three wrong cores (chosen by SEED=) must be found by the random programs, and the programs shrunk
 	@$(SUB) $(BUILD)/cosim
 	$(Q)scripts/mutate --cosim $(BUILD)/cosim --seed $(SEED) --count 3
-cosim-long: ## 5,000 random programs a machine, 32x32 too, and every wrong core
+cosim-long: ## 50,000 random programs, 32x32 and 64x64 too, and every wrong core (hours)
 	@$(SUB) $(BUILD)/cosim
-	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(SEED) --programs $(or $(PROGRAMS),5000) $(addprefix --machine ,$(COSIM_MACHINES) 32x32) --coverage --quiet
+	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(SEED) $(addprefix --machine ,$(COSIM_LONG)) --coverage --quiet
 	$(Q)scripts/mutate --cosim $(BUILD)/cosim --seed $(SEED)

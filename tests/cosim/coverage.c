@@ -5,24 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fsio.h"
-#include "device/root.h"
+#include "fields.h"
 
-#define FIELDS_MAX 160
-#define NAME_BYTES 48
-
-typedef struct field {
-  char command[NAME_BYTES], name[NAME_BYTES];
-  uint32_t head, head_mask; /* bits 15..0 that say this word has the field */
-  unsigned lsb, width;
-  bool is_signed;
-  int64_t min, max;
+typedef struct tally {
   uint64_t seen, at_min, at_max;
-} field;
+} tally;
 
 struct coverage {
-  field field[FIELDS_MAX];
-  int fields;
+  pg_fields table;
+  tally field[PG_FIELDS_MAX];
   uint64_t counter[ESPL_CNT_COUNT], status[ESPL_HW_STATUS_COUNT], kind[PG_KINDS], programs, commands, layers;
 };
 
@@ -42,58 +33,27 @@ static const struct { const char *command, *name; bool low, high; const char *wh
     {"MARK", "record", true, true, "address 0 need not be used, the last address is outside memory"},
 };
 
-static field *add_field(coverage *c, const char *command, uint32_t head, uint32_t mask, const char *line) {
-  field *f = &c->field[c->fields];
-  char type[16];
-  unsigned width;
-  *f = (field){.head = head, .head_mask = mask};
-  if (sscanf(line, "field %47s %u %15s %lld %lld", f->name, &f->lsb, type, (long long *)&f->min, (long long *)&f->max) != 5) return NULL;
-  f->is_signed = type[0] == 's';
-  width = (unsigned)strtoul(type + (f->is_signed ? 1 : 0), NULL, 10);
-  f->width = width;
-  snprintf(f->command, sizeof f->command, "%s", command);
-  c->fields++;
-  return f;
-}
-
 coverage *coverage_new(espl_err *err) {
-  char path[4096], *text = NULL;
-  size_t n = 0;
-  if (espl_root_path("hw/spec/commands.tbl", path, sizeof path, err) != ESPL_OK || espl_read_file(path, 1u << 20, &text, &n, err) != ESPL_OK) return NULL;
   coverage *c = calloc(1, sizeof *c);
-  char command[NAME_BYTES] = "", unit[16], *rest = text;
-  uint32_t head = 0, mask = 0;
-  for (char *line; c && (line = strsep(&rest, "\n"));) {
-    unsigned v = 0;
-    if (sscanf(line, "command %47s %u", command, &v) == 2) {
-      head = v;
-      mask = 15;
-    } else if (sscanf(line, "config %15s %u %47s", unit, &v, command) == 3) {
-      uint32_t u = strcmp(unit, "LOAD") == 0 ? ESPL_UNIT_LOAD : strcmp(unit, "COMPUTE") == 0 ? ESPL_UNIT_COMPUTE : ESPL_UNIT_STORE;
-      head = ESPL_OPC_CFG | u << 4 | v << 8;
-      mask = 15u | 3u << 4 | 7u << 8;
-    } else if (strncmp(line, "field ", 6) == 0 && c->fields < FIELDS_MAX && strcmp(command, "CFG") != 0) {
-      add_field(c, command, head, mask, line);
-    }
+  if (!c) {
+    espl_fail(err, ESPL_E_NOMEM, "coverage: out of memory");
+    return NULL;
   }
-  free(text);
-  if (c && c->fields > 60) return c;
+  if (pg_fields_load(&c->table, err) == ESPL_OK) return c;
   free(c);
-  espl_fail(err, ESPL_E_INPUT, "%s: not the table of commands that this test can read", path);
   return NULL;
 }
 
 void coverage_free(coverage *c) { free(c); }
 
 static void add_word(coverage *c, const uint32_t w[4]) {
-  for (int i = 0; i < c->fields; i++) {
-    field *f = &c->field[i];
-    if ((w[0] & f->head_mask) != f->head) continue;
-    int64_t v = espl_bits_get(w, f->lsb, f->width);
-    if (f->is_signed && v >> (f->width - 1)) v -= (int64_t)1 << f->width;
-    f->seen++;
-    f->at_min += v == f->min;
-    f->at_max += v == f->max;
+  for (int i = 0; i < c->table.n; i++) {
+    const pg_field *f = &c->table.field[i];
+    if (!pg_field_of(f, w)) continue;
+    int64_t v = pg_field_get(f, w);
+    c->field[i].seen++;
+    c->field[i].at_min += v == f->min;
+    c->field[i].at_max += v == f->max;
   }
 }
 
@@ -110,7 +70,7 @@ void coverage_add(coverage *c, const pg_program *p, const espl_run_result *r) {
   for (uint32_t i = 0; i < p->n; i++) add_word(c, p->cmd[i].w);
 }
 
-static bool excused(const field *f, bool high) {
+static bool excused(const pg_field *f, bool high) {
   for (size_t i = 0; i < sizeof unreachable / sizeof unreachable[0]; i++)
     if (strcmp(unreachable[i].command, f->command) == 0 && strcmp(unreachable[i].name, f->name) == 0) return high ? unreachable[i].high : unreachable[i].low;
   return false;
@@ -125,24 +85,25 @@ static int missed(bool reached, const char *what, const char *name, const char *
 bool coverage_report(const coverage *c, bool goals) {
   int miss = 0, ends = 0;
   uint64_t rarest = UINT64_MAX;
-  char rare[2 * NAME_BYTES + 2] = "";
+  char rare[2 * PG_FIELD_NAME + 2] = "";
   printf("coverage: %llu programs, %llu commands of legal ones, %llu layers\n", (unsigned long long)c->programs, (unsigned long long)c->commands,
          (unsigned long long)c->layers);
-  for (int i = 0; i < c->fields; i++) {
-    const field *f = &c->field[i];
-    char name[2 * NAME_BYTES + 2];
+  for (int i = 0; i < c->table.n; i++) {
+    const pg_field *f = &c->table.field[i];
+    const tally *r = &c->field[i];
+    char name[2 * PG_FIELD_NAME + 2];
     snprintf(name, sizeof name, "%s.%s", f->command, f->name);
-    if (!excused(f, false)) miss += missed(f->at_min > 0, goals ? "field" : NULL, name, " = smallest"), ends++;
-    if (!excused(f, true)) miss += missed(f->at_max > 0, goals ? "field" : NULL, name, " = largest"), ends++;
+    if (!excused(f, false)) miss += missed(r->at_min > 0, goals ? "field" : NULL, name, " = smallest"), ends++;
+    if (!excused(f, true)) miss += missed(r->at_max > 0, goals ? "field" : NULL, name, " = largest"), ends++;
     for (int high = 0; high < 2; high++) {
-      uint64_t n = high ? f->at_max : f->at_min;
+      uint64_t n = high ? r->at_max : r->at_min;
       if (excused(f, high) || n >= rarest) continue;
       rarest = n;
       snprintf(rare, sizeof rare, "%s", name);
     }
-    if (excused(f, false) || excused(f, true)) miss += missed(f->seen > 0, goals ? "field" : NULL, name, "");
+    if (excused(f, false) || excused(f, true)) miss += missed(r->seen > 0, goals ? "field" : NULL, name, "");
   }
-  printf("  fields: %d, ends of ranges that must be reached: %d, the rarest %llu times (%s)\n  counters:", c->fields, ends, (unsigned long long)rarest, rare);
+  printf("  fields: %d, ends of ranges that must be reached: %d, the rarest %llu times (%s)\n  counters:", c->table.n, ends, (unsigned long long)rarest, rare);
   for (int i = 0; i < ESPL_CNT_COUNT; i++) printf(" %s %llu", espl_counter_name(i), (unsigned long long)c->counter[i]);
   printf("\n  statuses:");
   for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) printf(" %s %llu", espl_hw_status_name(i), (unsigned long long)c->status[i]);

@@ -256,16 +256,16 @@ static void choose_timing(pg *g) {
   }
 }
 
-void pg_write_program(pg *g) {
-  pg_program *p = g->p;
-  uint32_t at = g->prog.base;
+void pg_place(pg_program *p, bool legal) {
+  uint32_t at = p->prog_base, cut = 0;
   for (uint32_t i = 0; i < p->n; i++) {
-    memcpy(p->memory + at, p->cmd[i].w, ESPL_CMD_BYTES);
+    const uint32_t *w = p->cmd[i].w, opcode = w[0] & 15u;
+    if (i == p->cut_at) cut = at - p->prog_base + p->cut_in;
+    memcpy(p->memory + at, !legal && i == p->bad_at ? p->bad : w, ESPL_CMD_BYTES);
     at += ESPL_CMD_BYTES;
-    if ((p->cmd[i].w[0] & 15u) == ESPL_OPC_MARK) at = (at + 4095u) & ~4095u;
+    if (opcode == ESPL_OPC_MARK) at = (at + 4095u) & ~4095u;
   }
-  p->prog_addr = g->prog.base;
-  p->prog_bytes = at - g->prog.base;
+  p->prog_bytes = legal || p->cut_at == PG_NO_CMD ? at - p->prog_base : cut;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------ */
@@ -301,7 +301,9 @@ pg_program *pg_make(const espl_machine *structure, uint64_t seed, pg_kind kind, 
   if (!g->failed) {
     choose_timing(g);
     generate(g, size);
-    pg_write_program(g);
+    p->prog_addr = p->prog_base = g->prog.base;
+    p->bad_at = p->cut_at = PG_NO_CMD;
+    pg_place(p, true);
     p->expect_hash = pg_chance(g, 50) ? espl_machine_hash(&p->machine) : 0;
     if (kind != PG_LEGAL) pg_break(g);
   }

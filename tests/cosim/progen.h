@@ -26,14 +26,21 @@ typedef struct pg_program {
   espl_machine machine; /* structure as given; memory timing and size chosen by the seed */
   pg_kind kind;
   uint8_t *memory;      /* [machine.mem_bytes], program included */
+  uint32_t prog_base;   /* where the list lies in memory; prog_addr, prog_bytes: what the registers say */
   uint32_t prog_addr, prog_bytes, expect_hash;
-  pg_cmd *cmd;          /* [n] list as written to memory (legal part of an illegal program) */
+  pg_cmd *cmd;          /* [n] a legal list */
   uint32_t n, layers;
+  uint32_t bad_at, bad[4];  /* command bad_at reads `bad` in memory instead; PG_NO_CMD: none does */
+  uint32_t cut_at, cut_in;  /* the program ends cut_in bytes into command cut_at; PG_NO_CMD: it is whole */
 } pg_program;
+
+#define PG_NO_CMD UINT32_MAX
 
 /* NULL: out of memory. size 0..100 scales the work of a program. */
 pg_program *pg_make(const espl_machine *structure, uint64_t seed, pg_kind kind, int size);
 void pg_free(pg_program *p);
+/* Writes the list to memory and sets prog_bytes. legal: without the change that makes an illegal program illegal. */
+void pg_place(pg_program *p, bool legal);
 const char *pg_kind_name(pg_kind kind);
 
 #endif

@@ -71,6 +71,5 @@ bool pg_room(const pg *g); /* room for another job in the program region */
 void pg_job_stream(pg *g, int jobs);
 void pg_token_flood(pg *g);
 void pg_break(pg *g); /* turns the program into an illegal one of its kind */
-void pg_write_program(pg *g);
 
 #endif
