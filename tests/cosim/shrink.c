@@ -229,7 +229,7 @@ static bool shrink_fields(shrinker *s) {
 
 static bool shrink_timing(shrinker *s) {
   espl_mem_timing *t = &s->p->machine.mem;
-  struct { int32_t *v, least; } n[] = {{&t->shared_path, 0}, {&t->stall_mod, 0}, {&t->read_latency, 1}, {&t->write_latency, 1}, {&t->outstanding, 1}};
+  struct { int32_t *v, least; } n[] = {{&t->turnaround, 0}, {&t->shared_path, 0}, {&t->stall_mod, 0}, {&t->read_latency, 1}, {&t->write_latency, 1}, {&t->outstanding, 1}};
   bool any = false;
   espl_mem_timing old = *t;
   t->num = t->den = 1;
