@@ -33,7 +33,7 @@ CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS += -fsanitize=address,undefined
 endif
 
-LIB_SRC := $(wildcard $(addsuffix /*.c,$(addprefix sw/,base tensor graph onnx data nn quant compress map steer store report)) $(addsuffix /*.c,$(addprefix sim/,model timing cost device)))
+LIB_SRC := $(wildcard $(addsuffix /*.c,$(addprefix sw/,base tensor graph tflite onnx data nn quant compress map steer store report)) $(addsuffix /*.c,$(addprefix sim/,model timing cost device)))
 CLI_SRC := $(wildcard sw/cli/*.c)
 GEN_OBJ := $(BUILD)/gen/onnx.pb-c.o
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(GEN_OBJ)

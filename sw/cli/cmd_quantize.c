@@ -1,4 +1,5 @@
-/* espalier quantize: a float network as a quantized ONNX file (QuantizeLinear/DequantizeLinear pairs, per-channel int8 weights). */
+/* espalier quantize: a network as a quantized ONNX file (QuantizeLinear/DequantizeLinear pairs, per-channel int8 weights): a float one by
+ * calibration, one that is quantized already (a TFLite file, for example) with its own integers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,6 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/quantized.h"
-#include "onnx/onnx.h"
 #include "onnx/qdq.h"
 #include "quant/tune.h"
 
@@ -27,7 +27,7 @@ static int64_t weights_of(const espl_qnet *q) {
   return n;
 }
 
-/* What the file says of itself: the preprocessing in use, and an entry of the history. */
+/* What the file says of itself: the preprocessing in use, and an entry of the history (cfg NULL: nothing was calibrated). */
 static espl_status describe(job *j, const espl_quant_config *cfg) {
   espl_preprocess pp;
   char *text = NULL;
@@ -41,11 +41,15 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   espl_json_str(w, "step", "quantize");
   espl_json_str(w, "weights", "int8 per channel");
   espl_json_str(w, "activations", "int8 per tensor");
-  espl_json_str(w, "data", j->a.data);
-  espl_json_int(w, "calibration_images", cfg->calib_images);
-  espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
-  espl_json_uint(w, "seed", cfg->seed);
-  if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
+  if (cfg) {
+    espl_json_str(w, "data", j->a.data);
+    espl_json_int(w, "calibration_images", cfg->calib_images);
+    espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
+    espl_json_uint(w, "seed", cfg->seed);
+    if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
+  } else {
+    espl_json_str(w, "scales", "of the file it was read from");
+  }
   espl_json_close(w);
   ESPL_TRY(espl_json_finish(w, &text, &j->cli->err));
   espl_status s = espl_graph_note(j->g, text, &j->cli->err);
@@ -55,8 +59,9 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
 
 static espl_status result(const job *j, const espl_quant_config *cfg) {
   int64_t weights = weights_of(j->q);
-  fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld int8 weights, %d calibration images of %s\n", j->network, j->out, (int)j->q->layers, (long long)weights,
-          (int)cfg->calib_images, j->a.data);
+  fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld int8 weights, ", j->network, j->out, (int)j->q->layers, (long long)weights);
+  if (cfg) fprintf(espl_cli_out(j->cli), "%d calibration images of %s\n", (int)cfg->calib_images, j->a.data);
+  else fprintf(espl_cli_out(j->cli), "the file's own scales\n");
   espl_json *w = NULL;
   ESPL_TRY(espl_cli_json_begin(j->cli, &w));
   if (!w) return ESPL_OK;
@@ -66,7 +71,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   espl_json_str(w, "data", j->a.data);
   espl_json_int(w, "layers", j->q->layers);
   espl_json_int(w, "weights", weights);
-  espl_json_int(w, "calibration_images", cfg->calib_images);
+  espl_json_int(w, "calibration_images", cfg ? cfg->calib_images : 0);
   espl_json_close(w);
   return espl_cli_json_end(j->cli, w);
 }
@@ -103,12 +108,15 @@ static espl_status tune(job *j, espl_quant_config *cfg) {
 
 static espl_status run(job *j) {
   espl_quant_config cfg;
-  ESPL_TRY(espl_onnx_read(j->network, &j->g, &j->cli->err));
-  if (j->tune > 0) ESPL_TRY(tune(j, &cfg));
-  else ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
-  ESPL_TRY(describe(j, &cfg));
+  ESPL_TRY(espl_cli_network(j->cli, &j->a, j->network, 1, &j->g, &j->q));
+  bool given = j->q != NULL;
+  if (!given && !j->a.data) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--data is missing: %s is a float network, which is calibrated on training images", j->network);
+  if (given && j->tune > 0) return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune is for float networks", j->network);
+  if (!given && j->tune > 0) ESPL_TRY(tune(j, &cfg));
+  else if (!given) ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
+  ESPL_TRY(describe(j, given ? NULL : &cfg));
   ESPL_TRY(espl_qdq_write(j->g, j->q, j->out, &j->cli->err));
-  return result(j, &cfg);
+  return result(j, given ? NULL : &cfg);
 }
 
 espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
@@ -116,14 +124,15 @@ espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
   const char *args[1];
   int n_args = 0;
   const espl_opt opts[] = {
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .required = 1, .help = "calibrate on training images of this folder, or builtin"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "a float network: calibrate on training images of this folder, or builtin"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "Q.onnx", .value = &j.out, .required = 1, .help = "the quantized network"},
       {.name = "tune", .type = ESPL_OPT_NUMBER, .arg = "EPOCHS", .value = &j.tune, .min = 0.001, .max = 1e5, .help = "train on with rounded values and weights before quantizing (default: not)"},
       {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &j.tune_lr, .min = 1e-9, .max = 10, .help = "highest learning rate of --tune (default 0.002)"},
       ESPL_QUANTIZED_OPTIONS(j.a),
   };
-  const espl_opt_spec spec = {.usage = "NETWORK.onnx --data DIR -o Q.onnx",
-                              .summary = "Writes the network in int8 (QuantizeLinear/DequantizeLinear pairs): eval --int8, run --int8 and sim take it as it is.",
+  const espl_opt_spec spec = {.usage = "NETWORK [--data DIR] -o Q.onnx",
+                              .summary = "Writes the network in int8 as ONNX (QuantizeLinear/DequantizeLinear pairs): eval --int8, run --int8 and sim take it as it is. A network that is "
+                                         "quantized already (TFLite, for example) keeps its scales.",
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;

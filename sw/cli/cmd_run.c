@@ -8,6 +8,8 @@
 #include "cli/npy.h"
 #include "cli/program_run.h"
 #include "cli/quantized.h"
+#include "quant/tfl.h"
+#include "tflite/tflite.h"
 
 enum { MAX_FILES = 64 };
 
@@ -15,7 +17,7 @@ typedef struct job {
   espl_cli *cli;
   espl_quantized_args a;
   const char *out;
-  int int8;
+  int int8, tflite;
   espl_graph *g;
   espl_qnet *q;
 } job;
@@ -51,13 +53,16 @@ static espl_status run_int8(const job *j, const float *in, float *out) {
   int64_t n = espl_shape_elems(j->q->tensor[0].shape), k = espl_shape_elems(o->shape);
   int8_t *a = espl_calloc((size_t)n, 1), *b = espl_calloc((size_t)k, 1);
   espl_qexec *x = NULL;
-  espl_status s = a && b ? espl_qexec_new(j->q, 1, &x, &j->cli->err) : espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
-  if (s == ESPL_OK) {
-    espl_qnet_input(j->q, in, a);
-    s = espl_qexec_run(x, 1, a, b, &j->cli->err);
-  }
+  espl_tfl *t = NULL;
+  espl_err *err = &j->cli->err;
+  espl_status s = a && b ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "run: out of memory");
+  if (s == ESPL_OK) s = j->tflite ? espl_tfl_new(j->g, j->q, &t, err) : espl_qexec_new(j->q, 1, &x, err);
+  if (s == ESPL_OK) espl_qnet_input(j->q, in, a);
+  if (s == ESPL_OK && t) espl_tfl_run(t, a, b, NULL);
+  if (s == ESPL_OK && x) s = espl_qexec_run(x, 1, a, b, err);
   for (int64_t i = 0; s == ESPL_OK && i < k; i++) out[i] = o->scale * (float)(b[i] - o->zero);
   espl_qexec_free(x);
+  espl_tfl_free(t);
   free(a);
   free(b);
   return s;
@@ -92,6 +97,7 @@ static espl_status run_file(const job *j, const char *path) {
 }
 
 espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
+  static const char *const arithmetics[] = {"machine", "tflite", NULL};
   job j = {.cli = cli};
   const char *args[1 + MAX_FILES], *first = NULL;
   int n_args = 0, reference = 0;
@@ -100,16 +106,19 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.out, .required = 1, .help = "folder for the outputs"},
       {.name = "reference", .type = ESPL_OPT_FLAG, .value = &reference, .help = "operator by operator as ONNX defines them, which every network that is read can do (slow)"},
       {.name = "int8", .type = ESPL_OPT_FLAG, .value = &j.int8, .help = "the machine's integers, bit for bit"},
+      {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite", .value = &j.tflite, .choices = arithmetics,
+       .help = "with --int8: the machine's rule (default) or that of TFLite's reference kernels"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate a float network on its training images"},
       ESPL_QUANTIZED_OPTIONS(j.a),
   };
-  const espl_opt_spec spec = {.usage = "NETWORK.onnx --input T.npy ... -o DIR [--int8 [--data DIR]]", .summary = "Runs tensors through a network.", .options = opts,
+  const espl_opt_spec spec = {.usage = "NETWORK --input T.npy ... -o DIR [--int8 [--data DIR]]", .summary = "Runs tensors through a network.", .options = opts,
                               .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
+  if (j.tflite && !j.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--arithmetic tflite needs --int8");
   if (reference && j.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--reference is in floating point; it does not go with --int8");
   espl_status s = reference ? ESPL_OK : espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
-  if (reference || (s == ESPL_E_UNSUPPORTED && !j.int8)) {
+  if (reference || (s == ESPL_E_UNSUPPORTED && !j.int8 && !espl_tflite_is_file(args[0]))) {
     const char *network = args[0];
     cli->err = (espl_err){0};
     args[0] = first;

@@ -35,7 +35,11 @@ espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_
 espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const char *path, int integers, espl_graph **g, espl_qnet **q) {
   ESPL_TRY(espl_qdq_read(path, g, q, &cli->err));
   if (!*q) return ESPL_OK;
-  if (!integers) return espl_fail(&cli->err, ESPL_E_INPUT, "%s: a quantized network runs in integers only; add --int8", path);
+  if (!integers) {
+    espl_qnet_free(*q);
+    *q = NULL;
+    return ESPL_OK;
+  }
   if (a->calib > 0 || a->percentile > 0) return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib and --percentile are for float networks", path);
   return ESPL_OK;
 }

@@ -27,8 +27,8 @@ void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, es
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
 /* The same; *cfg is what was used (calib_images: at most what the set has). */
 espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) ESPL_MUST_CHECK;
-/* Reads a network file; *q: the integers of a quantized one, else NULL. Refuses calibration options on a quantized network and, unless
- * `integers`, the network itself. */
+/* Reads a network file; *q: with `integers`, those of a quantized one (calibration options are refused then), else NULL: the graph holds
+ * the floats that the integers stand for. */
 espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const char *path, int integers, espl_graph **g, espl_qnet **q) ESPL_MUST_CHECK;
 
 #endif

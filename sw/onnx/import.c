@@ -7,6 +7,7 @@
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "onnx/onnx_int.h"
+#include "tflite/tflite.h"
 
 /* ---- names ---- */
 
@@ -277,7 +278,7 @@ static void import_free(espli_import *im) {
   espl_graph_free(im->g);
 }
 
-espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
+static espl_status import_onnx(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
   Onnx__ModelProto *m = NULL;
   espli_import im = {.path = path, .err = err};
   *g = NULL;
@@ -298,11 +299,16 @@ espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **gi
   return s == ESPL_OK || !err ? s : espl_fail_context(err, "%s", path);
 }
 
+espl_status espli_import_file(const char *path, espl_graph **g, espl_qgiven **given, espl_err *err) {
+  return espl_tflite_is_file(path) ? espl_tflite_read(path, g, given, err) : import_onnx(path, g, given, err);
+}
+
 espl_status espl_onnx_read(const char *path, espl_graph **g, espl_err *err) {
   espl_qgiven *given = NULL;
   ESPL_TRY(espli_import_file(path, g, &given, err));
   if (!given) return ESPL_OK;
   espl_qgiven_free(given);
+  if (espl_tflite_is_file(path)) return ESPL_OK;
   espl_graph_free(*g);
   *g = NULL;
   return espl_fail(err, ESPL_E_UNSUPPORTED, "%s: a quantized network, expected a float one", path);

@@ -4,7 +4,8 @@
 #define ESPL_ONNX_ONNX_H
 #include "graph/graph.h"
 
-/* Reads a float network (a quantized one is refused: onnx/qdq.h). Constant arithmetic of exporters is folded; Conv+Add(const) becomes a bias. *g is owned by
+/* Reads a float network: ONNX (a quantized one is refused: onnx/qdq.h), or TFLite, told by its first bytes, whose integers count as the
+ * floats they stand for. Constant arithmetic of exporters is folded; Conv+Add(const) becomes a bias. *g is owned by
  * the caller (espl_graph_free); NULL on error. */
 espl_status espl_onnx_read(const char *path, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
 

@@ -13,7 +13,7 @@
 /* g: the graph q was quantized from (its preprocess and history are written too). Atomic. */
 espl_status espl_qdq_write(const espl_graph *g, const espl_qnet *q, const char *path, espl_err *err) ESPL_MUST_CHECK;
 
-/* Any network: *g with float parameters (dequantized ones of a quantized file), *q its integers, NULL when no value of the file is
+/* Any network, ONNX or TFLite (told by its first bytes): *g with float parameters (dequantized ones of a quantized file), *q its integers, NULL when no value of the file is
  * quantized. A file that espl_qdq_write made gives the integer network it was made from. E_UNSUPPORTED names the node that does not
  * map to the machine's rule. Both are the caller's; NULL on error. */
 espl_status espl_qdq_read(const char *path, espl_graph **g, espl_qnet **q, espl_err *err) ESPL_MUST_CHECK;

@@ -22,6 +22,7 @@ typedef struct espl_qnote {
 typedef struct espl_qgiven {
   int32_t cap;
   espl_qnote *note; /* [cap], by node; absent ones are zero */
+  bool requantized; /* some integers of weights are not those of the file, only their nearest int8 */
 } espl_qgiven;
 
 espl_qgiven *espl_qgiven_new(void); /* NULL: out of memory */

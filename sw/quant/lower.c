@@ -284,6 +284,14 @@ static espl_status lower_flatten(qlower *lw, int32_t id, espl_err *err) {
   return ESPL_OK;
 }
 
+/* An identity that the file gives another scale or zero point than its input. */
+static bool requantizes(const qlower *lw, int32_t id) {
+  int32_t from = lw->g->node[id].input[0];
+  if (!fixed(lw, id) || !fixed(lw, from)) return false;
+  const espl_qnote *a = &lw->given->note[from], *b = &lw->given->note[id];
+  return a->scale != b->scale || a->zero != b->zero;
+}
+
 static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
   switch (n->op) {
@@ -304,7 +312,10 @@ static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
       if (lw->g->output != id) return refuse(lw, id, "only as the last operator", err);
       lw->tensor_of[id] = lw->tensor_of[n->input[0]];
       return ESPL_OK;
-    case ESPL_OP_IDENTITY: lw->tensor_of[id] = lw->tensor_of[n->input[0]]; return ESPL_OK;
+    case ESPL_OP_IDENTITY:
+      if (requantizes(lw, id)) return lower_alone(lw, id, err);
+      lw->tensor_of[id] = lw->tensor_of[n->input[0]];
+      return ESPL_OK;
     default: return refuse(lw, id, "not an operator of the machine", err);
   }
 }

@@ -89,6 +89,7 @@ espl_status espl_quantize_given(espl_graph *g, const espl_qgiven *v, espl_qnet *
   qlower lw;
   *out = NULL;
   ESPL_TRY(q_lower(g, v, &lw, err));
+  lw.q->requantized = v->requantized;
   espl_status s = q_numbers(&lw, NULL, err);
   q_lower_clear(&lw);
   if (s == ESPL_OK) *out = lw.q;

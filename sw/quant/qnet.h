@@ -61,6 +61,7 @@ typedef struct espl_qnet {
   espl_qtensor *tensor;
   espl_qlayer *layer;
   int32_t output;                   /* tensor id of the logits [classes,1,1] */
+  bool requantized;                 /* from a file whose weights had to be quantized again */
 } espl_qnet;
 void espl_qnet_free(espl_qnet *q);
 
