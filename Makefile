@@ -27,7 +27,7 @@ WARN := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wmissing-proto
 # -ffp-contract=off: the same float results whether or not the processor has fused multiply-add.
 CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -march=native -ffp-contract=off $(WARN)
 CPPFLAGS := -Isw -Isim -Ihw/gen -I$(BUILD)/gen
-LDLIBS := -ldnnl -lgomp -lprotobuf-c -lyaml -lsqlite3 -lz -llzma -lpthread -lm
+LDLIBS := -ldnnl -lgomp -lprotobuf-c -lyaml -lsqlite3 -lpng -ljpeg -lz -llzma -lpthread -lm
 ifeq ($(SAN),1)
 CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS += -fsanitize=address,undefined

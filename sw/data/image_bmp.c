@@ -35,8 +35,8 @@ static espl_status read_header(const uint8_t *data, size_t n, bmp *b, espl_err *
   bool old = head == 12;
   if ((!old && head < 40) || head > 1024 || n < 14 + (size_t)head) return damaged(err, "the file ends in its header");
   b->start = le32(data + 10);
-  b->w = old ? le16(data + 18) : (int32_t)le32(data + 18);
-  b->h = old ? le16(data + 20) : (int32_t)le32(data + 22);
+  b->w = old ? (int32_t)le16(data + 18) : (int32_t)le32(data + 18);
+  b->h = old ? (int32_t)le16(data + 20) : (int32_t)le32(data + 22);
   b->bits = old ? le16(data + 24) : le16(data + 28);
   b->up = b->h > 0;
   b->h = b->h < 0 ? -b->h : b->h;
