@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/quantized.h"
 #include "cli/topology.h"
+#include "cost/energy.h"
 #include "map/machine_yaml.h"
 #include "map/map.h"
 
@@ -21,6 +22,8 @@ typedef struct sim {
   espl_quantized_args a;
   espl_topology_args t;
   const char *network, *machine_name, *trace;
+  const char *energy_name;
+  espl_energy_table energy; /* of energy_name */
   int engine;
   espl_machine machine;
   espl_graph *g;
@@ -38,6 +41,18 @@ static void row(FILE *f, const espl_sim_layer *l) {
           (unsigned long long)l->tiles_skipped);
 }
 
+static espl_energy energy_of(const sim *s, const espl_sim_layer *l) {
+  const espl_energy_events e = {l->cycles, l->macs, l->busy, l->tiles, l->read_bytes + l->write_bytes};
+  return espl_energy_of(&s->energy, &s->machine, &e);
+}
+
+static void energy_line(FILE *f, const sim *s) {
+  const espl_energy e = energy_of(s, &s->r.total);
+  const double all = espl_energy_total(&e), share = all > 0 ? 100 / all : 0;
+  fprintf(f, "%.4g uJ by %s: multiply-accumulate %.1f %%, buffers %.1f %%, bus %.1f %%, clock %.1f %%\n", 1e-6 * all, s->energy.name, share * e.mac,
+          share * e.buffer, share * e.bus, share * e.cycle);
+}
+
 static void table(const sim *s) {
   FILE *f = espl_cli_out(s->cli);
   const espl_machine *m = &s->machine;
@@ -49,16 +64,21 @@ static void table(const sim *s) {
   row(f, &s->r.total);
   if (m->clock_mhz > 0) fprintf(f, "%.3f ms at %g MHz", (double)s->r.total.cycles / m->clock_mhz / 1000, m->clock_mhz);
   fprintf(f, "%s%llu cycles belong to no layer\n", m->clock_mhz > 0 ? "; " : "", (unsigned long long)s->r.overhead);
+  if (s->energy_name) energy_line(f, s);
   if (s->agree >= 0) fprintf(f, "model and rtl %s\n", s->agree ? "agree in every byte, cycle and counter" : "DIFFER");
 }
 
-static void json_layer(espl_json *w, const espl_sim_layer *l, int named) {
+static void json_layer(const sim *s, espl_json *w, const espl_sim_layer *l, int named) {
   if (named) espl_json_str(w, "name", l->name);
   const struct { const char *key; uint64_t v; } t[] = {{"cycles", l->cycles}, {"macs", l->macs}, {"macs_dense", l->macs_dense}, {"busy_cycles", l->busy}, {"idle_cycles", l->idle},
       {"roof_cycles", l->roof_cycles}, {"read_bytes", l->read_bytes}, {"write_bytes", l->write_bytes}, {"tiles", l->tiles}, {"tiles_skipped", l->tiles_skipped}, {"bus_waits", l->bus}};
   for (size_t i = 0; i < sizeof t / sizeof *t; i++) espl_json_uint(w, t[i].key, t[i].v);
   espl_json_num(w, "utilization", l->utilization);
   espl_json_num(w, "roof_fraction", l->roof_fraction);
+  if (s->energy_name) {
+    const espl_energy e = energy_of(s, l);
+    espl_json_num(w, "energy_pj", espl_energy_total(&e));
+  }
   espl_json_object(w, "stalls");
   for (int i = 0; i < 6; i++) espl_json_uint(w, causes[i], l->stall[i]);
   espl_json_close(w);
@@ -74,13 +94,13 @@ static espl_status json(const sim *s) {
   espl_json_str(w, "engine", engines[s->engine]);
   if (s->agree >= 0) espl_json_bool(w, "agree", s->agree);
   espl_json_object(w, "total");
-  json_layer(w, &s->r.total, 0);
+  json_layer(s, w, &s->r.total, 0);
   espl_json_uint(w, "overhead", s->r.overhead);
   espl_json_close(w);
   espl_json_array(w, "layers");
   for (int32_t i = 0; i < s->r.layers; i++) {
     espl_json_object(w, NULL);
-    json_layer(w, &s->r.layer[i], 1);
+    json_layer(s, w, &s->r.layer[i], 1);
     espl_json_close(w);
   }
   espl_json_close(w);
@@ -167,6 +187,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
       {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
       {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace, .help = "FST waveform of the RTL"},
+      {.name = "energy", .type = ESPL_OPT_STRING, .arg = "TABLE", .value = &s.energy_name, .help = "estimate energy by a table: a file, or a name in configs/energy"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
       ESPL_QUANTIZED_OPTIONS(s.a),
       ESPL_TOPOLOGY_OPTIONS(s.t),
@@ -180,6 +201,8 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   s.network = args[0];
   int table_given = espl_is_topology(s.network);
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
+  if (s.energy_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--energy needs the exact machine's event counts: --timing exact");
+  if (s.energy_name) ESPL_TRY(espl_energy_load(s.energy_name, &s.energy, &cli->err));
   if (s.trace && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
   if (s.trace) ESPL_TRY(espl_check_writable("--trace", s.trace, &cli->err));
   espl_status st = table_given ? run_table(&s) : run(&s);
