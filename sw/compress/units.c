@@ -27,6 +27,11 @@ static bool is_depthwise(const espl_graph *g, const espl_node *n) {
 }
 
 /* Ties the channels of node `id` to those of its inputs; freezes what cannot be cut. */
+static void freeze_all(const espl_graph *g, const espl_node *n, int32_t me, const int32_t *first, uint8_t *frozen) {
+  memset(frozen + me, 1, (size_t)n->shape.c);
+  for (int k = 0; k < n->inputs; k++) memset(frozen + first[n->input[k]], 1, (size_t)g->node[n->input[k]].shape.c);
+}
+
 static void tie_node(const espl_graph *g, int32_t id, const int32_t *first, int32_t *parent, uint8_t *frozen) {
   const espl_node *n = &g->node[id];
   int32_t me = first[id], in = n->inputs ? first[n->input[0]] : 0, c = n->shape.c;
@@ -54,6 +59,19 @@ static void tie_node(const espl_graph *g, int32_t id, const int32_t *first, int3
       for (int32_t k = 0, at = me; k < n->inputs; at += g->node[n->input[k]].shape.c, k++)
         for (int32_t i = 0; i < g->node[n->input[k]].shape.c; i++) tie(parent, at + i, first[n->input[k]] + i);
       break;
+    case ESPL_OP_CONVTRANSPOSE:
+    case ESPL_OP_SIGMOID: /* a removed channel is not the same as zeros behind these */
+    case ESPL_OP_HARDSIGMOID:
+    case ESPL_OP_DIV:
+      freeze_all(g, n, me, first, frozen);
+      break;
+    case ESPL_OP_SPREADADD:
+    case ESPL_OP_SUB:
+    case ESPL_OP_MUL:
+      if (g->node[n->input[0]].shape.c != g->node[n->input[1]].shape.c) {
+        freeze_all(g, n, me, first, frozen);
+        break;
+      } /* fall through */
     default: /* element-wise in the channel: ADD ties all its inputs */
       for (int32_t k = 0; k < n->inputs; k++)
         for (int32_t i = 0; i < c; i++) tie(parent, me + i, first[n->input[k]] + i);

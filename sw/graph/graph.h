@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "tensor/op.h"
 
 /* name, ONNX operator it mostly stands for, one-line meaning */
 #define ESPL_OP_LIST(X)                                                                          \
@@ -37,7 +38,20 @@
   X(PADCHANNELS, "Pad", "zero channels put before (pad_c0) and after (pad_c1)")                  \
   X(CONCAT, "Concat", "values joined along channels")                                            \
   X(SOFTMAX, "Softmax", "over channels; only as the last operator")                              \
-  X(IDENTITY, "Identity", "y = x")
+  X(IDENTITY, "Identity", "y = x")                                                               \
+  X(LEAKYRELU, "LeakyRelu", "x, below zero alpha * x")                                           \
+  X(PRELU, "PRelu", "x, below zero gamma[c] * x")                                                \
+  X(SIGMOID, "Sigmoid", "1 / (1 + exp(-x))")                                                     \
+  X(TANH, "Tanh", "hyperbolic tangent")                                                          \
+  X(HARDSIGMOID, "HardSigmoid", "alpha * x + beta, clamped to [0,1]")                            \
+  X(HARDSWISH, "HardSwish", "x * clamp(x/6 + 1/2 to [0,1])")                                     \
+  X(SPREADADD, "Add", "sum of two values; extents of 1 are spread over those of the other")      \
+  X(SUB, "Sub", "difference, spread likewise")                                                   \
+  X(MUL, "Mul", "product, spread likewise")                                                      \
+  X(DIV, "Div", "quotient, spread likewise")                                                     \
+  X(INSTANCENORM, "InstanceNormalization", "per image and channel: gamma, beta, each [C]")       \
+  X(CONVTRANSPOSE, "ConvTranspose", "transposed convolution, weight [I,O/g,KH,KW], bias [O]")    \
+  X(RESIZE, "Resize", "H and W to other extents, nearest or linear")
 
 typedef enum espl_op {
 #define X(name, onnx, text) ESPL_OP_##name,
@@ -48,9 +62,9 @@ typedef enum espl_op {
 
 /* Which weight a param is; decides weight decay and quantization treatment. */
 typedef enum espl_param_kind {
-  ESPL_PARAM_WEIGHT, /* conv [O,I/g,KH,KW] or gemm [O,I] */
+  ESPL_PARAM_WEIGHT, /* conv [O,I/g,KH,KW], transposed conv [I,O/g,KH,KW] or gemm [O,I] */
   ESPL_PARAM_BIAS,   /* [O] */
-  ESPL_PARAM_GAMMA, ESPL_PARAM_BETA, ESPL_PARAM_MEAN, ESPL_PARAM_VAR, /* batch norm, [C]; MEAN and VAR are not trained */
+  ESPL_PARAM_GAMMA, ESPL_PARAM_BETA, ESPL_PARAM_MEAN, ESPL_PARAM_VAR, /* batch norm, [C]; MEAN and VAR are not trained; GAMMA also the slope of PRELU */
   ESPL_PARAM_COUNT
 } espl_param_kind;
 
@@ -80,9 +94,16 @@ typedef struct espl_shape {
 typedef struct espl_conv_attr {
   int32_t kh, kw, sh, sw, dh, dw; /* kernel, stride, dilation: >= 1 */
   int32_t pt, pl, pb, pr;         /* zero padding top, left, bottom, right: >= 0 */
-  int32_t groups;                 /* CONV only */
+  int32_t groups;                 /* CONV, CONVTRANSPOSE */
+  int32_t extra_h, extra_w;       /* CONVTRANSPOSE: rows and columns added behind, less than the stride */
   bool count_include_pad;         /* AVGPOOL only */
 } espl_conv_attr;                 /* also the window of MAXPOOL and AVGPOOL, the strides of SUBSAMPLE */
+
+/* RESIZE: how positions map (words of tensor/op.h), and the scale: new extent = floor(extent * scale). */
+typedef struct espl_resize_attr {
+  espl_word mode, coordinates, nearest;
+  float scale_h, scale_w;
+} espl_resize_attr;
 
 #define ESPL_MAX_INPUTS 16
 
@@ -92,9 +113,11 @@ typedef struct espl_node {
   int inputs;
   int32_t input[ESPL_MAX_INPUTS]; /* value ids */
   espl_shape shape;               /* of the value this node defines */
-  espl_conv_attr conv;            /* CONV, MAXPOOL, AVGPOOL, SUBSAMPLE */
+  espl_conv_attr conv;            /* CONV, CONVTRANSPOSE, MAXPOOL, AVGPOOL, SUBSAMPLE */
+  espl_resize_attr resize;        /* RESIZE */
   float lo, hi;                   /* CLIP */
-  float eps, bn_momentum;         /* BATCHNORM: eps; running = (1-m)*running + m*batch, m = bn_momentum */
+  float alpha, beta;              /* LEAKYRELU: alpha; HARDSIGMOID: both */
+  float eps, bn_momentum;         /* BATCHNORM, INSTANCENORM: eps; BATCHNORM: running = (1-m)*running + m*batch, m = bn_momentum */
   int32_t pad_c0, pad_c1;         /* PADCHANNELS */
   espl_param *param[ESPL_PARAM_COUNT]; /* by kind; NULL where absent */
 } espl_node;
@@ -134,7 +157,7 @@ espl_status espl_graph_check(const espl_graph *g, espl_err *err) ESPL_MUST_CHECK
 espl_status espl_graph_remove(espl_graph *g, int32_t id, int keep, espl_err *err) ESPL_MUST_CHECK;
 /* Number of nodes that read value `id` (the graph output counts as one reader). */
 int espl_graph_readers(const espl_graph *g, int32_t id);
-int64_t espl_graph_macs(const espl_graph *g);   /* multiply-accumulates an image: conv and gemm, padding taps included */
+int64_t espl_graph_macs(const espl_graph *g);   /* multiply-accumulates an image: convolutions and gemm, padding taps included */
 int64_t espl_node_macs(const espl_graph *g, int32_t id);
 int64_t espl_graph_params(const espl_graph *g); /* all param elements, BN statistics included */
 int64_t espl_shape_elems(espl_shape s);

@@ -11,7 +11,11 @@
 static int inputs_wanted(espl_op op) {
   switch (op) {
     case ESPL_OP_INPUT: return 0;
-    case ESPL_OP_ADD: return 2;
+    case ESPL_OP_ADD:
+    case ESPL_OP_SPREADADD:
+    case ESPL_OP_SUB:
+    case ESPL_OP_MUL:
+    case ESPL_OP_DIV: return 2;
     case ESPL_OP_CONCAT: return -1; /* one or more */
     default: return 1;
   }
@@ -49,7 +53,7 @@ static espl_status window_extent(const espl_node *n, const char *axis, int32_t i
 
 static espl_status window_shape(const espl_node *n, espl_shape in, espl_shape *out, espl_err *err) {
   const espl_conv_attr *a = &n->conv;
-  ESPL_TRY(window_attrs(n, n->op != ESPL_OP_CONV, err));
+  ESPL_TRY(window_attrs(n, n->op == ESPL_OP_MAXPOOL || n->op == ESPL_OP_AVGPOOL, err));
   ESPL_TRY(window_extent(n, "rows", in.h, a->kh, a->sh, a->dh, a->pt, a->pb, &out->h, err));
   return window_extent(n, "columns", in.w, a->kw, a->sw, a->dw, a->pl, a->pr, &out->w, err);
 }
@@ -80,6 +84,50 @@ static espl_status add_shape(const espl_graph *g, const espl_node *n, espl_err *
   if (a.c != b.c || a.h != b.h || a.w != b.w)
     return espl_fail(err, ESPL_E_INPUT, "node %s (ADD): inputs are %dx%dx%d and %dx%dx%d, expected one shape", n->name, a.c, a.h,
                      a.w, b.c, b.h, b.w);
+  return ESPL_OK;
+}
+
+static bool spreads(int32_t *out, int32_t other) {
+  if (*out != other && *out != 1 && other != 1) return false;
+  if (*out == 1) *out = other;
+  return true;
+}
+
+/* SPREADADD, SUB, MUL, DIV. */
+static espl_status spread_shape(const espl_graph *g, const espl_node *n, espl_shape *out, espl_err *err) {
+  espl_shape a = *out, b = g->node[n->input[1]].shape;
+  if (spreads(&out->c, b.c) && spreads(&out->h, b.h) && spreads(&out->w, b.w)) return ESPL_OK;
+  return espl_fail(err, ESPL_E_INPUT, "node %s (%s): inputs are %dx%dx%d and %dx%dx%d, expected equal extents or 1", n->name, espl_op_name(n->op), a.c,
+                   a.h, a.w, b.c, b.h, b.w);
+}
+
+static espl_status transposed_extent(const espl_node *n, const char *axis, int32_t in, int32_t k, int32_t s, int32_t d, int32_t before, int32_t after,
+                                     int32_t extra, int32_t *out, espl_err *err) {
+  int64_t v = (int64_t)(in - 1) * s + (int64_t)(k - 1) * d + 1 + extra - before - after;
+  if (extra < 0 || extra > 65535) return bad_attr(n, "output padding", extra, "0 to 65535", err);
+  if (v < 1 || v > INT32_MAX) return espl_fail(err, ESPL_E_INPUT, "node %s (CONVTRANSPOSE): gives %lld %s", n->name, (long long)v, axis);
+  *out = (int32_t)v;
+  return ESPL_OK;
+}
+
+static espl_status convtranspose_shape(const espl_node *n, espl_shape in, espl_shape *out, espl_err *err) {
+  const espl_conv_attr *a = &n->conv;
+  const espl_param *w = n->param[ESPL_PARAM_WEIGHT];
+  ESPL_TRY(window_attrs(n, false, err));
+  ESPL_TRY(transposed_extent(n, "rows", in.h, a->kh, a->sh, a->dh, a->pt, a->pb, a->extra_h, &out->h, err));
+  ESPL_TRY(transposed_extent(n, "columns", in.w, a->kw, a->sw, a->dw, a->pl, a->pr, a->extra_w, &out->w, err));
+  if (a->groups < 1 || in.c % a->groups) return bad_attr(n, "groups", a->groups, "a divisor of the input channels", err);
+  int64_t c = w ? (int64_t)w->dim[1] * a->groups : n->shape.c;
+  if (c < 1 || c > INT32_MAX || c % a->groups) return bad_attr(n, "output channels", (long)c, "a multiple of the groups (set shape.c of a new node)", err);
+  out->c = (int32_t)c;
+  return ESPL_OK;
+}
+
+static espl_status resize_shape(const espl_node *n, espl_shape *out, espl_err *err) {
+  double h = (double)out->h * (double)n->resize.scale_h, w = (double)out->w * (double)n->resize.scale_w;
+  if (!(h >= 1 && w >= 1 && h < INT32_MAX && w < INT32_MAX)) return espl_fail(err, ESPL_E_INPUT, "node %s (RESIZE): gives %g rows and %g columns", n->name, h, w);
+  out->h = (int32_t)h;
+  out->w = (int32_t)w;
   return ESPL_OK;
 }
 
@@ -126,6 +174,12 @@ static espl_status op_shape(const espl_graph *g, const espl_node *n, espl_shape 
     case ESPL_OP_GEMM: return gemm_shape(n, in, out, err);
     case ESPL_OP_ADD: return add_shape(g, n, err);
     case ESPL_OP_CONCAT: return concat_shape(g, n, out, err);
+    case ESPL_OP_SPREADADD:
+    case ESPL_OP_SUB:
+    case ESPL_OP_MUL:
+    case ESPL_OP_DIV: return spread_shape(g, n, out, err);
+    case ESPL_OP_CONVTRANSPOSE: return convtranspose_shape(n, in, out, err);
+    case ESPL_OP_RESIZE: return resize_shape(n, out, err);
     case ESPL_OP_SUBSAMPLE: return subsample_shape(n, out, err);
     case ESPL_OP_PADCHANNELS: return padchannels_shape(n, out, err);
     case ESPL_OP_CLIP:
@@ -182,7 +236,16 @@ static int param_extents(const espl_node *n, int32_t in_c, espl_param_kind kind,
     dim[1] = in_c;
     return 2;
   }
-  if (kind == ESPL_PARAM_BIAS) return conv || gemm;
+  if (kind == ESPL_PARAM_WEIGHT && n->op == ESPL_OP_CONVTRANSPOSE) {
+    dim[0] = in_c;
+    dim[1] = n->shape.c / n->conv.groups;
+    dim[2] = n->conv.kh;
+    dim[3] = n->conv.kw;
+    return 4;
+  }
+  if (kind == ESPL_PARAM_BIAS) return conv || gemm || n->op == ESPL_OP_CONVTRANSPOSE;
+  if (n->op == ESPL_OP_PRELU) return kind == ESPL_PARAM_GAMMA;
+  if (n->op == ESPL_OP_INSTANCENORM) return kind == ESPL_PARAM_GAMMA || kind == ESPL_PARAM_BETA;
   return bn && kind != ESPL_PARAM_WEIGHT;
 }
 
@@ -274,6 +337,8 @@ espl_status espl_graph_check(const espl_graph *g, espl_err *err) {
 
 int64_t espl_node_macs(const espl_graph *g, int32_t id) {
   const espl_node *n = &g->node[id];
+  if (n->op == ESPL_OP_CONVTRANSPOSE)
+    return espl_shape_elems(g->node[n->input[0]].shape) * (n->shape.c / n->conv.groups) * n->conv.kh * n->conv.kw;
   if (n->op != ESPL_OP_CONV && n->op != ESPL_OP_GEMM) return 0;
   int64_t taps = g->node[n->input[0]].shape.c;
   if (n->op == ESPL_OP_CONV) taps = taps / n->conv.groups * n->conv.kh * n->conv.kw;

@@ -241,15 +241,28 @@ static dnn_op *op_finish(dnn *d, dnnl_primitive_desc_t pd, const char *what, esp
   return learn_layouts(d, op, err) ? op : NULL;
 }
 
+/* Forward form of an activation with its two numbers. */
+static dnnl_alg_kind_t act_alg(dnn_act act, float *a, float *b) {
+  *a = act.kind == DNN_ACT_CLIP || act.kind == DNN_ACT_LEAKY ? act.lo : 0.0f;
+  *b = act.kind == DNN_ACT_CLIP ? act.hi : 0.0f;
+  switch (act.kind) {
+  case DNN_ACT_CLIP: return dnnl_eltwise_clip_v2;
+  case DNN_ACT_SIGMOID: return dnnl_eltwise_logistic;
+  case DNN_ACT_TANH: return dnnl_eltwise_tanh;
+  case DNN_ACT_HARDSWISH: return dnnl_eltwise_hardswish;
+  default: return dnnl_eltwise_relu;
+  }
+}
+
 /* Attribute with one activation behind the operator; *attr stays NULL for none. */
 static dnnl_status_t act_attr(dnn_act act, dnnl_primitive_attr_t *attr) {
   *attr = NULL;
   if (act.kind == DNN_ACT_NONE) return dnnl_success;
   dnnl_post_ops_t po = NULL;
+  float a, b;
+  dnnl_alg_kind_t alg = act_alg(act, &a, &b);
   dnnl_status_t s = dnnl_post_ops_create(&po);
-  if (s == dnnl_success)
-    s = act.kind == DNN_ACT_RELU ? dnnl_post_ops_append_eltwise(po, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f)
-                                 : dnnl_post_ops_append_eltwise(po, 1.0f, dnnl_eltwise_clip_v2, act.lo, act.hi);
+  if (s == dnnl_success) s = dnnl_post_ops_append_eltwise(po, 1.0f, alg, a, b);
   if (s == dnnl_success) s = dnnl_primitive_attr_create(attr);
   if (s == dnnl_success) s = dnnl_primitive_attr_set_post_ops(*attr, po);
   if (po) dnnl_post_ops_destroy(po);
@@ -334,24 +347,25 @@ dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, co
 }
 
 dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err) {
-  bool relu = act.kind == DNN_ACT_RELU;
-  float a = relu ? 0.0f : act.lo, b = relu ? 0.0f : act.hi;
+  bool relu = act.kind == DNN_ACT_RELU, by_result = relu || act.kind == DNN_ACT_CLIP;
+  float a, b;
+  dnnl_alg_kind_t alg = act_alg(act, &a, &b), trained = relu ? dnnl_eltwise_relu_use_dst_for_bwd : dnnl_eltwise_clip_v2_use_dst_for_bwd;
   dnnl_eltwise_desc_t c;
   dnnl_status_t s;
-  if (dir == DNN_BWD)
-    s = dnnl_eltwise_backward_desc_init(&c, relu ? dnnl_eltwise_relu_use_dst_for_bwd : dnnl_eltwise_clip_v2_use_dst_for_bwd,
-                                        &data->d, &data->d, a, b);
-  else
-    s = dnnl_eltwise_forward_desc_init(&c, prop(dir), relu ? (dir == DNN_FWD_TRAIN ? dnnl_eltwise_relu_use_dst_for_bwd : dnnl_eltwise_relu)
-                                                           : (dir == DNN_FWD_TRAIN ? dnnl_eltwise_clip_v2_use_dst_for_bwd : dnnl_eltwise_clip_v2),
-                                       &data->d, a, b);
+  if (dir != DNN_FWD_INFER && !by_result) {
+    espl_fail(err, ESPL_E_UNSUPPORTED, "this activation has no gradient here");
+    return NULL;
+  }
+  if (dir == DNN_BWD) s = dnnl_eltwise_backward_desc_init(&c, trained, &data->d, &data->d, a, b);
+  else s = dnnl_eltwise_forward_desc_init(&c, prop(dir), dir == DNN_FWD_TRAIN ? trained : alg, &data->d, a, b);
   return op_make(d, s, &c, no_act, fwd, "activation", err);
 }
 
-dnn_op *dnn_add(dnn *d, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err) {
+dnn_op *dnn_binary(dnn *d, dnn_binary_kind kind, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err) {
+  static const dnnl_alg_kind_t alg[] = {dnnl_binary_add, dnnl_binary_sub, dnnl_binary_mul, dnnl_binary_div};
   dnnl_binary_desc_t c;
-  dnnl_status_t s = dnnl_binary_desc_init(&c, dnnl_binary_add, &a->d, &b->d, &dst->d);
-  return op_make(d, s, &c, act, NULL, "addition", err);
+  dnnl_status_t s = dnnl_binary_desc_init(&c, alg[kind], &a->d, &b->d, &dst->d);
+  return op_make(d, s, &c, act, NULL, "element-wise arithmetic", err);
 }
 
 dnn_op *dnn_softmax(dnn *d, dnn_dir dir, const dnn_md *data, const dnn_op *fwd, espl_err *err) {

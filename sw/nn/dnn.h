@@ -34,12 +34,14 @@ typedef struct dnn_arg {
   dnn_mem *mem;
 } dnn_arg;
 
-/* Activation: none, max(x,0), or clamp to [lo,hi]. */
-typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP } dnn_act_kind;
+/* Activation: none, max(x,0), clamp to [lo,hi]; the others run forward only: lo*x below zero, logistic, tanh, hard swish. */
+typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP, DNN_ACT_LEAKY, DNN_ACT_SIGMOID, DNN_ACT_TANH, DNN_ACT_HARDSWISH } dnn_act_kind;
 typedef struct dnn_act {
   dnn_act_kind kind;
   float lo, hi;
 } dnn_act;
+
+typedef enum dnn_binary_kind { DNN_ADD, DNN_SUB, DNN_MUL, DNN_DIV } dnn_binary_kind;
 
 /* Window of a convolution or pooling; dilation 1 is dense. */
 typedef struct dnn_window {
@@ -88,7 +90,8 @@ dnn_op *dnn_pool(dnn *d, dnn_dir dir, dnn_pool_kind kind, const dnn_window *w, c
 /* Batch norm. INFER uses the given statistics; TRAIN and BWD use those of the batch. relu: fused behind it. */
 dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, const dnn_op *fwd, espl_err *err);
 dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* BWD reads DST */
-dnn_op *dnn_add(dnn *d, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err);
+/* a and dst of one shape; b's extents are those of a or 1. */
+dnn_op *dnn_binary(dnn *d, dnn_binary_kind kind, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err);
 dnn_op *dnn_softmax(dnn *d, dnn_dir dir, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* over channels */
 dnn_op *dnn_reorder(dnn *d, const dnn_md *from, const dnn_md *to, espl_err *err);
 

@@ -10,6 +10,7 @@
 #define ESPL_NN_EXEC_H
 #include "nn/dnn.h"
 #include "nn/nn.h"
+#include "tensor/op.h"
 
 typedef struct nn_slot {
   struct nn_slot *next;
@@ -56,7 +57,16 @@ typedef struct nn_fake_weight {
   int32_t most;
 } nn_fake_weight;
 
-typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT } nn_step_kind;
+/* A node that runs by its definition (tensor/op.h), on row-major float32. */
+typedef struct nn_by_definition {
+  const espl_node *node;
+  int32_t batch;
+  int values; /* that flow in */
+  espl_shape shape[2];
+  dnn_mem *from[2], *to;
+} nn_by_definition;
+
+typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
 typedef struct nn_step {
   nn_step_kind kind;
   const dnn_op *op;
@@ -67,6 +77,7 @@ typedef struct nn_step {
   nn_stats stats;
   nn_fake_value fake_value;
   nn_fake_weight fake_weight;
+  nn_by_definition by_definition;
 } nn_step;
 
 typedef struct nn_list {
@@ -148,6 +159,11 @@ const dnn_md *nn_input_layout(espl_exec *x, espl_err *err);
 espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
 espl_status nn_lower_copy(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK; /* SUBSAMPLE PADCHANNELS CONCAT FLATTEN */
 espl_status nn_back_copy(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+
+/* lower_tensor.c; forward only */
+espl_status nn_lower_tensor(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_spread(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK; /* SPREADADD SUB MUL DIV */
+espl_status nn_run_by_definition(const nn_by_definition *s, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- kernels.c: what oneDNN does not do ---- */
 void nn_run_fake_value(const nn_fake_value *f);

@@ -36,6 +36,10 @@ static espl_status check_params(const espl_node *n, espl_err *err) {
   if (n->op == ESPL_OP_BATCHNORM)
     for (int k = ESPL_PARAM_GAMMA; k <= ESPL_PARAM_VAR; k++)
       if (!n->param[k]) return espl_fail(err, ESPL_E_INPUT, "node %s: batch norm lacks gamma, beta, mean or var", n->name);
+  if (n->op == ESPL_OP_PRELU && !n->param[ESPL_PARAM_GAMMA]) return espl_fail(err, ESPL_E_INPUT, "node %s: PRELU has no slope", n->name);
+  if (n->op == ESPL_OP_INSTANCENORM && (!n->param[ESPL_PARAM_GAMMA] || !n->param[ESPL_PARAM_BETA]))
+    return espl_fail(err, ESPL_E_INPUT, "node %s: instance norm lacks gamma or beta", n->name);
+  if (n->op == ESPL_OP_CONVTRANSPOSE && !n->param[ESPL_PARAM_WEIGHT]) return espl_fail(err, ESPL_E_INPUT, "node %s: CONVTRANSPOSE has no weight", n->name);
   return ESPL_OK;
 }
 
@@ -49,7 +53,8 @@ static nn_group *joinable(espl_exec *x, int32_t r) {
 
 static bool join(espl_exec *x, int32_t id) {
   const espl_node *n = &x->g->node[id];
-  bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP;
+  bool more = n->op == ESPL_OP_LEAKYRELU || n->op == ESPL_OP_SIGMOID || n->op == ESPL_OP_TANH || n->op == ESPL_OP_HARDSWISH;
+  bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP || more;
   if (!act && n->op != ESPL_OP_BATCHNORM) return false;
   nn_group *g = joinable(x, x->root[n->input[0]]);
   if (!g) return false;
@@ -69,6 +74,10 @@ static bool join(espl_exec *x, int32_t id) {
 static dnn_act activation(const espl_node *n) {
   if (n->op == ESPL_OP_RELU) return (dnn_act){DNN_ACT_RELU, 0.0f, 0.0f};
   if (n->op == ESPL_OP_CLIP) return (dnn_act){DNN_ACT_CLIP, n->lo, n->hi};
+  if (n->op == ESPL_OP_LEAKYRELU) return (dnn_act){DNN_ACT_LEAKY, n->alpha, 0.0f};
+  if (n->op == ESPL_OP_SIGMOID) return (dnn_act){DNN_ACT_SIGMOID, 0.0f, 0.0f};
+  if (n->op == ESPL_OP_TANH) return (dnn_act){DNN_ACT_TANH, 0.0f, 0.0f};
+  if (n->op == ESPL_OP_HARDSWISH) return (dnn_act){DNN_ACT_HARDSWISH, 0.0f, 0.0f};
   return (dnn_act){DNN_ACT_NONE, 0.0f, 0.0f};
 }
 

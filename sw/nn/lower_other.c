@@ -96,7 +96,7 @@ static espl_status lower_add(espl_exec *x, nn_group *g, espl_err *err) {
   dnn_mem *a = nn_value(x, n->input[0]);
   const dnn_md *md = dnn_mem_md(a);
   dnn_mem *b = nn_adapt(x, &x->fwd, nn_value(x, n->input[1]), md, err);
-  const dnn_op *op = dnn_add(x->d, md, md, md, g->post, err);
+  const dnn_op *op = dnn_binary(x->d, DNN_ADD, md, md, md, g->post, err);
   ESPL_TRY(nn_define(x, g->last, md, err));
   return nn_emit(&x->fwd, op, 3, (dnn_arg[]){{DNN_SRC, a}, {DNN_SRC1, b}, {DNN_DST, x->val[g->last].mem}}, err);
 }
@@ -186,7 +186,20 @@ espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
   case ESPL_OP_INPUT: return lower_input(x, g, err);
   case ESPL_OP_BATCHNORM: return lower_bn(x, g, err);
   case ESPL_OP_RELU:
-  case ESPL_OP_CLIP: return lower_act(x, g, err);
+  case ESPL_OP_CLIP:
+  case ESPL_OP_LEAKYRELU:
+  case ESPL_OP_SIGMOID:
+  case ESPL_OP_TANH:
+  case ESPL_OP_HARDSWISH: return lower_act(x, g, err);
+  case ESPL_OP_SPREADADD:
+  case ESPL_OP_SUB:
+  case ESPL_OP_MUL:
+  case ESPL_OP_DIV: return nn_lower_spread(x, g, err);
+  case ESPL_OP_PRELU:
+  case ESPL_OP_HARDSIGMOID:
+  case ESPL_OP_INSTANCENORM:
+  case ESPL_OP_CONVTRANSPOSE:
+  case ESPL_OP_RESIZE: return nn_lower_tensor(x, g, err);
   case ESPL_OP_ADD: return lower_add(x, g, err);
   case ESPL_OP_MAXPOOL:
   case ESPL_OP_AVGPOOL:

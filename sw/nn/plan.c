@@ -229,6 +229,7 @@ static espl_status run_steps(espl_exec *x, const nn_list *l, espl_err *err) {
     case NN_STEP_FOLD: nn_run_fold(&s->fold); break;
     case NN_STEP_FAKE_VALUE: nn_run_fake_value(&s->fake_value); break;
     case NN_STEP_FAKE_WEIGHT: nn_run_fake_weight(&s->fake_weight); break;
+    case NN_STEP_BY_DEFINITION: ESPL_TRY(nn_run_by_definition(&s->by_definition, err)); break;
     case NN_STEP_STATS: nn_run_stats(&s->stats, x->bn_rate >= 0.0 ? x->bn_rate : s->stats.bn->bn_momentum); break;
     }
   }

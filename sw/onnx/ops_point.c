@@ -13,6 +13,54 @@ static espl_status unary(espli_import *im, const Onnx__NodeProto *n, espl_op op)
   return espli_define_node(im, n, &p, v->rank, NULL);
 }
 
+static espl_status op_activation(espli_import *im, const Onnx__NodeProto *n) {
+  static const struct { const char *name; espl_op op; } t[] = {
+      {"Sigmoid", ESPL_OP_SIGMOID}, {"Tanh", ESPL_OP_TANH}, {"HardSwish", ESPL_OP_HARDSWISH}, {"HardSigmoid", ESPL_OP_HARDSIGMOID}, {"LeakyRelu", ESPL_OP_LEAKYRELU}};
+  espli_value *v = NULL;
+  size_t k = 0;
+  while (k + 1 < sizeof t / sizeof *t && strcmp(t[k].name, n->op_type)) k++;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  espl_node p = {.op = t[k].op, .inputs = 1, .input = {v->id}};
+  p.alpha = espli_attr_float(n, "alpha", p.op == ESPL_OP_HARDSIGMOID ? 0.2f : 0.01f);
+  p.beta = espli_attr_float(n, "beta", 0.5f);
+  return espli_define_node(im, n, &p, v->rank, NULL);
+}
+
+/* A slope for every channel, or one for all. */
+static espl_status op_prelu(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  const espl_tensor *t;
+  float *slope;
+  int32_t id;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(espli_const(im, n, 1, &t));
+  if (!t || !t->f) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its slope is not a float constant");
+  int32_t c = im->g->node[v->id].shape.c;
+  ESPL_TRY(espli_channels(im, n, t, v->rank, c, &slope));
+  espl_node p = {.op = ESPL_OP_PRELU, .inputs = 1, .input = {v->id}};
+  espl_status s = espli_define_node(im, n, &p, v->rank, &id);
+  if (s == ESPL_OK) s = espli_set_param(im, n, id, ESPL_PARAM_GAMMA, n->input[1], 1, &c, slope);
+  free(slope);
+  return s;
+}
+
+static espl_status op_instancenorm(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  int32_t id;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  if (v->rank != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its input has %d dimensions, expected 4", v->rank);
+  espl_node p = {.op = ESPL_OP_INSTANCENORM, .inputs = 1, .input = {v->id}, .eps = espli_attr_float(n, "epsilon", 1e-5f)};
+  ESPL_TRY(espli_define_node(im, n, &p, v->rank, &id));
+  for (size_t k = 0; k < 2; k++) {
+    const espl_tensor *t;
+    ESPL_TRY(espli_const(im, n, k + 1, &t));
+    if (!t) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "input %zu is missing or computed at run time", k + 1);
+    int32_t c = (int32_t)t->elems;
+    ESPL_TRY(espli_set_param(im, n, id, k ? ESPL_PARAM_BETA : ESPL_PARAM_GAMMA, n->input[k + 1], 1, &c, t->f));
+  }
+  return ESPL_OK;
+}
+
 static espl_status op_relu(espli_import *im, const Onnx__NodeProto *n) { return unary(im, n, ESPL_OP_RELU); }
 static espl_status op_identity(espli_import *im, const Onnx__NodeProto *n) { return unary(im, n, ESPL_OP_IDENTITY); }
 
@@ -68,13 +116,18 @@ static espl_status op_batchnorm(espli_import *im, const Onnx__NodeProto *n) {
   return ESPL_OK;
 }
 
-static espl_status add_flows(espli_import *im, const Onnx__NodeProto *n) {
+/* Two flowing values: a plain addition where they have one shape, else extents of 1 spread. */
+static espl_status two_flows(espli_import *im, const Onnx__NodeProto *n) {
+  static const struct { char letter; espl_op op; } t[] = {{'S', ESPL_OP_SUB}, {'M', ESPL_OP_MUL}, {'D', ESPL_OP_DIV}};
   espli_value *a = NULL, *b = NULL;
   ESPL_TRY(espli_flow(im, n, 0, false, &a));
   ESPL_TRY(espli_flow(im, n, 1, false, &b));
   if (a->rank != b->rank) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its inputs have %d and %d dimensions", a->rank, b->rank);
-  espl_node p = {.op = ESPL_OP_ADD, .inputs = 2, .input = {a->id, b->id}};
-  return espli_define_node(im, n, &p, a->rank, NULL);
+  espl_shape p = im->g->node[a->id].shape, q = im->g->node[b->id].shape;
+  espl_node node = {.op = p.c == q.c && p.h == q.h && p.w == q.w ? ESPL_OP_ADD : ESPL_OP_SPREADADD, .inputs = 2, .input = {a->id, b->id}};
+  for (size_t k = 0; strcmp(n->op_type, "Sum") && k < sizeof t / sizeof *t; k++)
+    if (n->op_type[0] == t[k].letter) node.op = t[k].op;
+  return espli_define_node(im, n, &node, a->rank, NULL);
 }
 
 /* Add, Sub, Mul, Div with a constant on input `side` as scale and shift of the flowing one. */
@@ -84,7 +137,7 @@ static espl_status with_constant(espli_import *im, const Onnx__NodeProto *n, con
   ESPL_TRY(espli_flow(im, n, 1 - side, false, &v));
   int32_t channels = im->g->node[v->id].shape.c;
   char op = n->op_type[0];
-  if (op == 'D' && side == 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "dividing a constant by a tensor");
+  if (op == 'D' && side == 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "dividing a constant by a tensor has no form in the network graph");
   ESPL_TRY(espli_channels(im, n, t, v->rank, channels, &c));
   bool negate = op == 'S' && side == 0;
   if (negate) minus = espl_calloc((size_t)channels, sizeof *minus);
@@ -107,12 +160,11 @@ static espl_status op_arithmetic(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(espli_const(im, n, 1, &b));
   if (a) return with_constant(im, n, a, 0);
   if (b) return with_constant(im, n, b, 1);
-  if (strcmp(n->op_type, "Add") == 0) return add_flows(im, n);
-  return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "of two tensors that are both computed at run time (opset %lld)", (long long)im->opset);
+  return two_flows(im, n);
 }
 
 static espl_status op_sum(espli_import *im, const Onnx__NodeProto *n) {
-  if (n->n_input == 2) return add_flows(im, n);
+  if (n->n_input == 2) return two_flows(im, n);
   return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "of %zu tensors, two are supported", n->n_input);
 }
 
@@ -172,6 +224,8 @@ static espl_status op_softmax(espli_import *im, const Onnx__NodeProto *n) {
 espli_handler espli_point_handler(const char *op_type) {
   static const struct { const char *name; espli_handler h; } table[] = {
       {"Relu", op_relu}, {"Identity", op_identity}, {"Dropout", op_dropout}, {"Clip", op_clip}, {"BatchNormalization", op_batchnorm},
+      {"Sigmoid", op_activation}, {"Tanh", op_activation}, {"HardSwish", op_activation}, {"HardSigmoid", op_activation},
+      {"LeakyRelu", op_activation}, {"PRelu", op_prelu}, {"InstanceNormalization", op_instancenorm},
       {"Add", op_arithmetic}, {"Sub", op_arithmetic}, {"Mul", op_arithmetic}, {"Div", op_arithmetic}, {"Sum", op_sum},
       {"Gemm", op_gemm}, {"MatMul", op_matmul}, {"Softmax", op_softmax}};
   for (size_t k = 0; k < sizeof table / sizeof *table; k++)

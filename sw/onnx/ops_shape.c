@@ -1,5 +1,6 @@
 /* Import of operators that move data: flatten and friends, strided slices, padding, concatenation. */
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "onnx/onnx_int.h"
@@ -198,10 +199,50 @@ static espl_status op_concat(espli_import *im, const Onnx__NodeProto *n) {
   return espli_define_node(im, n, &p, rank, NULL);
 }
 
+/* The factor of an extent that gives `to`, as a float whose product does not fall below. */
+static float factor(int32_t from, int64_t to) {
+  float s = (float)((double)to / from);
+  while (floor((double)from * (double)s) < (double)to) s = nextafterf(s, INFINITY);
+  return s;
+}
+
+/* Resize and Upsample of H and W by constants. */
+static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
+  espl_top op;
+  espl_tensor *ignored = NULL;
+  espli_value *v = NULL;
+  const espl_tensor *scales = NULL, *sizes = NULL;
+  espl_err why = {0};
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  if (v->rank != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its input has %d dimensions, expected 4", v->rank);
+  espl_status st = espli_top_decode(n, im->opset, &op, &ignored, &why);
+  espl_tensor_free(ignored);
+  if (st != ESPL_OK) return espli_refuse(im, n, st, "%s", why.msg);
+  bool old = im->opset < 11;
+  if (op.n_scales < 0) ESPL_TRY(espli_const(im, n, old ? 1 : 2, &scales));
+  if (!old) ESPL_TRY(espli_const(im, n, 3, &sizes));
+  bool four = scales && scales->f && scales->elems == 4, size4 = sizes && sizes->i && sizes->elems == 4 && !(scales && scales->elems);
+  espl_shape s = im->g->node[v->id].shape;
+  float f[4] = {0};
+  for (int k = 0; k < 4; k++) f[k] = op.n_scales == 4 ? op.scales[k] : four ? scales->f[k] : 0;
+  if (size4 && sizes->i[1] == s.c && sizes->i[2] > 0 && sizes->i[3] > 0 && sizes->i[2] <= 65535 && sizes->i[3] <= 65535) {
+    f[0] = f[1] = 1;
+    f[2] = factor(s.h, sizes->i[2]);
+    f[3] = factor(s.w, sizes->i[3]);
+  }
+  if (op.axes.n >= 0 || f[0] != 1 || f[1] != 1 || op.mode == ESPL_WORD_OTHER || op.coordinates == ESPL_WORD_OTHER || op.nearest == ESPL_WORD_OTHER)
+    return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only H and W by constants, nearest or linear, have a form in the network graph");
+  espl_node p = {.op = ESPL_OP_RESIZE, .inputs = 1, .input = {v->id},
+                 .resize = {.mode = op.mode ? op.mode : ESPL_WORD_NEAREST, .scale_h = f[2], .scale_w = f[3],
+                            .coordinates = old ? ESPL_WORD_ASYMMETRIC : op.coordinates ? op.coordinates : ESPL_WORD_HALF_PIXEL,
+                            .nearest = old ? ESPL_WORD_FLOOR : op.nearest ? op.nearest : ESPL_WORD_ROUND_PREFER_FLOOR}};
+  return espli_define_node(im, n, &p, 4, NULL);
+}
+
 espli_handler espli_shape_handler(const char *op_type) {
   static const struct { const char *name; espli_handler h; } table[] = {
       {"Flatten", op_flatten}, {"Reshape", op_reshape}, {"Squeeze", op_squeeze}, {"Unsqueeze", op_squeeze},
-      {"Slice", op_slice}, {"Pad", op_pad}, {"Concat", op_concat}};
+      {"Slice", op_slice}, {"Pad", op_pad}, {"Concat", op_concat}, {"Resize", op_resize}, {"Upsample", op_resize}};
   for (size_t k = 0; k < sizeof table / sizeof *table; k++)
     if (strcmp(table[k].name, op_type) == 0) return table[k].h;
   return NULL;

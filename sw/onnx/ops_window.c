@@ -104,6 +104,51 @@ static espl_status op_conv(espli_import *im, const Onnx__NodeProto *n) {
   return conv_bias(im, n, id, dim[0]);
 }
 
+/* Pads by auto_pad or output_shape are taken over as numbers. */
+static espl_status transposed_pads(espli_import *im, const Onnx__NodeProto *n, espl_shape in, espl_conv_attr *a) {
+  int32_t p[4], extra[2], want[2];
+  bool upper = espli_attr_is(n, "auto_pad", "SAME_UPPER", false), lower = espli_attr_is(n, "auto_pad", "SAME_LOWER", false);
+  ESPL_TRY(extents(im, n, "pads", 4, 0, p));
+  ESPL_TRY(extents(im, n, "output_padding", 2, 0, extra));
+  ESPL_TRY(extents(im, n, "output_shape", 2, 0, want));
+  const int64_t small[2] = {in.h, in.w}, k[2] = {a->kh, a->kw}, s[2] = {a->sh, a->sw}, d[2] = {a->dh, a->dw};
+  for (int j = 0; j < 2; j++) {
+    int64_t full = (small[j] - 1) * s[j] + (k[j] - 1) * d[j] + 1 + extra[j], target = want[j] ? want[j] : upper || lower ? small[j] * s[j] : 0;
+    if (!target) continue;
+    int64_t total = full > target ? full - target : 0;
+    if (total > 65535 || target - full > 65535) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "padding of %lld", (long long)(full - target));
+    p[j] = (int32_t)(upper ? total / 2 : total - total / 2);
+    p[2 + j] = (int32_t)(total - p[j]);
+    if (target > full) extra[j] += (int32_t)(target - full);
+  }
+  a->pt = p[0], a->pl = p[1], a->pb = p[2], a->pr = p[3], a->extra_h = extra[0], a->extra_w = extra[1];
+  return ESPL_OK;
+}
+
+static espl_status op_convtranspose(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  const espl_tensor *w;
+  int32_t k[2], s[2], d[2], dim[4], id;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(espli_const(im, n, 1, &w));
+  if (!w || w->dims != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its weight is no constant of 4 dimensions");
+  for (int j = 0; j < 4; j++) dim[j] = (int32_t)w->dim[j];
+  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
+  ESPL_TRY(extents(im, n, "strides", 2, 1, s));
+  ESPL_TRY(extents(im, n, "dilations", 2, 1, d));
+  int64_t groups = espli_attr_int(n, "group", 1);
+  espl_shape in = im->g->node[v->id].shape;
+  if ((k[0] && (k[0] != dim[2] || k[1] != dim[3])) || dim[0] != in.c || groups < 1 || groups > in.c || dim[1] < 1 || (int64_t)dim[1] * groups > 65535)
+    return espli_refuse(im, n, ESPL_E_INPUT, "weight %s is [%d,%d,%d,%d] for %d channels in %lld groups", n->input[1], dim[0], dim[1], dim[2], dim[3], in.c, (long long)groups);
+  espl_node p = {.op = ESPL_OP_CONVTRANSPOSE, .inputs = 1, .input = {v->id}, .shape = {dim[1] * (int32_t)groups, 0, 0},
+                 .conv = {.kh = dim[2], .kw = dim[3], .sh = s[0], .sw = s[1], .dh = d[0], .dw = d[1], .groups = (int32_t)groups}};
+  ESPL_TRY(transposed_pads(im, n, in, &p.conv));
+  ESPL_TRY(espli_define_node(im, n, &p, 4, &id));
+  ESPL_TRY(espli_set_param(im, n, id, ESPL_PARAM_WEIGHT, n->input[1], 4, dim, w->f));
+  return conv_bias(im, n, id, p.shape.c);
+}
+
 static espl_status pool(espli_import *im, const Onnx__NodeProto *n, espl_op op) {
   static const int32_t none[4] = {0};
   espli_value *v = NULL;
@@ -156,7 +201,7 @@ static espl_status op_reduce_mean(espli_import *im, const Onnx__NodeProto *n) {
 
 espli_handler espli_window_handler(const char *op_type) {
   static const struct { const char *name; espli_handler h; } table[] = {
-      {"Conv", op_conv}, {"MaxPool", op_maxpool}, {"AveragePool", op_avgpool}, {"GlobalAveragePool", op_global_avg},
+      {"Conv", op_conv}, {"ConvTranspose", op_convtranspose}, {"MaxPool", op_maxpool}, {"AveragePool", op_avgpool}, {"GlobalAveragePool", op_global_avg},
       {"GlobalMaxPool", op_global_max}, {"ReduceMean", op_reduce_mean}};
   for (size_t k = 0; k < sizeof table / sizeof *table; k++)
     if (strcmp(table[k].name, op_type) == 0) return table[k].h;

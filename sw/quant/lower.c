@@ -292,6 +292,20 @@ static bool requantizes(const qlower *lw, int32_t id) {
   return a->scale != b->scale || a->zero != b->zero;
 }
 
+/* Why the machine does not run an operator that the network graph holds. */
+static const char *why_not(espl_op op) {
+  switch (op) {
+    case ESPL_OP_LEAKYRELU: case ESPL_OP_PRELU: return "the machine's only activation is a clamp; a slope below zero has no form";
+    case ESPL_OP_SIGMOID: case ESPL_OP_TANH: case ESPL_OP_HARDSIGMOID: case ESPL_OP_HARDSWISH: return "the machine's only activation is a clamp";
+    case ESPL_OP_MUL: case ESPL_OP_DIV: return "the machine multiplies by weights only, not two computed values";
+    case ESPL_OP_SPREADADD: case ESPL_OP_SUB: return "the machine adds two values of one shape only";
+    case ESPL_OP_INSTANCENORM: return "its statistics are those of each image, the machine has constants";
+    case ESPL_OP_CONVTRANSPOSE: return "the machine has no transposed convolution";
+    case ESPL_OP_RESIZE: return "the machine does not resize images";
+    default: return "not an operator of the machine";
+  }
+}
+
 static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
   switch (n->op) {
@@ -316,7 +330,7 @@ static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
       if (requantizes(lw, id)) return lower_alone(lw, id, err);
       lw->tensor_of[id] = lw->tensor_of[n->input[0]];
       return ESPL_OK;
-    default: return refuse(lw, id, "not an operator of the machine", err);
+    default: return refuse(lw, id, why_not(n->op), err);
   }
 }
 
