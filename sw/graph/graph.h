@@ -95,8 +95,8 @@ typedef struct espl_conv_attr {
   int32_t kh, kw, sh, sw, dh, dw; /* kernel, stride, dilation: >= 1 */
   int32_t pt, pl, pb, pr;         /* zero padding top, left, bottom, right: >= 0 */
   int32_t groups;                 /* CONV, CONVTRANSPOSE */
-  int32_t extra_h, extra_w;       /* CONVTRANSPOSE: rows and columns added behind, less than the stride */
   bool count_include_pad;         /* AVGPOOL only */
+  int32_t extra_h, extra_w;       /* CONVTRANSPOSE: rows and columns added behind */
 } espl_conv_attr;                 /* also the window of MAXPOOL and AVGPOOL, the strides of SUBSAMPLE */
 
 /* RESIZE: how positions map (words of tensor/op.h), and the scale: new extent = floor(extent * scale). */

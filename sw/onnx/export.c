@@ -1,4 +1,4 @@
-/* Writing: operator set 13, IR version 7, float32 or quantized (qdq.h), symbolic batch. Tensor data is borrowed from the graph while packing;
+/* Writing: operator set 13 (14 where HardSwish needs it), IR version 7, float32 or quantized (qdq.h), symbolic batch. Tensor data is borrowed from the graph while packing;
  * everything else lives in one arena. Names stay as the graph has them; a taken tensor name gets underscores.
  *
  * ONNX tells [N,C] from [N,C,1,1], the graph does not: where an operator needs the other form a Reshape is written, which
@@ -197,7 +197,8 @@ static char *param_name(writer *w, int32_t id, const espl_param *p) {
   const espl_qnote *v = w->given && id < w->given->cap ? &w->given->note[id] : NULL;
   if (v && v->w && p->kind == ESPL_PARAM_WEIGHT) return dequantized(w, p, INT8_TYPE, v->w, v->wscale);
   if (v && v->bias && p->kind == ESPL_PARAM_BIAS) return dequantized(w, p, INT32_TYPE, v->bias, v->bias_scale);
-  return constant(w, p->name, "", FLOAT_TYPE, p->dims, p->dim, p->value, (size_t)p->elems * sizeof(float));
+  bool slope = w->g->node[id].op == ESPL_OP_PRELU && w->rank[w->g->node[id].input[0]] == 4; /* spreads over H and W */
+  return constant(w, p->name, "", FLOAT_TYPE, slope ? 3 : p->dims, slope ? (int32_t[]){p->dim[0], 1, 1} : p->dim, p->value, (size_t)p->elems * sizeof(float));
 }
 
 /* Tensor of input k of node s in the rank it needs. */
@@ -253,8 +254,31 @@ static void pad_inputs(writer *w, Onnx__NodeProto *n, const espl_node *s, int ra
   attr_text(w, n, "mode", "constant");
 }
 
+/* Resize by factors: no region, factors of all four axes. */
+static void resize_inputs(writer *w, Onnx__NodeProto *n, const espl_node *s) {
+  static const char *const words[] = {[ESPL_WORD_NEAREST] = "nearest", [ESPL_WORD_LINEAR] = "linear", [ESPL_WORD_HALF_PIXEL] = "half_pixel",
+                                      [ESPL_WORD_PYTORCH_HALF_PIXEL] = "pytorch_half_pixel", [ESPL_WORD_ALIGN_CORNERS] = "align_corners",
+                                      [ESPL_WORD_ASYMMETRIC] = "asymmetric", [ESPL_WORD_TF_HALF_PIXEL_FOR_NN] = "tf_half_pixel_for_nn",
+                                      [ESPL_WORD_ROUND_PREFER_FLOOR] = "round_prefer_floor", [ESPL_WORD_ROUND_PREFER_CEIL] = "round_prefer_ceil",
+                                      [ESPL_WORD_FLOOR] = "floor", [ESPL_WORD_CEIL] = "ceil"};
+  const espl_resize_attr *r = &s->resize;
+  float *scale = take(w, 4, sizeof *scale);
+  if (!scale) return;
+  scale[0] = scale[1] = 1;
+  scale[2] = r->scale_h;
+  scale[3] = r->scale_w;
+  input(n, (char *)"");
+  input(n, constant(w, s->name, ".scales", FLOAT_TYPE, 1, &(int32_t){4}, scale, 4 * sizeof *scale));
+  attr_text(w, n, "mode", words[r->mode]);
+  attr_text(w, n, "coordinate_transformation_mode", words[r->coordinates]);
+  if (r->mode == ESPL_WORD_NEAREST) attr_text(w, n, "nearest_mode", words[r->nearest]);
+}
+
 static int rank_in(const writer *w, const espl_node *s) {
   switch (s->op) {
+    case ESPL_OP_SPREADADD: case ESPL_OP_SUB: case ESPL_OP_MUL: case ESPL_OP_DIV:
+      return w->rank[s->input[0]] > w->rank[s->input[1]] ? w->rank[s->input[0]] : w->rank[s->input[1]];
+    case ESPL_OP_INSTANCENORM: case ESPL_OP_CONVTRANSPOSE: case ESPL_OP_RESIZE:
     case ESPL_OP_CONV: case ESPL_OP_MAXPOOL: case ESPL_OP_AVGPOOL: case ESPL_OP_GLOBALAVGPOOL: case ESPL_OP_SUBSAMPLE: return 4;
     case ESPL_OP_GEMM: return 2;
     default: return w->rank[s->input[0]];
@@ -276,6 +300,15 @@ static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) 
       attr_float(w, n, "epsilon", s->eps);
       attr_float(w, n, "momentum", (float)(1.0 - (double)s->bn_momentum));
       break;
+    case ESPL_OP_CONVTRANSPOSE:
+      window_attrs(w, n, s, true);
+      attr_int(w, n, "group", s->conv.groups);
+      attr_ints(w, n, "output_padding", 2, (int32_t[]){s->conv.extra_h, s->conv.extra_w});
+      break;
+    case ESPL_OP_HARDSIGMOID: attr_float(w, n, "beta", s->beta); /* fall through */
+    case ESPL_OP_LEAKYRELU: attr_float(w, n, "alpha", s->alpha); break;
+    case ESPL_OP_INSTANCENORM: attr_float(w, n, "epsilon", s->eps); break;
+    case ESPL_OP_RESIZE: resize_inputs(w, n, s); break;
     case ESPL_OP_CLIP: clip_inputs(w, n, s); break;
     case ESPL_OP_GEMM: attr_int(w, n, "transB", 1); break;
     case ESPL_OP_SUBSAMPLE: slice_inputs(w, n, s); break;
@@ -386,6 +419,8 @@ static espl_status pack(writer *w, const char *path, espl_err *err) {
   opset.domain = (char *)"";
   opset.has_version = 1;
   opset.version = OPSET;
+  for (int32_t k = 0; k < w->g->nodes; k++)
+    if (w->g->node[k].op == ESPL_OP_HARDSWISH) opset.version = 14;
   m.has_ir_version = 1;
   m.ir_version = IR_VERSION;
   m.producer_name = (char *)"espalier";

@@ -239,8 +239,10 @@ static espl_status one_node(espli_import *im, const Onnx__NodeProto *n) {
     ESPL_TRY(h(im, n));
     return espli_qdq_weights(im, n);
   }
-  return espl_fail(im->err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %lld) of node %s is not supported", op,
-                   domain[0] ? domain : "ai.onnx", (long long)im->opset, espli_node_label(n));
+  espl_top_kind kind;
+  bool evaluated = (!domain[0] || strcmp(domain, "ai.onnx") == 0) && espl_top_find(op, &kind);
+  return espl_fail(im->err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %lld) of node %s %s", op, domain[0] ? domain : "ai.onnx",
+                   (long long)im->opset, espli_node_label(n), evaluated ? "has no form in the network graph (espalier run evaluates it)" : "is not supported");
 }
 
 static espl_status finish_graph(espli_import *im) {

@@ -21,8 +21,9 @@ static espl_status op_activation(espli_import *im, const Onnx__NodeProto *n) {
   while (k + 1 < sizeof t / sizeof *t && strcmp(t[k].name, n->op_type)) k++;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   espl_node p = {.op = t[k].op, .inputs = 1, .input = {v->id}};
-  p.alpha = espli_attr_float(n, "alpha", p.op == ESPL_OP_HARDSIGMOID ? 0.2f : 0.01f);
-  p.beta = espli_attr_float(n, "beta", 0.5f);
+  bool hard = p.op == ESPL_OP_HARDSIGMOID;
+  if (hard || p.op == ESPL_OP_LEAKYRELU) p.alpha = espli_attr_float(n, "alpha", hard ? 0.2f : 0.01f);
+  if (hard) p.beta = espli_attr_float(n, "beta", 0.5f);
   return espli_define_node(im, n, &p, v->rank, NULL);
 }
 
