@@ -100,7 +100,7 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
   espl_qnet *q = NULL;
   espl_dataset *d = NULL;
   espl_status s = espl_cli_network(cli, &o.q, network[0], o.int8, &g, &q);
-  if (s == ESPL_OK) s = espl_data_open(o.q.data, o.split ? ESPL_SPLIT_TEST : ESPL_SPLIT_VAL, 1, &d, &cli->err);
+  if (s == ESPL_OK) s = espl_cli_open(cli, &o.q, o.split ? ESPL_SPLIT_TEST : ESPL_SPLIT_VAL, &d);
   if (s == ESPL_OK) s = evaluate(cli, &o, network[0], g, &q, d);
   espl_data_free(d);
   espl_qnet_free(q);

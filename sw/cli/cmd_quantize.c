@@ -94,7 +94,7 @@ static espl_status tune(job *j, espl_quant_config *cfg) {
   if (j->tune_lr > 0) t.lr = (float)j->tune_lr;
   t.seed = j->cli->seed;
   ESPL_TRY(espl_cli_preprocess(&j->a, j->g, &pp, &j->cli->err));
-  ESPL_TRY(espl_data_open(j->a.data, ESPL_SPLIT_TRAIN, 1, &d, &j->cli->err));
+  ESPL_TRY(espl_cli_open(j->cli, &j->a, ESPL_SPLIT_TRAIN, &d));
   if (cfg->calib_images > d->n) cfg->calib_images = d->n;
   t.flip = d->shape.c == 3; /* photographs look the same mirrored, digits do not */
   const espl_train_hooks hooks = {.ctx = j->cli->progress, .progress = show};

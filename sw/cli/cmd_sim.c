@@ -141,7 +141,7 @@ static espl_status make_input(sim *s) {
   espl_dataset *d = NULL;
   float *x = espl_calloc((size_t)n, sizeof *x);
   espl_status st = x ? espl_cli_preprocess(&s->a, s->g, &pp, &s->cli->err) : espl_fail(&s->cli->err, ESPL_E_NOMEM, "sim: out of memory");
-  if (st == ESPL_OK) st = espl_data_open(s->a.data, ESPL_SPLIT_VAL, 1, &d, &s->cli->err);
+  if (st == ESPL_OK) st = espl_cli_open(s->cli, &s->a, ESPL_SPLIT_VAL, &d);
   if (st == ESPL_OK) {
     espl_data_image(d, 0, &pp, 0, 0, x);
     espl_qnet_input(s->q, x, s->input);

@@ -9,11 +9,12 @@
 #include "base/fsio.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/quantized.h"
 #include "nn/recipe.h"
 #include "onnx/onnx.h"
 
 typedef struct options {
-  const char *data, *out, *mean, *std, *checkpoint;
+  const char *data, *out, *mean, *std, *checkpoint, *resize;
   double epochs, lr, every;
   int64_t batch;
   int resume, elsewhere;
@@ -109,6 +110,7 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .help = "folder of a data set, or builtin (default: what the recipe says)"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.out, .help = "ONNX file to write"},
+      {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &o.resize, .help = "bring images to this size first (default: as they are)"},
       {.name = "epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.epochs, .given = &o.epochs_given, .min = 0.001, .max = 1e5, .help = "passes over the training images, may be fractional"},
       {.name = "lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .given = &o.lr_given, .min = 0, .max = 1e3, .help = "highest learning rate"},
       {.name = "batch", .type = ESPL_OPT_INT, .arg = "N", .value = &o.batch, .given = &o.batch_given, .min = 1, .max = 65536, .help = "images a step"},
@@ -133,8 +135,9 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(apply(&o, cli->seed, &r, &cli->err));
   const char *dir = o.data ? o.data : r.data;
   espl_dataset *d = NULL, *v = NULL;
-  espl_status s = espl_data_open(dir, ESPL_SPLIT_TRAIN, 1, &d, &cli->err);
-  if (s == ESPL_OK) s = espl_data_open(dir, ESPL_SPLIT_VAL, 1, &v, &cli->err);
+  const espl_quantized_args a = {.data = dir, .resize = o.resize};
+  espl_status s = espl_cli_open(cli, &a, ESPL_SPLIT_TRAIN, &d);
+  if (s == ESPL_OK) s = espl_cli_open(cli, &a, ESPL_SPLIT_VAL, &v);
   if (s == ESPL_OK) s = train(cli, &r, o.out, d, v);
   espl_data_free(d);
   espl_data_free(v);

@@ -1,11 +1,34 @@
 /* Shared by the commands that need an integer network. */
 #include "cli/quantized.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "onnx/qdq.h"
 
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) {
-  if (a->mean || a->std || a->raw) return espl_preprocess_parse(pp, a->mean, a->std, a->raw, err);
-  return espl_preprocess_from_json(pp, g->preprocess, err);
+  bool given = a->mean || a->std || a->raw;
+  if (a->order && strcmp(a->order, "rgb") && strcmp(a->order, "bgr")) return espl_fail(err, ESPL_E_INPUT, "--order: found '%s', expected rgb or bgr", a->order);
+  ESPL_TRY(given ? espl_preprocess_parse(pp, a->mean, a->std, a->raw, err) : espl_preprocess_from_json(pp, g->preprocess, err));
+  if (a->order) pp->bgr = a->order[0] == 'b';
+  return ESPL_OK;
+}
+
+espl_status espl_cli_size(const char *text, int32_t *w, int32_t *h, espl_err *err) {
+  char *end = NULL;
+  *w = *h = 0;
+  if (!text) return ESPL_OK;
+  long x = strtol(text, &end, 10), y = end != text && *end == 'x' ? strtol(end + 1, &end, 10) : 0;
+  if (*end || x < 1 || y < 1 || x > 16384 || y > 16384) return espl_fail(err, ESPL_E_INPUT, "--resize: found '%s', expected WIDTHxHEIGHT, each 1 to 16384", text);
+  *w = (int32_t)x;
+  *h = (int32_t)y;
+  return ESPL_OK;
+}
+
+espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_split split, espl_dataset **d) {
+  int32_t w, h;
+  ESPL_TRY(espl_cli_size(a->resize, &w, &h, &cli->err));
+  return espl_data_open_sized(a->data, split, 1, w, h, d, &cli->err);
 }
 
 void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg) {
@@ -20,7 +43,7 @@ espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl
   espl_dataset *d = NULL;
   espl_cli_quant_config(cli, a, cfg);
   ESPL_TRY(espl_cli_preprocess(a, g, &pp, &cli->err));
-  if (a->data) ESPL_TRY(espl_data_open(a->data, ESPL_SPLIT_TRAIN, 1, &d, &cli->err));
+  if (a->data) ESPL_TRY(espl_cli_open(cli, a, ESPL_SPLIT_TRAIN, &d));
   if (d && cfg->calib_images > d->n) cfg->calib_images = d->n;
   espl_status s = espl_quantize(g, d, &pp, cfg, q, &cli->err);
   espl_data_free(d);

@@ -6,7 +6,7 @@
 #include "quant/qnet.h"
 
 typedef struct espl_quantized_args {
-  const char *data, *mean, *std;
+  const char *data, *mean, *std, *order, *resize; /* order: "rgb", "bgr"; resize: "WxH"; NULL: not given */
   int raw;
   int64_t calib; /* images, 0: the default */
   double percentile;
@@ -17,12 +17,18 @@ typedef struct espl_quantized_args {
   {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &(a).mean, .help = "subtracted from pixels scaled to 0-1"},            \
   {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &(a).std, .help = "divides after the mean"},                            \
   {.name = "raw", .type = ESPL_OPT_FLAG, .value = &(a).raw, .help = "pixels stay 0-255"},                                                   \
+  {.name = "order", .type = ESPL_OPT_STRING, .arg = "rgb|bgr", .value = &(a).order, .help = "channels as the network takes them (default: as it says, else rgb)"}, \
+  {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &(a).resize, .help = "bring images to this size first (default: as they are)"}, \
   {.name = "calib", .type = ESPL_OPT_INT, .arg = "N", .value = &(a).calib, .min = 1, .max = 1e6, .help = "calibration images (default 1000)"}, \
   {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;
 void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg); /* defaults and the flags */
+/* Opens a->data with --resize. */
+espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_split split, espl_dataset **d) ESPL_MUST_CHECK;
+/* "WxH", each 1 to 16384; NULL gives 0, 0. */
+espl_status espl_cli_size(const char *text, int32_t *w, int32_t *h, espl_err *err) ESPL_MUST_CHECK;
 /* Quantizes g: ranges from training images of a->data, or from a seeded random input when that is NULL. */
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
 /* The same; *cfg is what was used (calib_images: at most what the set has). */

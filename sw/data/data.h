@@ -4,6 +4,7 @@
  * The test split is a separate open, so that nothing that chooses can read it by accident.
  * A set is recognised by what its files contain, never by the folder's name:
  *   IDX (train-images-idx3-ubyte, ...), CIFAR-10 binary (data_batch_1.bin ... test_batch.bin), each plain, .gz or .xz;
+ *   image folders, one sub-folder a class, of PNG, JPEG and BMP pictures (data/folder.c);
  *   the built-in procedural set ("builtin"): ten classes, 32x32 RGB, a pure function of (seed, split, index). */
 #ifndef ESPL_DATA_DATA_H
 #define ESPL_DATA_DATA_H
@@ -26,12 +27,15 @@ typedef struct espl_dataset {
 /* dir: folder, or NULL / "builtin" for the procedural set (seed picks the instance; 1 is the documented one).
  * E_INPUT: missing folder, wrong magic, wrong record count; the message names the file. */
 espl_status espl_data_open(const char *dir, espl_split split, uint64_t seed, espl_dataset **out, espl_err *err) ESPL_MUST_CHECK;
+/* The same with every image brought to w x h (0, 0: as stored; data/image.h says how). */
+espl_status espl_data_open_sized(const char *dir, espl_split split, uint64_t seed, int32_t w, int32_t h, espl_dataset **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_data_free(espl_dataset *d);
 const char *espl_split_name(espl_split s);
 
-/* How bytes become network input: x = (p * scale - mean[c]) / std[c], scale 1/255 (or 1 when raw), channel order kept. */
+/* How bytes become network input: x = (p * scale - mean[c]) / std[c], scale 1/255 (or 1 when raw); with bgr channel c of the network is
+ * stored channel 2 - c (three channels; mean and std count the network's). */
 typedef struct espl_preprocess {
-  int raw;
+  int raw, bgr;
   float mean[4], std[4]; /* std > 0 */
 } espl_preprocess;
 void espl_preprocess_default(espl_preprocess *p); /* scale 1/255, mean 0, std 1 */

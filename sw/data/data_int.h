@@ -17,6 +17,8 @@ char *espli_find_packed(const char *dir, const char *name);
  * order, and leave the rest alone. *found = false and ESPL_OK: the folder holds no such files. On error the caller frees. */
 espl_status espli_idx_load(const char *dir, bool test, espl_dataset *d, bool *found, espl_err *err) ESPL_MUST_CHECK;
 espl_status espli_cifar_load(const char *dir, bool test, espl_dataset *d, bool *found, espl_err *err) ESPL_MUST_CHECK;
+/* Image folders; w, h: size to bring the pictures to, 0: as they are. *carve: the rule that divides train and val still applies. */
+espl_status espli_folder_load(const char *dir, espl_split split, int32_t w, int32_t h, espl_dataset *d, bool *found, bool *carve, espl_err *err) ESPL_MUST_CHECK;
 espl_status espli_builtin_load(uint64_t seed, bool test, espl_dataset *d, espl_err *err) ESPL_MUST_CHECK;
 
 /* One image of the built-in set: pixels [3,32,32]; its label is index % 10. */

@@ -76,7 +76,8 @@ static espl_status json_member(espl_preprocess *p, const char *key, const espl_j
   if (strcmp(key, "mean") == 0) return json_values("mean", v, p->mean, err);
   if (strcmp(key, "std") == 0) return json_values("std", v, p->std, err);
   const char *text = espl_json_string(v, "");
-  if (strcmp(key, "order") == 0 && strcmp(text, "rgb") == 0) return ESPL_OK;
+  p->bgr = p->bgr || (strcmp(key, "order") == 0 && strcmp(text, "bgr") == 0);
+  if (strcmp(key, "order") == 0 && (strcmp(text, "rgb") == 0 || p->bgr)) return ESPL_OK;
   if (strcmp(key, "size") == 0) return ESPL_OK; /* the input shape says it already */
   return espl_fail(err, ESPL_E_UNSUPPORTED, "espalier.preprocess: %s \"%s\" is not supported", key, text);
 }
@@ -118,7 +119,7 @@ char *espl_preprocess_to_json(const espl_preprocess *p, int channels) {
   espl_json_close(w);
   put_values(w, "mean", p->mean, n);
   put_values(w, "std", p->std, n);
-  espl_json_str(w, "order", "rgb");
+  espl_json_str(w, "order", p->bgr ? "bgr" : "rgb");
   espl_json_close(w);
   char *text = NULL;
   return espl_json_finish(w, &text, NULL) == ESPL_OK ? text : NULL;
@@ -142,10 +143,11 @@ void espl_data_image(const espl_dataset *d, int32_t index, const espl_preprocess
   }
   for (int32_t c = 0; c < ch; c++) {
     float table[256];
+    const uint8_t *plane = src + (size_t)(p->bgr && ch == 3 ? 2 - c : c) * (size_t)h * (size_t)w;
     make_table(p, c < CHANNELS ? c : CHANNELS - 1, table);
     for (int32_t y = 0; y < h; y++) {
       const int32_t sy = y + dy;
-      const uint8_t *row = src + ((size_t)c * h + (size_t)(sy < 0 || sy >= h ? 0 : sy)) * w;
+      const uint8_t *row = plane + (size_t)(sy < 0 || sy >= h ? 0 : sy) * (size_t)w;
       float *to = out + ((size_t)c * h + y) * w;
       for (int32_t x = 0; x < w; x++) {
         const int32_t sx = (mirror ? w - 1 - x : x) + dx;

@@ -280,7 +280,8 @@ Test(data, preprocess_text) {
   err = (espl_err){0};
   cr_expect_eq(espl_preprocess_parse(&p, NULL, "1,0,1", 0, &err), ESPL_E_INPUT);
   err = (espl_err){0};
-  cr_expect_eq(espl_preprocess_from_json(&p, "{\"order\":\"bgr\"}", &err), ESPL_E_UNSUPPORTED);
+  cr_expect(espl_preprocess_from_json(&p, "{\"order\":\"bgr\"}", &err) == ESPL_OK && p.bgr);
+  cr_expect_eq(espl_preprocess_from_json(&p, "{\"order\":\"grb\"}", &err), ESPL_E_UNSUPPORTED);
   err = (espl_err){0};
   cr_expect_eq(espl_preprocess_from_json(&p, "{\"mean\":[\"a\"]}", &err), ESPL_E_INPUT);
 }
