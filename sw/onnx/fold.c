@@ -29,7 +29,7 @@ static espl_status evaluate(espli_import *im, const Onnx__NodeProto *n, const es
   espl_top op;
   espl_tensor *value = NULL, *out[ESPL_TOP_OUTPUTS];
   espl_err why = {0};
-  espl_tlimits limits = {ESPL_TENSOR_ELEMS - im->folded, ESPL_TENSOR_ELEMS};
+  espl_tlimits limits = {im->fold_limit - im->folded, ESPL_TENSOR_ELEMS};
   espl_status s = espli_top_decode(n, im->opset, &op, &value, &why);
   int outputs = s == ESPL_OK ? (int)n->n_output : 0;
   while (outputs > 1 && !n->output[outputs - 1][0]) outputs--;

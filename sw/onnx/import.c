@@ -9,6 +9,8 @@
 #include "onnx/onnx_int.h"
 #include "tflite/tflite.h"
 
+#define FOLD_ELEMS ((int64_t)1 << 22)
+
 /* ---- names ---- */
 
 static size_t slot_of(const espli_import *im, const char *name) {
@@ -111,8 +113,8 @@ static espl_status output_value(espli_import *im, const Onnx__NodeProto *n, size
 espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t) {
   espli_value *v = NULL;
   espl_status s = t ? output_value(im, n, k, &v) : espli_refuse(im, n, ESPL_E_NOMEM, "out of memory for a folded constant");
-  if (s == ESPL_OK && (im->folded += t->elems) > ESPL_TENSOR_ELEMS)
-    s = espli_refuse(im, n, ESPL_E_UNSUPPORTED, "constant arithmetic makes more than 2^28 elements");
+  if (s == ESPL_OK && (im->folded += t->elems) > im->fold_limit)
+    s = espli_refuse(im, n, ESPL_E_UNSUPPORTED, "constant arithmetic makes more than %lld elements", (long long)im->fold_limit);
   if (s != ESPL_OK) {
     espl_tensor_free(t);
     return s;
@@ -265,9 +267,20 @@ static espl_status finish_graph(espli_import *im) {
   return espl_graph_check(im->g, im->err);
 }
 
+/* Folding may make FOLD_ELEMS elements and four times what the file holds: a small file cannot ask for much memory. */
+static void set_fold_limit(espli_import *im) {
+  uint64_t all = 0;
+  for (size_t k = 0; k < im->model->graph->n_initializer; k++) {
+    const Onnx__TensorProto *t = im->model->graph->initializer[k];
+    all += t->raw_data.len + t->n_float_data + t->n_int32_data + t->n_int64_data + t->n_double_data + t->n_uint64_data;
+  }
+  im->fold_limit = all < (uint64_t)ESPL_TENSOR_ELEMS / 4 ? FOLD_ELEMS + 4 * (int64_t)all : ESPL_TENSOR_ELEMS;
+}
+
 static espl_status import_model(espli_import *im) {
   const Onnx__GraphProto *s = im->model->graph;
   ESPL_TRY(intern_all(im));
+  set_fold_limit(im);
   ESPL_TRY(start_graph(im));
   for (size_t k = 0; k < s->n_node; k++) ESPL_TRY(one_node(im, s->node[k]));
   return finish_graph(im);

@@ -42,7 +42,7 @@ typedef struct espli_import {
   const char *path;
   const Onnx__ModelProto *model;
   int64_t opset;
-  int64_t folded; /* elements made by folding so far */
+  int64_t folded, fold_limit; /* elements made by folding so far, and how many may be */
   int64_t batch; /* fixed batch of the file's input, 0 when it is symbolic */
   espl_graph *g;
   espl_qgiven *given; /* notes of quantized values and weights; NULL: none so far */
