@@ -96,6 +96,7 @@ sanitize: ## C unit tests under the address and undefined-behaviour sanitizers
 	@$(SUB) BUILD=$(BUILD)-san SAN=1 unit
 cli: build ## the command: exit status, messages, files
 	$(Q)tests/cli/run $(BUILD)/espalier
+	$(Q)tests/cli/fetch-data
 checks: lib ## layers, library symbols
 	$(Q)scripts/check-layers
 	$(Q)scripts/check-symbols $(BUILD)/libespl.a
