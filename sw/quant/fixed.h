@@ -54,7 +54,7 @@ static inline int32_t q_exp_negative(int32_t x) {
   static const int32_t factor[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242}; /* exp(-2^k), k = -2..4, in Q(0) */
   if (x == 0) return INT32_MAX;
   int32_t part = (int32_t)((uint32_t)x & (QUARTER - 1)) - QUARTER, rest = part - x;
-  int32_t a = q_clamp32(((int64_t)part << 5) + (1 << 28));    /* in Q(0), about -1/8 */
+  int32_t a = q_clamp32((int64_t)part * 32 + (1 << 28));    /* in Q(0), about -1/8 */
   int32_t a2 = q_high_mul(a, a), a3 = q_high_mul(a2, a), a4 = q_high_mul(a2, a2);
   int32_t tail = q_round_shift(q_high_mul(q_round_shift(a4, 2) + a3, 715827883) + a2, 1); /* ((a^4/4 + a^3)/3 + a^2)/2 */
   int32_t r = q_clamp32(1895147668ll + q_high_mul(1895147668, a + tail));                 /* exp(-1/8)*(1 + a + ...) */

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/allocator_interface.h>
 #include <sanitizer/lsan_interface.h>
+/* of the runtime; gcc has no header for it */
+int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void *, size_t), void (*free_hook)(const volatile void *));
 #endif
 
 #include <jpeglib.h>
