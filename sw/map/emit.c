@@ -123,7 +123,7 @@ static int32_t need_resident(emit *e, const map_span *y, int32_t b0, int32_t b1)
     int32_t have = e->rows_have[b], end = b + 1;
     while (end < b1 && e->rows_have[end] == have) end++;
     if (have < y->i1) {
-      int32_t at = load_acts(e, b, end, have, y->i1, 0, g->in.w, b * g->plane_words + have * g->in.w, g->in.w, g->plane_words, -1);
+      int32_t at = load_acts(e, b, end, have, y->i1, 0, g->in.w, b * g->plane_words + have * g->pitch, g->pitch, g->plane_words, -1);
       for (int32_t k = b; k < end; k++) {
         e->rows_have[k] = y->i1;
         e->rows_load[k] = at;
@@ -247,12 +247,16 @@ static void compute_cfg(emit *e, const map_span *y, const map_span *x, bool tile
   const map_geom *g = e->g;
   const espl_qlayer *l = g->l;
   espl_cmd_comp_geom q = {.in_h = (uint32_t)(tiles ? y->i1 - y->i0 : g->vrows), .in_w = (uint32_t)(tiles ? x->i1 - x->i0 : g->in.w)};
-  q.row_words = (uint32_t)(tiles ? map_slot_pitch(g, e->p->tile_w) : g->in.w);
+  q.row_words = (uint32_t)(tiles ? map_slot_pitch(g, e->p->tile_w) : g->pitch);
   q.plane_words = (uint32_t)(tiles ? e->p->slot_words / e->p->chunk_cb : g->ncb > 1 ? g->plane_words : 0);
   q.sy = (uint32_t)g->vsy;
   q.sx = (uint32_t)l->sw;
   q.dy = (uint32_t)l->dh;
-  q.dx = (uint32_t)l->dw;
+  q.dx = (uint32_t)(g->dw ? 1 : l->dw);
+  if (g->dw) {
+    q.dw_rows = (uint32_t)g->dw_rows - 1;
+    q.dw_cols = (uint32_t)g->dw_cols - 1;
+  }
   q.zi = (uint8_t)g->q->tensor[l->in].zero;
   espl_cmd_comp_taps k = {.ky_mask = ky, .kx_mask = kx, .tiles_total = (uint32_t)map_min(total, 65535), .macs = macs, .macs_dense = dense};
   uint32_t w[4];
@@ -283,13 +287,13 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   uint32_t ky, kx;
   taps_of(g, column, t, t1 - t, &ky, &kx);
   uint64_t macs = 0, pixels = (uint64_t)y->useful * (uint64_t)x->useful;
-  for (int32_t i = t; i < t1; i++) macs += g->zero[column] ? 0 : (uint64_t)g->pairs[column * g->ncb + g->tile[i].cb] * pixels;
+  for (int32_t i = t; i < t1; i++) macs += (uint64_t)map_geom_tile_macs(g, column, i) * pixels;
   uint32_t dense = last ? dense_share(e) : 0;
   int32_t present = g->zero[column] ? 0 : t1 - t;
   compute_cfg(e, y, x, s != NULL, ky, kx, map_max(t1 - t, present + (last ? absent : 0)), clamp32(macs), dense);
   e->macs += clamp32(macs);
   e->macs_dense += dense;
-  espl_cmd_compute c = {.first = first, .last = last, .bank = (uint32_t)e->bank, .sparse = g->sparse, .credit = cold, .n_tiles = (uint32_t)(t1 - t)};
+  espl_cmd_compute c = {.first = first, .last = last, .bank = (uint32_t)e->bank, .sparse = g->sparse, .dw = g->dw, .credit = cold, .n_tiles = (uint32_t)(t1 - t)};
   c.out_h = (uint32_t)(y->c1 - y->c0);
   c.out_w = (uint32_t)(x->c1 - x->c0);
   c.off_y = y->c0 * g->vsy - g->l->pt - (s ? y->i0 : 0);
@@ -299,6 +303,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   if (!empty) {
     c.wgt_base = (uint32_t)(e->wslot[t] * g->m->rows);
     if (g->sparse) c.idx_base = (uint32_t)e->islot[t];
+    if (g->dw) c.idx_base = (uint32_t)map_depthwise_bank(g, column);
   }
   c.pop_load = map_list_wait(e->l, MAP_LC, wait);
   map_cmd m = {.unit = ESPL_UNIT_COMPUTE, .u.compute = c};
@@ -347,12 +352,12 @@ static void store_cfg(emit *e, const map_span *y, const map_span *x) {
 
 static void store(emit *e, int32_t column, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
-  int32_t per = g->m->cols / g->g, g0 = column * per, n = map_min(per, g->out_groups - g0), C = g->m->cols;
+  int32_t per = g->block / g->g, g0 = column * per, n = map_min(per, g->out_groups - g0), C = g->m->cols;
   int32_t unit = column % e->param.cap;
   if (e->param.owner[unit] != column) {
     int32_t wait = e->param.user[unit];
     e->param.owner[unit] = column;
-    e->param_load = load_run(e, 3, e->at->params + 16u * (uint32_t)(column * C), 16u * (uint32_t)(unit * C), 16u * (uint32_t)(n * g->g), 0, MAP_SL, wait);
+    e->param_load = load_run(e, 3, e->at->params + 16u * (uint32_t)(column * g->block), 16u * (uint32_t)(unit * C), 16u * (uint32_t)(n * g->g), 0, MAP_SL, wait);
   }
   store_cfg(e, y, x);
   espl_cmd_store s = {.bank = (uint32_t)e->bank, .residual = g->l->res >= 0, .pool = (uint32_t)g->l->pool, .groups = (uint32_t)n};
@@ -374,7 +379,7 @@ static void store(emit *e, int32_t column, const map_span *y, const map_span *x)
 static void item(emit *e, int32_t column, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
   int32_t end = g->first[column + 1], t = g->first[column];
-  int32_t absent = g->ncb * g->l->kh * g->l->kw - (g->zero[column] ? 0 : end - t);
+  int32_t absent = g->dw ? 0 : g->ncb * g->l->kh * g->l->kw - (g->zero[column] ? 0 : end - t);
   if (t == end) segment(e, column, t, t, y, x, true, true, absent);
   for (bool first = true; t < end; first = false) {
     int32_t t1 = segment_end(e, column, t, y, x);

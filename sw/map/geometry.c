@@ -41,8 +41,18 @@ static bool tile_nonzero(const map_geom *g, int32_t c, int32_t cb, int32_t ky, i
 void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out) {
   int32_t R = g->m->rows, C = g->m->cols;
   const map_tile *e = &g->tile[t];
+  if (g->dw) {
+    map_depthwise_pack(g, column, e, out);
+    return;
+  }
   for (int32_t r = 0; r < R; r++)
     for (int32_t c = 0; c < C; c++) out[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
+}
+
+int64_t map_geom_tile_macs(const map_geom *g, int32_t column, int32_t t) {
+  const map_tile *e = &g->tile[t];
+  int64_t pairs = g->zero[column] ? 0 : g->pairs[column * g->ncb + e->cb];
+  return g->dw ? pairs * map_depthwise_taps(g, e) : pairs;
 }
 
 /* present[((c*ncb + cb)*kh + ky)*kw + kx] */
@@ -111,6 +121,33 @@ static void append_column(map_geom *g, const uint8_t *present, int32_t c, bool c
   }
 }
 
+static bool allocate_stream(map_geom *g) {
+  g->tile = espl_calloc((size_t)g->tiles + 1, sizeof *g->tile);
+  g->first = espl_calloc((size_t)g->nco + 1, sizeof *g->first);
+  g->zero = espl_calloc((size_t)g->nco, 1);
+  g->pairs = espl_calloc((size_t)g->nco * g->ncb, sizeof *g->pairs);
+  return g->tile && g->first && g->zero && g->pairs;
+}
+
+/* Native depthwise: every column block has all its tiles, whatever its weights. */
+static espl_status build_depthwise(map_geom *g, espl_err *err) {
+  const espl_qlayer *l = g->l;
+  g->nkx = __builtin_popcount(g->kx_mask);
+  g->taps = g->nkx * __builtin_popcount(g->ky_mask);
+  g->tiles = g->nco * g->taps;
+  if (!allocate_stream(g)) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
+  map_tile *t = g->tile;
+  for (int32_t c = 0; c < g->nco; c++) {
+    int32_t cb = map_depthwise_block(g, c);
+    for (uint8_t ky = 0; ky < 16; ky++)
+      for (uint8_t kx = 0; kx < 16; kx++)
+        if ((g->ky_mask >> ky & 1u) && (g->kx_mask >> kx & 1u)) *t++ = (map_tile){(uint16_t)cb, ky, kx};
+    g->first[c + 1] = (c + 1) * g->taps;
+    g->pairs[c * g->ncb + cb] = l->macs == 0 ? 0 : map_min(g->block, l->out_c - c * g->block);
+  }
+  return ESPL_OK;
+}
+
 static espl_status build_stream(map_geom *g, int32_t zero_tiles, espl_err *err) {
   const espl_qlayer *l = g->l;
   int64_t total = (int64_t)g->nco * g->ncb * l->kh * l->kw;
@@ -125,11 +162,7 @@ static espl_status build_stream(map_geom *g, int32_t zero_tiles, espl_err *err) 
     g->sparse = true;
     g->tiles = (int32_t)ones;
   }
-  g->tile = espl_calloc((size_t)g->tiles + 1, sizeof *g->tile);
-  g->first = espl_calloc((size_t)g->nco + 1, sizeof *g->first);
-  g->zero = espl_calloc((size_t)g->nco, 1);
-  g->pairs = espl_calloc((size_t)g->nco * g->ncb, sizeof *g->pairs);
-  if (!g->tile || !g->first || !g->zero || !g->pairs) {
+  if (!allocate_stream(g)) {
     free(present);
     return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
   }
@@ -151,7 +184,7 @@ static int32_t touched_rows(const map_geom *g) {
     bool hit = false;
     for (int32_t ky = 0; ky < l->kh && !hit; ky++) {
       int32_t d = y - ky * l->dh + l->pt;
-      hit = (g->ky_mask >> ky & 1u) && d >= 0 && d % l->sh == 0 && d / l->sh < l->conv_h;
+      hit = (g->dw || (g->ky_mask >> ky & 1u)) && d >= 0 && d % l->sh == 0 && d / l->sh < l->conv_h;
     }
     n += hit;
   }
@@ -226,10 +259,12 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->g = espl_g(m);
   g->nb = espl_nb(m);
   g->ncb = map_div_up(l->in_c, m->rows);
-  g->nco = map_div_up(l->out_c, m->cols);
+  g->block = m->cols;
   g->in_groups = map_div_up(l->in_c, g->g);
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
+  map_depthwise_use(g);
+  g->nco = map_div_up(l->out_c, g->block);
   uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
   g->row_bytes = (uint32_t)g->in.w * gb;
   g->plane_bytes = map_align((uint32_t)g->in.h * g->row_bytes, bus > gb ? bus : gb);
@@ -239,8 +274,9 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->row_step = skip ? l->sh : 1;
   g->vrows = skip ? l->conv_h : g->in.h;
   g->vsy = skip ? 1 : l->sh;
-  g->plane_words = (int32_t)(map_align((uint32_t)g->vrows * g->row_bytes, bus > gb ? bus : gb) / gb);
-  espl_status s = build_stream(g, zero_tiles, err);
+  g->pitch = g->dw ? map_depthwise_pitch(g, g->in.w) : g->in.w;
+  g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, bus > gb ? bus : gb) / gb);
+  espl_status s = g->dw ? build_depthwise(g, err) : build_stream(g, zero_tiles, err);
   if (s == ESPL_OK) find_roof(g);
   else map_geom_clear(g);
   return s;

@@ -32,7 +32,7 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
 static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
   char acts[40] = "input resident";
   if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
-  snprintf(out, cap, "rows %d of %d, %s, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->sparse ? "sparse" : "dense", acts, p->column_outer ? "columns" : "pixels");
+  snprintf(out, cap, "rows %d of %d, %s, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->sparse ? "sparse" : "dense", acts, p->column_outer ? "columns" : "pixels");
 }
 
 /* What a layer is to the timing: everything in it but identities and values. A field that is not named here is compared. */
@@ -83,7 +83,7 @@ static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
   l->macs = n->cost[i].macs;
   l->macs_dense = n->cost[i].macs_dense;
   l->tiles = g->tiles;
-  l->tiles_skipped = (int64_t)g->nco * g->ncb * g->l->kh * g->l->kw - g->tiles;
+  l->tiles_skipped = g->dw ? 0 : (int64_t)g->nco * g->ncb * g->l->kh * g->l->kw - g->tiles;
   l->roof_compute = g->roof_compute;
   l->roof_read = g->roof_read;
   l->roof_write = g->roof_write;

@@ -3,7 +3,8 @@
  * Nouns: a weight *tile* is R input channels x C output channels of one kernel tap; a *channel block* (cb) is R input channels, a
  * *column block* is C output channels; the *stream* of a layer is its present tiles, column block by column block, in walking order;
  * an *item* is one spatial tile of one column block, i.e. one accumulator bank filled and drained; a *segment* is a part of an
- * item's stream that one COMPUTE runs. Buffer rows of an input are *virtual*: with a kernel of one row and a stride only the rows
+ * item's stream that one COMPUTE runs. On a machine with native depthwise the *tile* of a depthwise layer is dw_rows x dw_cols taps of
+ * one column block, whose channels are all in one channel block. Buffer rows of an input are *virtual*: with a kernel of one row and a stride only the rows
  * that are touched are loaded (row_step > 1).
  *
  * Ordering law: producer and consumer are two in-order units, so the k-th push of a token counter meets the k-th pop. `map_sync`
@@ -34,6 +35,9 @@ typedef struct map_geom {
   int32_t in_groups, out_groups;
   uint32_t ky_mask, kx_mask;   /* taps present anywhere */
   int32_t nkx, taps;           /* present columns, present rows * present columns */
+  bool dw;                     /* native depthwise: masks hold the first rows and columns of the tiles */
+  int32_t dw_rows, dw_cols;    /* taps of such a tile; columns in steps of one pixel, so a dilated kernel counts with its gaps */
+  int32_t block;               /* channels of a column block: C, or what a depthwise pass takes */
   bool sparse;                 /* tiles through the index buffer */
   int32_t tiles;               /* of the stream */
   int32_t *first;              /* [nco+1] stream position of each column block */
@@ -42,13 +46,26 @@ typedef struct map_geom {
   int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile; a copy (a layer that counts no MACs) has none */
   int32_t row_step, vrows, vsy; /* virtual rows: input row = v*row_step; stride over virtual rows */
   uint32_t row_bytes, plane_bytes, out_row_bytes, out_plane_bytes; /* in memory */
+  int32_t pitch;               /* pixel words between rows of a resident plane */
   int32_t plane_words;         /* of a resident plane in the buffer, pixel words */
   int64_t roof_compute, roof_read, roof_write, roof_cycles;
 } map_geom;
 
-/* zero_tiles: -1 as the weights say, else that many tiles count as absent, spread evenly. Free with map_geom_clear. */
+/* zero_tiles: -1 as the weights say, else that many tiles count as absent, spread evenly (native depthwise has none absent). Free with map_geom_clear. */
 espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) ESPL_MUST_CHECK;
 void map_geom_clear(map_geom *g);
+/* Useful multiply-accumulates of tile t of column block `column` for one output pixel. */
+int64_t map_geom_tile_macs(const map_geom *g, int32_t column, int32_t t);
+
+/* Native depthwise (depthwise.c). use: decides whether the layer is run so, and sets dw, dw_rows, dw_cols, block and the masks. */
+void map_depthwise_use(map_geom *g);
+/* Smallest pitch from `least` on, congruent to it modulo the bus, at which kernel rows that are read together do not meet. */
+int32_t map_depthwise_pitch(const map_geom *g, int32_t least);
+int32_t map_depthwise_bank(const map_geom *g, int32_t column); /* of the column block's first channel */
+int32_t map_depthwise_block(const map_geom *g, int32_t column); /* channel block it lies in */
+int32_t map_depthwise_taps(const map_geom *g, const map_tile *t); /* kernel taps that the tile multiplies; each tap belongs to one tile */
+void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, int8_t *out);
+
 /* Weight tile t of the stream as bytes [R][C]. */
 void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out);
 

@@ -27,10 +27,11 @@ static int32_t most_rows(const map_geom *g, int32_t w) {
 }
 
 int32_t map_slot_pitch(const map_geom *g, int32_t tile_w) {
-  if (tile_w >= g->out.w) return g->in.w;
+  if (tile_w >= g->out.w) return g->pitch;
   int32_t cols = map_min(g->in.w, (conv_cols(g, tile_w) - 1) * g->l->sw + (g->l->kw - 1) * g->l->dw + 1);
   int32_t unit = map_max(1, g->m->bus_bytes / g->g);
-  return cols + ((g->in.w - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
+  cols += ((g->in.w - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
+  return g->dw ? map_depthwise_pitch(g, cols) : cols;
 }
 
 int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w) {
