@@ -35,7 +35,8 @@ struct map_estimator {
   queue loads, computes, stores;
   int bank_at;
   /* buffers */
-  int32_t rows_have;
+  int32_t *rows_have;  /* [ncb] resident rows; only native depthwise brings blocks one by one, other layers use the first */
+  int64_t *tile_have;  /* [ncb] native depthwise: spatial tile whose block is in a slot */
   int64_t slot_tile[SLOTS];
   int32_t slot_next;
   double slot_used[SLOTS];
@@ -82,9 +83,11 @@ map_estimator *map_estimator_new(const map_geom *g) {
   constants(e);
   e->at = espl_calloc((size_t)g->nco, sizeof *e->at);
   e->reused = espl_calloc((size_t)g->nco, sizeof *e->reused);
+  e->rows_have = espl_calloc((size_t)g->ncb, sizeof *e->rows_have);
+  e->tile_have = espl_calloc((size_t)g->ncb, sizeof *e->tile_have);
   e->param_owner = espl_calloc((size_t)e->param_cap, sizeof *e->param_owner);
   e->h = espl_calloc((size_t)g->out.h + 64, sizeof *e->h);
-  if (e->at && e->reused && e->param_owner && e->h) return e;
+  if (e->at && e->reused && e->rows_have && e->tile_have && e->param_owner && e->h) return e;
   map_estimator_free(e);
   return NULL;
 }
@@ -94,6 +97,8 @@ void map_estimator_free(map_estimator *e) {
   free(e->at);
   free(e->reused);
   free(e->param_owner);
+  free(e->rows_have);
+  free(e->tile_have);
   free(e->h);
   free(e);
 }
@@ -156,6 +161,7 @@ static double take_ring(map_estimator *e, int32_t n, int32_t column, bool begins
 
 typedef struct work {
   int32_t column, n, taps;        /* tiles of the column, tiles of a channel block */
+  int32_t block;                  /* channel block of its first tile */
   const map_span *y, *x;
   int64_t tile;                   /* number of the spatial tile */
   double pixels, len;             /* of a pass */
@@ -183,8 +189,10 @@ static int32_t find_slot(map_estimator *e, int64_t key, bool *have) {
 /* Brings channel blocks [b0, b1), not before `wait`; returns when they are there. */
 static double bring_acts(map_estimator *e, const work *w, int32_t b0, int32_t b1, double wait) {
   const map_geom *g = e->g;
-  if (e->p->resident) return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have, g->in.w, true, 0);
-  bool whole = g->row_step == 1 && w->x->i1 - w->x->i0 == g->in.w;
+  b0 += w->block;
+  b1 += w->block;
+  if (e->p->resident) return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have[w->block], g->in.w, g->pitch == g->in.w, 0);
+  bool whole = g->row_step == 1 && map_slot_pitch(g, e->p->tile_w) == g->in.w && w->x->i1 - w->x->i0 == g->in.w;
   return load_rows(e, b1 - b0, b0, w->y->i1 - w->y->i0, w->x->i1 - w->x->i0, whole, wait);
 }
 
@@ -213,7 +221,7 @@ static double segment(map_estimator *e, const work *w, int32_t t, int32_t n, boo
 
 static void store(map_estimator *e, const work *w, double end) {
   const map_geom *g = e->g;
-  int32_t per = g->m->cols / g->g, groups = map_min(per, g->out_groups - w->column * per), unit = w->column % e->param_cap, cols = w->x->o1 - w->x->o0, rows = w->y->o1 - w->y->o0;
+  int32_t per = g->block / g->g, groups = map_min(per, g->out_groups - w->column * per), unit = w->column % e->param_cap, cols = w->x->o1 - w->x->o0, rows = w->y->o1 - w->y->o0;
   double first, px = (double)groups * rows * cols, bytes = px * g->g, runs = cols == g->out.w ? groups : (double)groups * rows;
   if (e->param_owner[unit] != w->column) {
     e->param_owner[unit] = w->column;
@@ -244,9 +252,9 @@ static void item(map_estimator *e, work *w) {
   bool there = column_there(e, w->column);
   double end = e->pass, wait = 0;
   int32_t chunk = e->p->resident ? g->ncb : e->p->chunk_cb, chunks = map_div_up(g->ncb, chunk), slot = 0, slot_of = -1, brought = 0;
-  bool have = e->p->resident && e->rows_have >= w->y->i1;
+  bool have = e->p->resident && e->rows_have[w->block] >= w->y->i1;
   for (int32_t t = 0; t < w->n;) {
-    int32_t c = t / w->taps / chunk;
+    int32_t c = (w->block + t / w->taps) / chunk;
     if (!e->p->resident && c != slot_of) {
       slot_of = c;
       slot = find_slot(e, w->tile * chunks + c, &have);
@@ -255,6 +263,10 @@ static void item(map_estimator *e, work *w) {
         wait = e->slot_used[slot];
         e->slot_tile[slot] = w->tile * chunks + c;
         e->slot_next = (slot + 1) % e->p->slots;
+      }
+      if (g->dw) {
+        have = e->tile_have[w->block] == w->tile;
+        e->tile_have[w->block] = w->tile;
       }
     }
     int32_t n = segment_tiles(e, w, t, there, have);
@@ -270,7 +282,7 @@ static void item(map_estimator *e, work *w) {
     t += n;
   }
   if (w->n == 0) end = segment(e, w, 0, 0, false, true, 0);
-  if (e->p->resident && e->rows_have < w->y->i1) e->rows_have = w->y->i1;
+  if (e->p->resident && e->rows_have[w->block] < w->y->i1) e->rows_have[w->block] = w->y->i1;
   store(e, w, end);
 }
 
@@ -284,8 +296,10 @@ static void walk(map_estimator *e, int32_t k0, int32_t k1) {
       map_span x = map_col_span(g, j * p->tile_w, map_min(g->out.w, (j + 1) * p->tile_w), 0, p->tile_w >= g->out.w);
       work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .tile = (int64_t)o * across + j + 1};
       w.pixels = (double)(y.c1 - y.c0) * (x.c1 - x.c0);
-      w.len = later(w.pixels, e->pass_min);
+      double words = g->dw ? (double)(y.c1 - y.c0) * ((x.c1 - x.c0 - 1) * g->l->sw + g->dw_cols) : w.pixels;
+      w.len = later(words, e->pass_min);
       for (w.column = k0; w.column < k1; w.column++) {
+        w.block = g->dw ? map_depthwise_block(g, w.column) : 0;
         w.n = g->first[w.column + 1] - g->first[w.column];
         item(e, &w);
       }
@@ -299,7 +313,8 @@ double map_estimate(map_estimator *e, const map_plan *p) {
   e->fetch = e->latency + 4;
   e->issue = e->read = e->write = e->pass = e->walk = e->store = e->params = e->bank[0] = e->bank[1] = 0;
   e->loads.n = e->computes.n = e->stores.n = 0;
-  e->bank_at = e->rows_have = e->slot_next = 0;
+  e->bank_at = e->slot_next = 0;
+  for (int32_t k = 0; k < g->ncb; k++) e->rows_have[k] = 0, e->tile_have[k] = 0;
   e->position = 0;
   e->ring_head = e->ring_tail = 0;
   for (int32_t i = 0; i < SLOTS; i++) e->slot_tile[i] = 0, e->slot_used[i] = 0;
