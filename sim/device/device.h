@@ -47,6 +47,12 @@ typedef struct espl_bus_log {
   uint32_t cap, count;   /* count: how many were kept */
 } espl_bus_log;
 
+/* An FST file of the core's wires and registers over cycles from..to, both included (cycle 0 is that of the start write). */
+typedef struct espl_trace {
+  const char *path;
+  uint64_t from, to;
+} espl_trace;
+
 typedef struct espl_run {
   const espl_machine *machine;
   uint8_t *memory;           /* [machine->mem_bytes], in and out; borrowed */
@@ -54,8 +60,7 @@ typedef struct espl_run {
   uint32_t expect_hash;      /* 0: not checked */
   uint64_t max_cycles;       /* rtl: give up after so many (0: none); an internal guard, never part of a result */
   espl_bus_log *log;         /* NULL, or where the bursts of the run go; the device sets `count` */
-  const char *trace;         /* rtl: FST file, or NULL */
-  uint64_t trace_from, trace_to; /* cycles */
+  const espl_trace *trace;   /* rtl: what to trace, or NULL */
 } espl_run;
 
 /* Functional executor + timing twin. */

@@ -218,9 +218,12 @@ static void fill_job(const espl_run *run, uint32_t layer_cap, uint8_t *base) {
   espl_rtl_job *j = (espl_rtl_job *)(void *)base;
   *j = (espl_rtl_job){.magic = ESPL_JOB_MAGIC, .version = ESPL_JOB_VERSION, .config_hash = espl_machine_hash(run->machine),
                       .mem_bytes = run->machine->mem_bytes, .prog_addr = run->prog_addr, .prog_bytes = run->prog_bytes,
-                      .expect_hash = run->expect_hash, .layer_cap = layer_cap, .log_cap = run->log ? run->log->cap : 0, .mem = run->machine->mem, .max_cycles = run->max_cycles,
-                      .trace_from = run->trace_from, .trace_to = run->trace_to};
-  if (run->trace) snprintf(j->trace, sizeof j->trace, "%s", run->trace);
+                      .expect_hash = run->expect_hash, .layer_cap = layer_cap, .log_cap = run->log ? run->log->cap : 0, .mem = run->machine->mem, .max_cycles = run->max_cycles};
+  if (run->trace) {
+    j->trace_from = run->trace->from;
+    j->trace_to = run->trace->to;
+    snprintf(j->trace, sizeof j->trace, "%s", run->trace->path);
+  }
   memcpy(base + ESPL_JOB_MEMORY_OFFSET, run->memory, run->machine->mem_bytes);
 }
 
@@ -283,7 +286,7 @@ espl_status espl_rtl_run(espl_rtl *r, const espl_run *run, espl_run_result *out,
   if (espl_machine_hash(run->machine) != espl_machine_hash(&r->machine))
     return espl_fail(err, ESPL_E_BUG, "machine %s: run on the RTL of %s, another structure", run->machine->name, r->machine.name);
   if (run->trace && r->flavour != ESPL_RTL_TRACE) return espl_fail(err, ESPL_E_BUG, "machine %s: a trace was asked of a build without traces", run->machine->name);
-  if (run->trace && strlen(run->trace) >= ESPL_JOB_PATH_BYTES) return espl_fail(err, ESPL_E_INPUT, "%.64s...: the name of the trace is too long", run->trace);
+  if (run->trace && strlen(run->trace->path) >= ESPL_JOB_PATH_BYTES) return espl_fail(err, ESPL_E_INPUT, "%.64s...: the name of the trace is too long", run->trace->path);
   if (r->pid == 0) ESPL_TRY(start_child(r, err));
   uint32_t layer_cap = run->prog_bytes / 4096 + 2; /* a MARK ends its 4 KiB line */
   job_file f;

@@ -71,7 +71,7 @@ struct cycle_counter {
   int64_t start = INT64_MAX / 2;
   static int64_t since_power_on() { return static_cast<int64_t>(sc_time_stamp().value() / static_cast<uint64_t>(sc_time(kClockNs, SC_NS).value())); }
   int64_t now() const { return since_power_on() - start; }
-  void start_now() { start = since_power_on(); }
+  void start_next() { start = since_power_on() + 1; }
 };
 
 }  // namespace espl

@@ -75,9 +75,8 @@ void host::step_setup() {
   w_.reg_we_i.write(true);
   show(writes[step_].addr);
   w_.reg_wdata_i.write(writes[step_].value);
-  if (++step_ < 5) return;
-  cycle_.start_now();
-  enter(state::run);
+  if (++step_ == 4) cycle_.start_next(); /* known before it begins: a trace may begin with it */
+  if (step_ == 5) enter(state::run);
 }
 
 void host::step_run() {

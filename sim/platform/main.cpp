@@ -46,12 +46,14 @@ SC_MODULE(tracer) {
     if (file_.isOpen()) file_.close();
     job_ = nullptr;
   }
+  /* A trace was asked for and no cycle of it came. */
+  bool missed() const { return job_ && !file_.isOpen(); }
 
  private:
   void dump() {
     int64_t now = cycle_.now();
-    if (!job_ || now < static_cast<int64_t>(job_->trace_from)) return;
-    if (now > static_cast<int64_t>(job_->trace_to)) {
+    if (!job_ || now < 0 || static_cast<uint64_t>(now) < job_->trace_from) return;
+    if (static_cast<uint64_t>(now) > job_->trace_to) {
       close();
       return;
     }
@@ -65,6 +67,7 @@ SC_MODULE(tracer) {
 #else
   std::string connect(const espl_rtl_job &job) { return job.trace[0] ? "this build writes no trace" : ""; }
   void close() { job_ = nullptr; }
+  bool missed() const { return false; }
 
  private:
   void dump() {}
@@ -137,6 +140,7 @@ std::string run_job(platform &p, const std::string &path) {
   const double began = cpu_seconds();
   sc_start();
   m.job->cpu_seconds = cpu_seconds() - began;
+  const bool missed = p.trace.missed();
   p.trace.close();
   m.job->logged = p.mem.engine().logged();
   const std::vector<uint32_t> &records = p.mem.engine().records();
@@ -144,6 +148,7 @@ std::string run_job(platform &p, const std::string &path) {
   if (n > m.job->layer_cap) return std::to_string(n) + " layers, but room for " + std::to_string(m.job->layer_cap);
   m.job->layers = static_cast<uint32_t>(n);
   if (n) std::memcpy(m.base + espl_job_layers_offset(m.job->mem_bytes), records.data(), records.size() * sizeof(uint32_t));
+  if (missed && p.cpu.failure().empty()) return "the run ended before the first cycle of the trace (" + std::to_string(m.job->trace_from) + ")";
   return p.cpu.failure();
 }
 

@@ -21,9 +21,11 @@ typedef struct sim {
   espl_cli *cli;
   espl_quantized_args a;
   espl_topology_args t;
-  const char *network, *machine_name, *trace;
+  const char *network, *machine_name, *trace_path;
   const char *energy_name;
   espl_energy_table energy; /* of energy_name */
+  int64_t trace_from, trace_to;
+  espl_trace trace;
   int engine;
   espl_machine machine;
   espl_graph *g;
@@ -117,7 +119,7 @@ static espl_status compare(sim *s) {
   m.mem_bytes = s->p->mem_bytes;
   espl_status st = a && b ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "sim: out of memory");
   if (st == ESPL_OK) st = espl_program_run(s->p, s->q, ESPL_ENGINE_MODEL, s->input, NULL, a, &ra, err);
-  if (st == ESPL_OK) st = espl_program_run(s->p, s->q, ESPL_ENGINE_RTL, s->input, s->trace, b, &rb, err);
+  if (st == ESPL_OK) st = espl_program_run(s->p, s->q, ESPL_ENGINE_RTL, s->input, s->trace_path ? &s->trace : NULL, b, &rb, err);
   if (st == ESPL_OK) {
     st = espl_device_compare(&m, &ra, a, "model", &rb, b, "rtl", err);
     s->agree = st == ESPL_OK;
@@ -163,7 +165,7 @@ static espl_status run(sim *s) {
   if (st != ESPL_OK && st != ESPL_E_MISMATCH) return st;
   espl_err err = {0};
   espl_engine e = s->engine == RTL ? ESPL_ENGINE_RTL : ESPL_ENGINE_MODEL;
-  espl_status shown = espl_simulate(s->p, s->q, e, s->input, s->engine == RTL ? s->trace : NULL, &s->r, &err);
+  espl_status shown = espl_simulate(s->p, s->q, e, s->input, s->engine == RTL && s->trace_path ? &s->trace : NULL, &s->r, &err);
   if (shown != ESPL_OK) return st != ESPL_OK ? st : espl_fail(&cli->err, shown, "%s", err.msg);
   table(s);
   ESPL_TRY(json(s));
@@ -174,19 +176,21 @@ static espl_status run(sim *s) {
 static espl_status run_table(sim *s) {
   if (s->t.timing) return espl_cli_topology_scale(s->cli, &s->t, s->network, s->machine_name);
   ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &s->cli->err));
-  ESPL_TRY(espl_cli_topology_run(s->cli, &s->t, s->network, &s->machine, s->engine, s->trace, &s->r, &s->agree));
+  ESPL_TRY(espl_cli_topology_run(s->cli, &s->t, s->network, &s->machine, s->engine, s->trace_path ? &s->trace : NULL, &s->r, &s->agree));
   table(s);
   return json(s);
 }
 
 espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
-  sim s = {.cli = cli, .agree = -1};
+  sim s = {.cli = cli, .agree = -1, .trace_to = -1};
   const char *args[1];
   int n_args = 0;
   const espl_opt opts[] = {
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
       {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
-      {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace, .help = "FST waveform of the RTL"},
+      {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace_path, .help = "FST waveform of the RTL"},
+      {.name = "trace-from", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_from, .min = 0, .max = 1e15, .help = "first cycle of the waveform (default 0, the start)"},
+      {.name = "trace-to", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_to, .min = 0, .max = 1e15, .help = "its last cycle (default: to the end)"},
       {.name = "energy", .type = ESPL_OPT_STRING, .arg = "TABLE", .value = &s.energy_name, .help = "estimate energy by a table: a file, or a name in configs/energy"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
       ESPL_QUANTIZED_OPTIONS(s.a),
@@ -203,8 +207,12 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
   if (s.energy_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--energy needs the exact machine's event counts: --timing exact");
   if (s.energy_name) ESPL_TRY(espl_energy_load(s.energy_name, &s.energy, &cli->err));
-  if (s.trace && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
-  if (s.trace) ESPL_TRY(espl_check_writable("--trace", s.trace, &cli->err));
+  if (s.trace_path && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
+  if (s.trace_path) ESPL_TRY(espl_check_writable("--trace", s.trace_path, &cli->err));
+  if (!s.trace_path && (s.trace_from != 0 || s.trace_to >= 0)) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace-from and --trace-to need --trace");
+  if (s.trace_to >= 0 && s.trace_to < s.trace_from)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--trace-to %lld comes before --trace-from %lld", (long long)s.trace_to, (long long)s.trace_from);
+  s.trace = (espl_trace){s.trace_path, (uint64_t)s.trace_from, s.trace_to < 0 ? UINT64_MAX : (uint64_t)s.trace_to};
   espl_status st = table_given ? run_table(&s) : run(&s);
   espl_sim_result_clear(&s.r);
   free(s.input);

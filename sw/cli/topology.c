@@ -29,7 +29,7 @@ static espl_status load(espl_cli *cli, const espl_topology_args *t, const char *
   return espl_topology_load(path, t->input_given ? (t->input ? ESPL_TOPO_GEMM : ESPL_TOPO_CONV) : ESPL_TOPO_AUTO, out, &cli->err);
 }
 
-espl_status espl_cli_topology_run(espl_cli *cli, const espl_topology_args *t, const char *path, const espl_machine *m, int engine, const char *trace,
+espl_status espl_cli_topology_run(espl_cli *cli, const espl_topology_args *t, const char *path, const espl_machine *m, int engine, const espl_trace *trace,
                                   espl_sim_result *r, int *agree) {
   espl_topology *topo = NULL;
   ESPL_TRY(load(cli, t, path, &topo));

@@ -27,7 +27,7 @@ int espl_is_topology(const char *path); /* ends in .csv */
 /* E_INPUT for options that do not go together; table: the argument is a layer table. */
 espl_status espl_cli_topology_check(espl_cli *cli, const espl_topology_args *t, int table, const char *machine) ESPL_MUST_CHECK;
 /* The exact run; engine 0 model, 1 rtl, 2 both. *agree is set when both ran. The result is released by the caller. */
-espl_status espl_cli_topology_run(espl_cli *cli, const espl_topology_args *t, const char *path, const espl_machine *m, int engine, const char *trace,
+espl_status espl_cli_topology_run(espl_cli *cli, const espl_topology_args *t, const char *path, const espl_machine *m, int engine, const espl_trace *trace,
                                   espl_sim_result *r, int *agree) ESPL_MUST_CHECK;
 /* The closed form: table, --json and --report. machine may be NULL when there is a --config. */
 espl_status espl_cli_topology_scale(espl_cli *cli, const espl_topology_args *t, const char *path, const char *machine) ESPL_MUST_CHECK;

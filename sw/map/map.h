@@ -57,12 +57,12 @@ typedef struct espl_sim_result {
 } espl_sim_result;
 void espl_sim_result_clear(espl_sim_result *r);
 /* Runs a mapped network on one body. input int8 [c,h,w] (NULL: zero point; ignored by the timing engine). */
-espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace,
+espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace,
                           espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 /* The same with the memory kept: memory [p->mem_bytes] receives the image, the input and what the machine writes (NULL allowed for the
  * timing engine); every tensor can be read from it with espl_program_get_tensor. hw_status is left to the caller. */
-espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace, uint8_t *memory,
+espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace, uint8_t *memory,
                              espl_run_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 /* What espl_map_network and espl_simulate with the timing engine give, in every number, without a program: no memory image is built, equal

@@ -78,12 +78,12 @@ static espl_status fetch_logits(const espl_program *p, const espl_qnet *q, const
   return ESPL_OK;
 }
 
-espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace, uint8_t *memory,
+espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace, uint8_t *memory,
                              espl_run_result *out, espl_err *err) {
   espl_machine m = p->machine;
   m.mem_bytes = p->mem_bytes; /* nothing behind it is used */
   espl_run run = {.machine = &m, .memory = p->image, .prog_addr = p->prog_addr, .prog_bytes = p->prog_bytes, .expect_hash = espl_machine_hash(&m),
-                  .trace = trace, .trace_to = UINT64_MAX};
+                  .trace = trace};
   if (engine == ESPL_ENGINE_TIMING) return espl_device_timing(&run, out, err);
   memcpy(memory, p->image, p->mem_bytes);
   run.memory = memory;
@@ -96,7 +96,7 @@ espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_eng
   return engine == ESPL_ENGINE_MODEL ? espl_device_model(&run, out, err) : espl_device_rtl(&run, out, err);
 }
 
-espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const char *trace, espl_sim_result *out,
+espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace, espl_sim_result *out,
                           espl_err *err) {
   *out = (espl_sim_result){0};
   uint8_t *memory = engine == ESPL_ENGINE_TIMING ? NULL : espl_calloc(p->mem_bytes, 1);

@@ -59,6 +59,6 @@ typedef enum espl_topo_engine { ESPL_TOPO_TIMING, ESPL_TOPO_RTL, ESPL_TOPO_BOTH 
  * constants before, between and behind them. BOTH: the C model with values and the RTL on the same random input, compared; E_MISMATCH names
  * the layer. trace (RTL, one layer only): FST file or NULL. out->logits stays NULL. MACs are exact; more than 2^32 cycles of a layer are
  * E_UNSUPPORTED; its other counters are those of the machine, modulo 2^32. */
-espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace,
+espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace,
                                    espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 #endif

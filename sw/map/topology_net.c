@@ -134,7 +134,7 @@ espl_status espl_topology_qnet(const espl_topology *t, int32_t first, int32_t co
 }
 
 /* Both bodies on the same memory; the RTL's result stays in out. */
-static espl_status compare(const espl_program *p, const espl_qnet *q, const int8_t *input, const char *trace, espl_err *err) {
+static espl_status compare(const espl_program *p, const espl_qnet *q, const int8_t *input, const espl_trace *trace, espl_err *err) {
   uint8_t *a = espl_calloc(p->mem_bytes, 1), *b = espl_calloc(p->mem_bytes, 1);
   espl_run_result ra = {0}, rb = {0};
   espl_machine m = p->machine;
@@ -158,7 +158,7 @@ static void widen(const espl_program *p, espl_sim_result *r) {
   l->utilization = (double)l->macs / ((double)p->machine.rows * p->machine.cols * (double)l->cycles);
 }
 
-static espl_status run_bodies(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *r, espl_err *err) {
+static espl_status run_bodies(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace, espl_sim_result *r, espl_err *err) {
   espl_program *p = NULL;
   ESPL_TRY(espl_map_network(q, m, &p, err));
   int64_t n = espl_shape_elems(q->tensor[0].shape);
@@ -173,7 +173,7 @@ static espl_status run_bodies(const espl_qnet *q, const espl_machine *m, espl_to
   return s;
 }
 
-static espl_status run_layer(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *r, espl_err *err) {
+static espl_status run_layer(const espl_qnet *q, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace, espl_sim_result *r, espl_err *err) {
   if (engine == ESPL_TOPO_TIMING) ESPL_TRY(map_time_network(q, m, true, r, err));
   else ESPL_TRY(run_bodies(q, m, engine, seed, trace, r, err));
   if (r->raw.cycles <= UINT32_MAX) return ESPL_OK;
@@ -202,7 +202,7 @@ static int32_t twin(const espl_topology *t, int32_t i) {
 }
 
 /* Layer i alone; *mark: cycles of its MARK, *end: from there to the interrupt (a constant of the machine). */
-static espl_status simulate_layer(const espl_topology *t, int32_t i, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_layer *out,
+static espl_status simulate_layer(const espl_topology *t, int32_t i, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace, espl_sim_layer *out,
                                   uint64_t *mark, uint64_t *end, espl_err *err) {
   espl_qnet *q = NULL;
   espl_sim_result r = {0};
@@ -228,7 +228,7 @@ static void finish(const espl_machine *m, espl_sim_result *r) {
   t->roof_fraction = c > 0 ? (double)t->roof_cycles / c : 0;
 }
 
-espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const char *trace, espl_sim_result *out,
+espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace, espl_sim_result *out,
                                    espl_err *err) {
   *out = (espl_sim_result){0};
   if (trace && t->layers != 1) return espl_fail(err, ESPL_E_INPUT, "topology %s: a trace needs a table of one layer, found %d", t->name, (int)t->layers);

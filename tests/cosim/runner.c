@@ -52,7 +52,8 @@ static espl_status run_rtl(runner *r, const pg_program *p, uint64_t model_cycles
   espl_run run = run_of(p, r->mem_b);
   run.max_cycles = 2 * model_cycles + r->patience; /* a core that has gone astray need not end by itself */
   run.log = log;
-  if (r->fst) run.trace = r->fst, run.trace_to = UINT64_MAX >> 2;
+  const espl_trace whole = {r->fst, 0, UINT64_MAX};
+  if (r->fst) run.trace = &whole;
   double t0 = espl_now();
   espl_status s = espl_rtl_run(r->rtl, &run, b, err);
   r->rtl_seconds += espl_now() - t0;
