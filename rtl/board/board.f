@@ -5,3 +5,4 @@ rtl/board/espl_board_mem.sv
 rtl/board/espl_uart.sv
 rtl/board/espl_bridge.sv
 rtl/board/espl_board.sv
+rtl/board/espl_por.sv

@@ -1,9 +1,10 @@
-/* espalier run: tensors in, tensors out, in float32 or in the machine's integers. */
+/* espalier run: tensors in, tensors out, in float32, in the machine's integers, or on a board behind a serial line. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fsio.h"
 #include "base/mem.h"
+#include "cli/board_run.h"
 #include "cli/commands.h"
 #include "cli/npy.h"
 #include "cli/program_run.h"
@@ -20,6 +21,8 @@ typedef struct job {
   int int8, tflite;
   espl_graph *g;
   espl_qnet *q;
+  espl_board_args board; /* tty NULL: no board */
+  espl_board_session *session;
 } job;
 
 /* Images of a tensor [c,h,w] or [n,c,h,w] for the network ([n,c] too where h = w = 1), as reals; E_INPUT when the extents differ. */
@@ -47,22 +50,30 @@ static espl_status run_float(const job *j, const float *in, float *out) {
   return s;
 }
 
+static espl_status infer(const job *j, const int8_t *in, int8_t *out) {
+  if (j->session) return espl_board_session_infer(j->cli, j->session, in, out);
+  espl_qexec *x = NULL;
+  espl_tfl *t = NULL;
+  espl_err *err = &j->cli->err;
+  espl_status s = j->tflite ? espl_tfl_new(j->g, j->q, &t, err) : espl_qexec_new(j->q, 1, &x, err);
+  if (s == ESPL_OK && t) espl_tfl_run(t, in, out, NULL);
+  if (s == ESPL_OK && x) s = espl_qexec_run(x, 1, in, out, err);
+  espl_qexec_free(x);
+  espl_tfl_free(t);
+  return s;
+}
+
 /* Integer logits as real numbers: scale * (q - zero). */
 static espl_status run_int8(const job *j, const float *in, float *out) {
   const espl_qtensor *o = &j->q->tensor[j->q->output];
   int64_t n = espl_shape_elems(j->q->tensor[0].shape), k = espl_shape_elems(o->shape);
   int8_t *a = espl_calloc((size_t)n, 1), *b = espl_calloc((size_t)k, 1);
-  espl_qexec *x = NULL;
-  espl_tfl *t = NULL;
-  espl_err *err = &j->cli->err;
-  espl_status s = a && b ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "run: out of memory");
-  if (s == ESPL_OK) s = j->tflite ? espl_tfl_new(j->g, j->q, &t, err) : espl_qexec_new(j->q, 1, &x, err);
-  if (s == ESPL_OK) espl_qnet_input(j->q, in, a);
-  if (s == ESPL_OK && t) espl_tfl_run(t, a, b, NULL);
-  if (s == ESPL_OK && x) s = espl_qexec_run(x, 1, a, b, err);
+  espl_status s = a && b ? ESPL_OK : espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
+  if (s == ESPL_OK) {
+    espl_qnet_input(j->q, in, a);
+    s = infer(j, a, b);
+  }
   for (int64_t i = 0; s == ESPL_OK && i < k; i++) out[i] = o->scale * (float)(b[i] - o->zero);
-  espl_qexec_free(x);
-  espl_tfl_free(t);
   free(a);
   free(b);
   return s;
@@ -96,6 +107,35 @@ static espl_status run_file(const job *j, const char *path) {
   return s;
 }
 
+static espl_status run_files(job *j, const char *first, int n, const char **more) {
+  espl_status s = run_file(j, first);
+  for (int i = 0; s == ESPL_OK && i < n; i++) s = run_file(j, more[i]);
+  return s;
+}
+
+static espl_status run_board(job *j, const char *first, int n, const char **more) {
+  espl_board_session session;
+  j->session = &session;
+  espl_status s = espl_board_session_open(j->cli, &j->board, j->q, &session);
+  if (s == ESPL_OK) s = run_files(j, first, n, more);
+  if (s == ESPL_OK) espl_board_session_print(j->cli, &session);
+  espl_board_session_close(&session);
+  return s;
+}
+
+/* What goes with what; --device means integers. */
+static espl_status check_options(job *j, int reference) {
+  const espl_board_args *b = &j->board;
+  if (!b->tty && (b->machine || b->baud || b->seconds > 0 || b->check))
+    return espl_fail(&j->cli->err, ESPL_E_INPUT, "--machine, --baud, --timeout and --check go with --device");
+  if (b->tty && !b->machine) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--device needs --machine, the machine point of the board's bitstream");
+  if (b->tty && j->tflite) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--arithmetic tflite is not what a board computes; it does not go with --device");
+  if (b->tty) j->int8 = 1;
+  if (j->tflite && !j->int8) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--arithmetic tflite needs --int8");
+  if (reference && j->int8) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--reference is in floating point; it does not go with --int8 or --device");
+  return ESPL_OK;
+}
+
 espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   static const char *const arithmetics[] = {"machine", "tflite", NULL};
   job j = {.cli = cli};
@@ -109,14 +149,18 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
       {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite", .value = &j.tflite, .choices = arithmetics,
        .help = "with --int8: the machine's rule (default) or that of TFLite's reference kernels"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate a float network on its training images"},
+      {.name = "device", .type = ESPL_OPT_STRING, .arg = "TTY", .value = &j.board.tty, .help = "run on the board behind this serial line (bit for bit; cycles are checked)"},
+      {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j.board.machine, .help = "device: the machine point of its bitstream"},
+      {.name = "baud", .type = ESPL_OPT_INT, .arg = "N", .value = &j.board.baud, .min = 9600, .max = 4e6, .help = "device: rate of the line (default 1000000)"},
+      {.name = "timeout", .type = ESPL_OPT_NUMBER, .arg = "S", .value = &j.board.seconds, .min = 0.01, .max = 600, .help = "device: seconds an answer may take (default 1)"},
+      {.name = "check", .type = ESPL_OPT_FLAG, .value = &j.board.check, .help = "device: compare every output with the integer model"},
       ESPL_QUANTIZED_OPTIONS(j.a),
   };
-  const espl_opt_spec spec = {.usage = "NETWORK --input T.npy ... -o DIR [--int8 [--data DIR]]", .summary = "Runs tensors through a network.", .options = opts,
-                              .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
+  const espl_opt_spec spec = {.usage = "NETWORK --input T.npy ... -o DIR [--int8 [--data DIR]] [--device TTY --machine M]", .summary = "Runs tensors through a network.",
+                              .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
-  if (j.tflite && !j.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--arithmetic tflite needs --int8");
-  if (reference && j.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--reference is in floating point; it does not go with --int8");
+  ESPL_TRY(check_options(&j, reference));
   espl_status s = reference ? ESPL_OK : espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
   if (reference || (s == ESPL_E_UNSUPPORTED && !j.int8 && !espl_tflite_is_file(args[0]))) {
     const char *network = args[0];
@@ -126,8 +170,7 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   }
   if (s == ESPL_OK && j.int8 && !j.q && !j.a.data) s = espl_fail(&cli->err, ESPL_E_INPUT, "%s: a float network; --int8 needs --data to calibrate it", args[0]);
   if (s == ESPL_OK && j.int8 && !j.q) s = espl_cli_quantize(cli, &j.a, j.g, &j.q);
-  if (s == ESPL_OK) s = run_file(&j, first);
-  for (int i = 1; s == ESPL_OK && i < n_args; i++) s = run_file(&j, args[i]);
+  if (s == ESPL_OK) s = (j.board.tty ? run_board : run_files)(&j, first, n_args - 1, args + 1);
   espl_qnet_free(j.q);
   espl_graph_free(j.g);
   return s;

@@ -1,5 +1,7 @@
 /* espalier synth: Yosys synthesis of the core of one machine point for one board, and how much of the part it takes.
  *
+ * What is synthesized is the core as a board connects it (--top core) or the whole board (--top board): hw/board/espl_top_<name>.sv with memory, serial
+ * bridge and clock, ready for place and route.
  * A board is configs/boards/<name>.yaml, its family names the Yosys script hw/synth/<family>.ys. Yosys runs in the project's root with a
  * script written here (sources of rtl/rtl.f, the machine's structural parameters, the family's script); cells are counted from the
  * JSON it prints (stat -json). On iCE40 a logic cell holds a table, a flip-flop and a carry, so what counts is how they pack: nextpnr-ice40
@@ -54,11 +56,16 @@ typedef struct board {
   char name[64], part[64], machine[256], pack[128];
   int family;
   int64_t has[N_RESOURCES];
+  double core_mhz, baud; /* of the whole board: the clock its PLL makes, the serial line */
 } board;
+
+enum { TOP_CORE, TOP_BOARD };
+static const char *const top_names[] = {"core", "board", NULL};
 
 typedef struct job {
   const char *board_name, *machine_name, *out;
   int full, verilog; /* everything of the core, not what the board connects; netlist.v too */
+  int top;           /* TOP_CORE, TOP_BOARD */
   board b;
   espl_machine m;
   char root[PATH_MAX], dir[PATH_MAX];
@@ -94,12 +101,14 @@ static espl_status copy_text(const espl_yaml_node *root, const char *key, espl_n
 }
 
 static espl_status read_board(const espl_yaml_node *root, board *b, espl_err *err) {
-  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", NULL};
+  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", NULL};
   ESPL_TRY(espl_yaml_known_keys(root, keys, err));
   ESPL_TRY(copy_text(root, "part", ESPL_REQUIRED, b->part, sizeof b->part, err));
   ESPL_TRY(copy_text(root, "machine", ESPL_REQUIRED, b->machine, sizeof b->machine, err));
   ESPL_TRY(copy_text(root, "pack", ESPL_OPTIONAL, b->pack, sizeof b->pack, err));
   ESPL_TRY(espl_yaml_get_choice(root, "family", ESPL_REQUIRED, family_names, &b->family, err));
+  ESPL_TRY(espl_yaml_get_float(root, "core_mhz", ESPL_REQUIRED, 1, 1000, &b->core_mhz, err));
+  ESPL_TRY(espl_yaml_get_float(root, "baud", ESPL_REQUIRED, 9600, 12e6, &b->baud, err));
   for (int r = LUT; r <= SPRAM; r++) ESPL_TRY(espl_yaml_get_int(root, resource_names[r], ESPL_REQUIRED, 0, 100000000, &b->has[r], err));
   return ESPL_OK;
 }
@@ -127,11 +136,11 @@ static espl_status file_in(const job *j, const char *name, char path[PATH_MAX], 
   return n > 0 && n < PATH_MAX ? ESPL_OK : espl_fail(err, ESPL_E_INPUT, "%s: the path is too long", j->dir);
 }
 
-/* Sources of rtl/rtl.f, relative to the root, one after the other with a leading space. */
-static espl_status print_sources(const job *j, FILE *f, espl_err *err) {
+/* Sources of a list, relative to the root, one after the other with a leading space. */
+static espl_status print_list(const char *list, FILE *f, espl_err *err) {
   char path[PATH_MAX], *text = NULL, *save = NULL;
   size_t n = 0;
-  ESPL_TRY(espl_root_path("rtl/rtl.f", path, sizeof path, err));
+  ESPL_TRY(espl_root_path(list, path, sizeof path, err));
   ESPL_TRY(espl_read_file(path, 1 << 20, &text, &n, err));
   for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
     line[strcspn(line, "#")] = 0;
@@ -139,8 +148,28 @@ static espl_status print_sources(const job *j, FILE *f, espl_err *err) {
     if (sscanf(line, " %4095s", name) == 1) fprintf(f, " %s", name);
   }
   free(text);
-  fprintf(f, "%s hw/synth/espl_synth.sv", bodies[j->b.family].source);
   return ESPL_OK;
+}
+
+static espl_status print_sources(const job *j, FILE *f, espl_err *err) {
+  ESPL_TRY(print_list("rtl/rtl.f", f, err));
+  fprintf(f, "%s", bodies[j->b.family].source);
+  if (j->top == TOP_CORE) {
+    fputs(" hw/synth/espl_synth.sv", f);
+    return ESPL_OK;
+  }
+  fprintf(f, " hw/board/espl_top_%s.sv", j->b.name);
+  return print_list("rtl/board/board.f", f, err);
+}
+
+/* Whether the memory of a board can be what the machine point says (rtl/board/espl_board_mem.sv). */
+static espl_status check_memory(const job *j, espl_err *err) {
+  const espl_mem_timing *t = &j->m.mem;
+  int turn = t->shared_path ? t->read_latency - 1 : 0;
+  if (t->num == t->den && !t->stall_mod && t->read_latency >= 2 && t->read_latency <= 3 && t->write_latency == 1 && t->turnaround == turn && !(j->m.mem_bytes & (j->m.mem_bytes - 1)))
+    return ESPL_OK;
+  return espl_fail(err, ESPL_E_INPUT, "machine %s: a board's memory is a power of two of bytes, has read_latency 2 or 3, write_latency 1, num = den, no stalls, and turnaround %d for this machine",
+                   j->m.name, turn);
 }
 
 /* Bits of a byte address in the machine's memory. */
@@ -156,7 +185,7 @@ static espl_status write_script(const job *j, espl_err *err) {
   ESPL_TRY(file_in(j, "script.ys", path, err));
   ESPL_TRY(espl_outfile_open(path, &o, err));
   FILE *f = espl_outfile_stream(o);
-  fprintf(f, "read_verilog -sv%s", bodies[j->b.family].define);
+  fprintf(f, "read_verilog -sv -I hw/gen%s%s", bodies[j->b.family].define, j->b.family == ICE40UP && j->top == TOP_BOARD ? " -D ESPL_ICE40_SPRAM" : "");
   espl_status s = print_sources(j, f, err);
   if (s != ESPL_OK) {
     espl_outfile_abandon(o);
@@ -166,8 +195,13 @@ static espl_status write_script(const job *j, espl_err *err) {
 #define X(c_name, RtlName, min, max) fprintf(f, " -set " #RtlName " %d", (int)j->m.c_name);
   ESPL_PARAM_LIST(X)
 #undef X
-  fprintf(f, " -set MemAw %d -set CounterRegs %d espl_synth\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", j->full ? 32 : address_bits(&j->m),
-          j->full || (j->b.family != ICE40UP && j->b.family != ICE40HX), family_names[j->b.family], j->dir, j->dir);
+  fprintf(f, " -set MemAw %d -set CounterRegs %d", j->full ? 32 : address_bits(&j->m), j->full || (j->b.family != ICE40UP && j->b.family != ICE40HX));
+  const espl_mem_timing *t = &j->m.mem;
+  if (j->top == TOP_BOARD)
+    fprintf(f, " -set ReadLat %d -set Shared %d -set Outstanding %d -set ClkDiv %d espl_board\nhierarchy -top espl_top_%s", (int)t->read_latency, (int)t->shared_path,
+            (int)t->outstanding, (int)(1e6 * j->b.core_mhz / j->b.baud + 0.5), j->b.name);
+  else fputs(" espl_synth\nhierarchy -top espl_synth", f);
+  fprintf(f, "\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", family_names[j->b.family], j->dir, j->dir);
   if (j->verilog) fprintf(f, "write_verilog -noattr %s/netlist.v\n", j->dir);
   return espl_outfile_commit(o, err);
 }
@@ -369,6 +403,7 @@ static espl_status synth(espl_cli *cli, job *j) {
   char path[PATH_MAX], here[PATH_MAX];
   ESPL_TRY(load_board(j->board_name, &j->b, err));
   ESPL_TRY(espl_machine_load(j->machine_name ? j->machine_name : j->b.machine, &j->m, err));
+  if (j->top == TOP_BOARD) ESPL_TRY(check_memory(j, err));
   ESPL_TRY(espl_root_path("rtl/rtl.f", path, sizeof path, err));
   snprintf(j->root, sizeof j->root, "%.*s", (int)(strlen(path) - strlen("/rtl/rtl.f")), path);
   if (!getcwd(here, sizeof here)) return espl_fail(err, ESPL_E_IO, "working directory: %s", strerror(errno));
@@ -400,11 +435,12 @@ espl_status espl_cmd_synth(espl_cli *cli, int argc, char **argv) {
       {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &j->board_name, .required = 1, .help = "a name in configs/boards"},
       {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j->machine_name, .help = "machine point, a name or a file (default: the board's)"},
       {.name = "full", .type = ESPL_OPT_FLAG, .value = &j->full, .help = "the whole core: 32 address bits and counters in registers on small parts too"},
+      {.name = "top", .type = ESPL_OPT_CHOICE, .arg = "core|board", .value = &j->top, .choices = top_names, .help = "the core alone (default), or the whole board with memory, serial bridge and pins"},
       {.name = "verilog", .type = ESPL_OPT_FLAG, .value = &j->verilog, .help = "also write netlist.v"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j->out, .help = "where the folder BOARD-MACHINE goes (default build/synth)"}};
   const espl_opt_spec spec = {.usage = "--board B [--machine M]",
                               .summary = "Synthesizes the core of a machine point with Yosys and prints how much of the board's part it takes. Exit status 1 when it does not fit.",
-                              .options = opts, .n_options = 5};
+                              .options = opts, .n_options = sizeof opts / sizeof *opts};
   int n_args = 0;
   espl_status s = espl_opt_parse(cli, &spec, argc, argv, NULL, &n_args);
   if (s == ESPL_OK && !cli->help) s = synth(cli, j);
