@@ -42,7 +42,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.
 TEST_TARGETS := checks check-gen lint unit cli
 SUB := $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: help setup lib build unit sanitize cli checks check-pairs gen check-gen lint test run sweep steer report rtl-sim bitstream bench clean FORCE
+.PHONY: help setup lib build unit sanitize cli checks check-pairs gen check-gen lint test run sweep steer report rtl-sim bench clean FORCE
 
 help: ## this list
 	@echo "Espalier: smaller networks for a systolic array, their exact cycles, and the proof."
@@ -125,14 +125,12 @@ rtl-sim: ## a network on the Verilated RTL beside the C model (NETWORK= MACHINE=
 	@$(SUB) build
 	$(Q)$(BUILD)/espalier sim $(or $(NETWORK),models/resnet8-builtin.onnx) --machine $(or $(MACHINE),16x16) --engine both \
 	  $(if $(DATA),--data '$(DATA)') $(if $(MEAN),--mean '$(MEAN)') $(if $(STD),--std '$(STD)')
-bitstream: ## not in this version: `make synth` gives the netlist and its utilization
-	@echo "make bitstream: place and route are not in this version; make synth BOARD=$(or $(BOARD),icebreaker) gives the netlist and its utilization" >&2; exit 2
 report: ## HTML, CSV and JSON from a store (DB= OUT=)
 	@scripts/setup
 	@$(SUB) build
 	$(Q)$(BUILD)/espalier report $(DB) -o $(OUT)/report
 
-include $(wildcard tests/vectors/vectors.mk tests/torch/torch.mk sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/networks/networks.mk tests/trace/trace.mk tests/netlist/netlist.mk hw/synth/synth.mk tests/e2e/e2e.mk tests/bench/bench.mk)
+include $(wildcard tests/vectors/vectors.mk tests/torch/torch.mk sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/networks/networks.mk tests/trace/trace.mk tests/netlist/netlist.mk hw/synth/synth.mk tests/e2e/e2e.mk tests/bench/bench.mk tests/board/board.mk hw/board/board.mk)
 
 bench: $(BENCH_TARGETS) ## measurements
 	@$(if $(BENCH_TARGETS),,echo "make bench: there is no measurement in this version" >&2; exit 2)

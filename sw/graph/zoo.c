@@ -88,6 +88,26 @@ espl_status espl_zoo_lenet5(espl_shape shape, int32_t classes, uint64_t seed, es
   return zoo_finish(&b, g, err);
 }
 
+/* Three 3x3 convolutions of stride 2 (8, 16, 16 channels) and FC: nothing that a machine without options lacks, few bytes of memory. */
+static espl_status board_net(espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
+  static const int32_t channels[] = {8, 16, 16};
+  zoo_net b;
+  *g = NULL;
+  ESPL_TRY(zoo_start(&b, "board-net", shape, classes, seed, err));
+  int32_t x = 0;
+  char name[32];
+  for (int i = 0; i < 3; i++) {
+    snprintf(name, sizeof name, "conv%d", i + 1);
+    x = zoo_conv(&b, name, x, channels[i], 3, 2, 1, false);
+    snprintf(name, sizeof name, "bn%d", i + 1);
+    x = zoo_batchnorm(&b, name, x);
+    snprintf(name, sizeof name, "relu%d", i + 1);
+    x = zoo_simple(&b, name, ESPL_OP_RELU, x);
+  }
+  zoo_fc(&b, "fc", zoo_simple(&b, "flatten", ESPL_OP_FLATTEN, x), classes);
+  return zoo_finish(&b, g, err);
+}
+
 /* Six 3x3 convolutions with batch norm in three pairs (64, 128, 256), a 2x2 maximum behind each pair, FC. */
 static espl_status vgg_small(espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
   zoo_net b;
@@ -113,9 +133,9 @@ typedef espl_status (*builder)(espl_shape shape, int32_t classes, uint64_t seed,
 
 espl_status espl_zoo_build(const char *name, espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
   static const char *const names[] = {"resnet8", "resnet20", "resnet56", "lenet-300-100", "lenet5",
-                                      "vgg-small", "mobilenetv1-025", "mobilenetv2-small", "ds-cnn"};
+                                      "board-net", "vgg-small", "mobilenetv1-025", "mobilenetv2-small", "ds-cnn"};
   static const builder builders[] = {espl_zoo_resnet8, espl_zoo_resnet20, resnet56, espl_zoo_lenet_300_100, espl_zoo_lenet5,
-                                     vgg_small, zoo_mobilenetv1_025, zoo_mobilenetv2_small, zoo_ds_cnn};
+                                     board_net, vgg_small, zoo_mobilenetv1_025, zoo_mobilenetv2_small, zoo_ds_cnn};
   *g = NULL;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(name, names[i]) == 0) return builders[i](shape, classes, seed, g, err);

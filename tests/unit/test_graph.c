@@ -38,6 +38,7 @@ Test(graph, macs_of_known_networks) {
       {"resnet56", cifar, 40813184 + 36 * 2359296LL, 0}, /* 6 more blocks a stack, every 3x3 convolution costs the same */
       {"lenet-300-100", mnist, 784 * 300 + 300 * 100 + 1000, 784 * 300 + 300 + 300 * 100 + 100 + 1010},
       {"vgg-small", cifar, 1024 * 64 * (27 + 576) + 256 * 128 * (576 + 1152) + 64 * 256 * (1152 + 2304) + 40960, 0},
+      {"board-net", cifar, 256 * 27 * 8 + 64 * 72 * 16 + 16 * 144 * 16 + 2560, 27 * 8 + 72 * 16 + 144 * 16 + 4 * 40 + 2570},
       {"ds-cnn", {1, 49, 10}, 125 * 40 * 64 + 4 * 125 * (9 * 64 + 64 * 64) + 640, 0}, /* 2,656,768 with the published 12 classes */
       {"mobilenetv1-025", {3, 96, 96}, 7489664 + 8 * 256, 0}, /* published with 2 classes: 7,489,664 */
       {"mobilenetv2-small", cifar, 17289472, 0},
