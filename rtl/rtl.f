@@ -2,6 +2,7 @@ hw/gen/espl_pkg.sv
 rtl/common/espl_sdp_ram.sv
 rtl/common/espl_beatbuf.sv
 rtl/common/espl_fifo.sv
+rtl/common/espl_hold.sv
 rtl/tokens/espl_tokens.sv
 rtl/port/espl_port_rd.sv
 rtl/port/espl_port_wr.sv
@@ -39,5 +40,6 @@ rtl/store/espl_residual.sv
 rtl/store/espl_stage.sv
 rtl/store/espl_store_cfg.sv
 rtl/store/espl_store_ctrl.sv
+rtl/store/espl_store_one.sv
 rtl/store/espl_store.sv
 rtl/top/espl_core.sv

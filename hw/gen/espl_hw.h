@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0x125f531fu
+#define ESPL_SPEC_HASH 0x0f7367bfu
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -58,7 +58,7 @@ typedef enum espl_reg_offset {
   ESPL_REG_ERR_INDEX = 24, /* ro, reset 0: index of the command that failed, in list order from 0 */
   ESPL_REG_PROG_ADDR = 28, /* rw, reset 0: memory byte address of the program; multiple of 4096 */
   ESPL_REG_PROG_BYTES = 32, /* rw, reset 0: length of the program; fetching past it is TRUNCATED */
-  ESPL_REG_OUTSTANDING = 36, /* rw, reset 8: bursts outstanding per path, 1..16 */
+  ESPL_REG_OUTSTANDING = 36, /* rw, reset 8: bursts outstanding per path, 1..bursts (at most 16) */
   ESPL_REG_CYCLES = 40, /* ro, reset 0: cycles from the accepted start write to the interrupt; not reset by MARK */
   ESPL_REG_COUNTER0 = 64, /* ro, reset 0: counter 0; counter i is at 64 + 4*i; since the last MARK */
 } espl_reg_offset;
@@ -684,9 +684,13 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
   X(residual, Residual, 0, 1) \
   X(maxpool, MaxPool, 0, 1) \
   X(avgpool, AvgPool, 0, 1) \
-  X(queue_depth, QueueDepth, 1, 16) \
+  X(queue_depth, QueueDepth, 0, 16) \
   X(token_max, TokenMax, 1, 255) \
   X(stage_bursts, StageBursts, 2, 8) \
-  X(res_bursts, ResBursts, 2, 8)
+  X(res_bursts, ResBursts, 2, 8) \
+  X(bursts, Bursts, 1, 16) \
+  X(counters, Counters, 1, 16) \
+  X(dim_bits, DimBits, 6, 12) \
+  X(kernel, Kernel, 1, 16)
 
 #endif

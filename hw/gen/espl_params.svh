@@ -18,10 +18,14 @@
   parameter int Residual = 0, \
   parameter int MaxPool = 0, \
   parameter int AvgPool = 0, \
-  parameter int QueueDepth = 1, \
+  parameter int QueueDepth = 0, \
   parameter int TokenMax = 1, \
   parameter int StageBursts = 2, \
-  parameter int ResBursts = 2,
+  parameter int ResBursts = 2, \
+  parameter int Bursts = 1, \
+  parameter int Counters = 1, \
+  parameter int DimBits = 6, \
+  parameter int Kernel = 1,
 `define ESPL_PARAMS_HAND_ON \
   .Rows(Rows), \
   .Cols(Cols), \
@@ -44,4 +48,8 @@
   .QueueDepth(QueueDepth), \
   .TokenMax(TokenMax), \
   .StageBursts(StageBursts), \
-  .ResBursts(ResBursts),
+  .ResBursts(ResBursts), \
+  .Bursts(Bursts), \
+  .Counters(Counters), \
+  .DimBits(DimBits), \
+  .Kernel(Kernel),

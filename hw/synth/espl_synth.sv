@@ -25,6 +25,10 @@ module espl_synth #(
   parameter int          TokenMax    = 3,
   parameter int          StageBursts = 2,
   parameter int          ResBursts   = 2,
+  parameter int          Bursts      = 16,
+  parameter int          Counters    = 16,
+  parameter int          DimBits     = 12,
+  parameter int          Kernel      = 16,
   parameter logic [31:0] ConfigHash  = 32'd0,
   parameter int          MemAw       = 17,  // log2 of the bytes of memory, 13..32
   parameter int          CounterRegs = 1,
@@ -88,6 +92,10 @@ module espl_synth #(
     .TokenMax   (TokenMax),
     .StageBursts(StageBursts),
     .ResBursts  (ResBursts),
+    .Bursts     (Bursts),
+    .Counters   (Counters),
+    .DimBits    (DimBits),
+    .Kernel     (Kernel),
     .ConfigHash (ConfigHash),
     .CmdIdxW    (CmdIdxW)
   ) u_core (

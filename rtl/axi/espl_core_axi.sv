@@ -23,6 +23,10 @@ module espl_core_axi #(
   parameter int          TokenMax    = 15,
   parameter int          StageBursts = 4,
   parameter int          ResBursts   = 4,
+  parameter int          Bursts      = 16,
+  parameter int          Counters    = 16,
+  parameter int          DimBits     = 12,
+  parameter int          Kernel      = 16,
   parameter logic [31:0] ConfigHash  = 32'd0,
   parameter int          CmdIdxW     = 24
 ) (
@@ -180,7 +184,7 @@ module espl_core_axi #(
     .QueueDepth(QueueDepth),
     .TokenMax(TokenMax),
     .StageBursts(StageBursts),
-    .ResBursts(ResBursts),
+    .ResBursts(ResBursts), .Bursts(Bursts), .Counters(Counters), .DimBits(DimBits), .Kernel(Kernel),
     .ConfigHash(ConfigHash),
     .CmdIdxW(CmdIdxW)
   ) u_core (

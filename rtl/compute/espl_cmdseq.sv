@@ -1,9 +1,13 @@
 // Front of the compute unit: works on the head of the queue while the tiles of the command before are still walked.
 // CFG: written in one cycle (COMP_TAPS when no command is being walked, COMP_GEOM when moreover no tile waits for its pass).
 // COMPUTE: first cycle with all tokens there: pops; a later cycle with the bank free (first) and the walker free: hand_o, in which
-// the walker takes q_cmd_i, the bank is taken, the entry leaves the queue. With stop_i nothing is taken, popped tokens included.
+// the walker takes q_cmd_i, the bank is taken, the entry leaves the queue (in place: when the command has retired). With stop_i nothing is taken, popped tokens included.
 // cnt_* : one pulse a command, in the cycle after hand_o.
-module espl_cmdseq (
+module espl_cmdseq #(
+  parameter int DimBits = 12,  // bits of a size
+  parameter int Kernel  = 16,  // kernel rows and columns at most
+  parameter int InPlace = 0    // 1: the entry stays until the command has retired (retire_i)
+) (
   input  logic         clk_i,
   input  logic         rst_i,
   input  logic         q_valid_i,
@@ -18,15 +22,17 @@ module espl_cmdseq (
   output logic         bank_take_o,
   input  logic         walk_valid_i,   // the walker holds a command
   input  logic         tile_wait_i,    // a tile has been taken and its pass not started
+  input  logic         retire_i,       // InPlace: the command handed over is done
+  output logic         head_o,         // the head is there and not handed over
   output logic         hand_o,
   output logic         popped_o,       // tokens of the head are popped
   output logic         wait_load_o,    // the head waits for a token of load, of store, for its bank
   output logic         wait_store_o,
   output logic         wait_bank_o,
   output logic         act_o,          // the front does something in this cycle
-  output logic [11:0]  in_h_o,
-  output logic [11:0]  in_w_o,
-  output logic [11:0]  row_words_o,
+  output logic [DimBits-1:0] in_h_o,
+  output logic [DimBits-1:0] in_w_o,
+  output logic [DimBits-1:0] row_words_o,
   output logic [15:0]  plane_words_o,
   output logic [2:0]   sy_o,
   output logic [2:0]   sx_o,
@@ -35,8 +41,8 @@ module espl_cmdseq (
   output logic [7:0]   zi_o,
   output logic [1:0]   dw_rows_o,
   output logic [3:0]   dw_cols_o,
-  output logic [15:0]  ky_mask_o,
-  output logic [15:0]  kx_mask_o,
+  output logic [Kernel-1:0] ky_mask_o,
+  output logic [Kernel-1:0] kx_mask_o,
   output logic         cnt_cmd_o,
   output logic [31:0]  cnt_macs_o,
   output logic [31:0]  cnt_macs_dense_o,
@@ -50,6 +56,7 @@ module espl_cmdseq (
   logic        do_cfg;
   logic        do_pops;
   logic        popped_q;
+  logic        handed;     // in place: the head is the command in work
   logic [15:0] tiles_total_q;
 
   assign is_cfg = q_cmd_i[3:0] == espl_pkg::OpCfg;
@@ -60,15 +67,29 @@ module espl_cmdseq (
   assign pops_ok = !wait_load_o && !wait_store_o;
   logic cfg_geom;
   assign cfg_geom = q_cmd_i[espl_pkg::CfgIndexLsb+:3] == espl_pkg::CfgCompGeom;
+  assign head_o = q_valid_i && !handed;
   assign do_cfg = q_valid_i && !stop_i && is_cfg && !walk_valid_i && !(cfg_geom && tile_wait_i);
-  assign do_pops = q_valid_i && !stop_i && !is_cfg && !popped_q && pops_ok;
+  assign do_pops = head_o && !stop_i && !is_cfg && !popped_q && pops_ok;
   assign hand_o = popped_q && !stop_i && !walk_valid_i && !wait_bank_o;
-  assign q_pop_o = do_cfg || hand_o;
+  assign q_pop_o = do_cfg || ((InPlace != 0) ? retire_i : hand_o);
   assign lc_pop_o = do_pops && q_cmd_i[espl_pkg::ComputePopLoadLsb];
   assign sc_pop_o = do_pops && q_cmd_i[espl_pkg::ComputePopStoreLsb];
   assign bank_take_o = hand_o && need_bank;
   assign popped_o = popped_q;
   assign act_o = do_cfg || do_pops || hand_o || (popped_q && stop_i);
+
+  if (InPlace != 0) begin : gen_place
+    logic handed_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i || retire_i) handed_q <= 1'b0;
+      else if (hand_o) handed_q <= 1'b1;
+    end
+    assign handed = handed_q;
+  end else begin : gen_queued
+    assign handed = 1'b0;
+    logic unused;
+    assign unused = retire_i;
+  end
 
   always_ff @(posedge clk_i) begin
     if (rst_i) popped_q <= 1'b0;
@@ -78,9 +99,9 @@ module espl_cmdseq (
 
   always_ff @(posedge clk_i) begin
     if (do_cfg && cfg_geom) begin
-      in_h_o        <= q_cmd_i[espl_pkg::CompGeomInHLsb+:12];
-      in_w_o        <= q_cmd_i[espl_pkg::CompGeomInWLsb+:12];
-      row_words_o   <= q_cmd_i[espl_pkg::CompGeomRowWordsLsb+:12];
+      in_h_o        <= q_cmd_i[espl_pkg::CompGeomInHLsb+:DimBits];
+      in_w_o        <= q_cmd_i[espl_pkg::CompGeomInWLsb+:DimBits];
+      row_words_o   <= q_cmd_i[espl_pkg::CompGeomRowWordsLsb+:DimBits];
       plane_words_o <= q_cmd_i[espl_pkg::CompGeomPlaneWordsLsb+:16];
       sy_o          <= q_cmd_i[espl_pkg::CompGeomSyLsb+:3];
       sx_o          <= q_cmd_i[espl_pkg::CompGeomSxLsb+:3];
@@ -91,8 +112,8 @@ module espl_cmdseq (
       dw_cols_o     <= q_cmd_i[espl_pkg::CompGeomDwColsLsb+:4];
     end
     if (do_cfg && !cfg_geom) begin
-      ky_mask_o        <= q_cmd_i[espl_pkg::CompTapsKyMaskLsb+:16];
-      kx_mask_o        <= q_cmd_i[espl_pkg::CompTapsKxMaskLsb+:16];
+      ky_mask_o        <= q_cmd_i[espl_pkg::CompTapsKyMaskLsb+:Kernel];
+      kx_mask_o        <= q_cmd_i[espl_pkg::CompTapsKxMaskLsb+:Kernel];
       tiles_total_q    <= q_cmd_i[espl_pkg::CompTapsTilesTotalLsb+:16];
       cnt_macs_o       <= q_cmd_i[espl_pkg::CompTapsMacsLsb+:32];
       cnt_macs_dense_o <= q_cmd_i[espl_pkg::CompTapsMacsDenseLsb+:32];

@@ -13,6 +13,10 @@ module espl_compute #(
   parameter int AccBanks = 2,
   parameter int AccW = 32,
   parameter int MulStages = 1,
+  parameter int DimBits = 12,
+  parameter int Kernel = 16,
+  parameter int InPlace = 0,   // 1: the head of the queue stands still until its command has retired, one command at a time
+  parameter int AccRead = (Rows < Cols ? Rows : Cols) < 16 ? (Rows < Cols ? Rows : Cols) : 16,  // columns the store unit reads at once
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int Group = (MinRc < 16) ? MinRc : 16
@@ -50,7 +54,7 @@ module espl_compute #(
   input  logic                  acc_rbank_i,
   input  logic [7:0]            acc_rgroup_i,
   input  logic [AccAw-1:0]      acc_raddr_i,
-  output logic [Group*AccW-1:0] acc_rdata_o,
+  output logic [AccRead*AccW-1:0] acc_rdata_o,
   output logic [2:0]            cnt_cause_o,
   output logic                  cnt_cmd_o,
   output logic [31:0]           cnt_macs_o,
@@ -67,26 +71,30 @@ module espl_compute #(
   localparam int Streams = (DwBanks > 0) ? DwBanks : 1;
   localparam int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1;
 
-  logic [11:0] in_h, in_w, row_words;
+  // A tap names rows from the lowest offset to the last row of the widest kernel and the furthest output; index entries name any kernel row.
+  localparam int PosMax = ((DwBanks > 0) ? 15 : Kernel - 1) * 15 + ((1 << DimBits) - 1) * 7 + (1 << (DimBits - 1));
+  localparam int PosW = (IdxAw > 0) ? 17 : $clog2(PosMax + 1) + 1;
+
+  logic [DimBits-1:0] in_h, in_w, row_words;
   logic [15:0] plane_words;
   logic [2:0] sy, sx;
   logic [3:0] dy, dx;
   logic [7:0] zi;
   logic [1:0] dw_rows;
   logic [3:0] dw_cols;
-  logic [15:0] ky_mask, kx_mask;
+  logic [Kernel-1:0] ky_mask, kx_mask;
   logic hand, popped, head_wait_load, head_wait_store, head_wait_bank, front_act, walk_valid, wait_credit;
   logic [23:0] walk_idx;
   logic walk_act, start, tile_wait, tile_rdy, tile_first, tile_end, tile_bank, tile_release, tile_push_load,
     tile_push_store;
   logic [23:0] tile_idx;
-  logic [11:0] tile_out_h, tile_out_w;
-  logic [16:0] tile_iy, tile_ix;
+  logic [DimBits-1:0] tile_out_h, tile_out_w;
+  logic [PosW-1:0] tile_iy, tile_ix;
   logic [15:0] tile_addr, tile_row_step, tile_dw_step;
   logic tile_dw;
   logic [7:0] tile_dw_bank;
   logic [14:0] tile_dw_len;
-  logic run, hold, slot_valid, slot_wait;
+  logic run, hold, slot_valid, slot_wait, retired, head;
   logic [23:0] slot_idx;
 
   // Accumulator banks: taken from a `first` command until store frees, full from the release until then.
@@ -106,7 +114,11 @@ module espl_compute #(
     end
   end
 
-  espl_cmdseq u_cmdseq (
+  espl_cmdseq #(
+    .DimBits(DimBits),
+    .Kernel (Kernel),
+    .InPlace(InPlace)
+  ) u_cmdseq (
     .clk_i           (clk_i),
     .rst_i           (rst_i),
     .q_valid_i       (q_valid_i),
@@ -121,6 +133,8 @@ module espl_compute #(
     .bank_take_o     (bank_take),
     .walk_valid_i    (walk_valid),
     .tile_wait_i     (tile_wait),
+    .retire_i        (retired),
+    .head_o          (head),
     .hand_o          (hand),
     .popped_o        (popped),
     .wait_load_o     (head_wait_load),
@@ -158,7 +172,11 @@ module espl_compute #(
     .Rows    (Rows),
     .IdxAw   (IdxAw),
     .WgtRowAw(RowAw),
-    .DwBanks (DwBanks)
+    .DwBanks (DwBanks),
+    .DimBits (DimBits),
+    .Kernel  (Kernel),
+    .InPlace (InPlace),
+    .PosW    (PosW)
   ) u_wseq (
     .clk_i            (clk_i),
     .rst_i            (rst_i),
@@ -223,6 +241,9 @@ module espl_compute #(
     .Rows     (Rows),
     .Cols     (Cols),
     .MulStages(MulStages),
+    .DimBits  (DimBits),
+    .InPlace  (InPlace),
+    .PosW     (PosW),
     .PixAw    (PixAw),
     .AccAw    (AccAw),
     .DwBanks  (DwBanks)
@@ -278,6 +299,7 @@ module espl_compute #(
     .release_o        (bank_release),
     .release_bank_o   (slot_bank),
     .slot_valid_o     (slot_valid),
+    .retire_o         (retired),
     .slot_wait_o      (slot_wait),
     .slot_idx_o       (slot_idx)
   );
@@ -293,6 +315,7 @@ module espl_compute #(
     .AccAw    (AccAw),
     .AccBanks (AccBanks),
     .AccW     (AccW),
+    .AccRead  (AccRead),
     .MulStages(MulStages)
   ) u_data (
     .clk_i       (clk_i),
@@ -336,8 +359,8 @@ module espl_compute #(
     else if (hold || tile_wait) cnt_cause_o = 3'd5;
     else if (walk_valid) cnt_cause_o = wait_credit ? 3'd4 : 3'd5;
     else if (popped) cnt_cause_o = head_wait_bank ? 3'd3 : 3'd5;
-    else if (q_valid_i && !stop_i && q_cmd_i[3:0] == espl_pkg::OpCfg) cnt_cause_o = 3'd5;
-    else if (q_valid_i && !stop_i) cnt_cause_o = head_wait_load ? 3'd1 : (head_wait_store ? 3'd2 : 3'd5);
+    else if (head && !stop_i && q_cmd_i[3:0] == espl_pkg::OpCfg) cnt_cause_o = 3'd5;
+    else if (head && !stop_i) cnt_cause_o = head_wait_load ? 3'd1 : (head_wait_store ? 3'd2 : 3'd5);
     else if (slot_valid) cnt_cause_o = 3'd5;
     else cnt_cause_o = 3'd7;
   end

@@ -12,6 +12,7 @@ module espl_compute_data #(
   parameter int AccAw = 6,
   parameter int AccBanks = 2,
   parameter int AccW = 32,
+  parameter int AccRead = 4,   // columns the store unit reads at once
   parameter int MulStages = 1,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
@@ -56,7 +57,7 @@ module espl_compute_data #(
   input  logic                  acc_rbank_i,
   input  logic [7:0]            acc_rgroup_i,
   input  logic [AccAw-1:0]      acc_raddr_i,
-  output logic [Group*AccW-1:0] acc_rdata_o
+  output logic [AccRead*AccW-1:0] acc_rdata_o
 );
 
   localparam int BeatSh = $clog2(BusBytes);
@@ -156,7 +157,7 @@ module espl_compute_data #(
 
   espl_acc #(
     .Cols    (Cols),
-    .Group   (Group),
+    .Group   (AccRead),
     .AccAw   (AccAw),
     .AccW    (AccW),
     .AccBanks(AccBanks)

@@ -10,6 +10,9 @@ module espl_pseq #(
   parameter int Rows = 4,
   parameter int Cols = 4,
   parameter int MulStages = 1,
+  parameter int DimBits = 12, // bits of a size
+  parameter int InPlace = 0,  // 1: what describes the command and its geometry stands still until it has retired
+  parameter int PosW = 17,    // bits of an input row or column, with sign
   parameter int PixAw = 8,    // log2 of the pixel words of a bank
   parameter int AccAw = 8,
   parameter int DwBanks = 0,
@@ -29,18 +32,18 @@ module espl_pseq #(
   input  logic             tile_push_load_i,
   input  logic             tile_push_store_i,
   input  logic [23:0]      tile_idx_i,
-  input  logic [11:0]      tile_out_h_i,
-  input  logic [11:0]      tile_out_w_i,
-  input  logic [16:0]      tile_iy_i,
-  input  logic [16:0]      tile_ix_i,
+  input  logic [DimBits-1:0] tile_out_h_i,
+  input  logic [DimBits-1:0] tile_out_w_i,
+  input  logic [PosW-1:0]  tile_iy_i,
+  input  logic [PosW-1:0]  tile_ix_i,
   input  logic [15:0]      tile_addr_i,
   input  logic [15:0]      tile_row_step_i,
   input  logic             tile_dw_i,
   input  logic [7:0]       tile_dw_bank_i,
   input  logic [14:0]      tile_dw_len_i,
   input  logic [15:0]      tile_dw_step_i,
-  input  logic [11:0]      in_h_i,
-  input  logic [11:0]      in_w_i,
+  input  logic [DimBits-1:0] in_h_i,
+  input  logic [DimBits-1:0] in_w_i,
   input  logic [2:0]       sy_i,
   input  logic [2:0]       sx_i,
   input  logic [7:0]       zi_i,
@@ -70,6 +73,7 @@ module espl_pseq #(
   output logic             release_o,      // the bank becomes full
   output logic             release_bank_o,
   output logic             slot_valid_o,
+  output logic             retire_o,       // the command leaves the slot
   output logic             slot_wait_o,    // the array is empty, a token counter is full
   output logic [23:0]      slot_idx_o
 );
@@ -79,7 +83,7 @@ module espl_pseq #(
   localparam int PipeLat = Rows / 2 + Cols + MulStages + 3;
   localparam int LatW = $clog2(PipeLat);
   localparam int StepLat = Rows / 2 + MulStages + 2;
-  localparam int LenW = (DwBanks > 0) ? 15 : 12;
+  localparam int LenW = (DwBanks > 0) ? 15 : DimBits;
 
   logic            run_q;
   logic            hold_q;
@@ -88,31 +92,44 @@ module espl_pseq #(
   logic [MinW-1:0] len_q;
   logic            first_q;
   logic            end_q;
-  logic            bank_q;
-  logic            release_q;
-  logic            push_load_q;
-  logic            push_store_q;
-  logic [23:0]     idx_q;
-  logic [11:0]     rows_q;    // output rows and columns left
-  logic [LenW-1:0] cols_q;
-  logic [LenW-1:0] len_w_q;   // words of an output row
-  logic [16:0]     iy_q;
-  logic [16:0]     ix_q;
-  logic [16:0]     ix0_q;
+  logic [DimBits-1:0] rows_q;  // output rows and columns left
+  logic [LenW-1:0]    cols_q;
+  logic [PosW-1:0] iy_q;
+  logic [PosW-1:0] ix_q;
+  logic [PosW-1:0] ix0_q;
   logic [15:0]     addr_q;
   logic [15:0]     line_q;    // address of the first pixel of the row
-  logic [15:0]     row_step_q;
-  logic [11:0]     in_h_q;
-  logic [11:0]     in_w_q;
-  logic [2:0]      sy_q;
-  logic [2:0]      inc_q;
-  logic [7:0]      zi_q;
+
+  // What the pass needs of its command and of the geometry.
+  localparam int RetireW = 28;
+  localparam int GeomW = LenW + 2 * DimBits + 30;
+  logic [RetireW-1:0] retire;   // index, push_store, push_load, release, bank
+  logic [GeomW-1:0]   geom;
+  logic               bank;
+  logic [LenW-1:0]    len_w;    // words of an output row
+  logic [LenW-1:0]    row_len;
+  logic [DimBits-1:0] in_h;
+  logic [DimBits-1:0] in_w;
+  logic [2:0]         sy;
+  logic [2:0]         inc;      // columns from one word to the next
+  logic [7:0]         zi;
+  logic [15:0]        row_step;
+  espl_hold #(
+    .Width  (RetireW + GeomW),
+    .Through(InPlace)
+  ) u_hold (
+    .clk_i (clk_i),
+    .we_i  (start_o),
+    .data_i({tile_idx_i, tile_push_store_i, tile_push_load_i, tile_release_i, tile_bank_i,
+             row_len, in_h_i, in_w_i, sy_i, tile_dw_i ? 3'd1 : sx_i, zi_i, tile_row_step_i}),
+    .data_o({retire, geom})
+  );
+  assign {len_w, in_h, in_w, sy, inc, zi, row_step} = geom;
+  assign bank = retire[0];
 
   logic            slot_q;
   logic [LatW-1:0] lat_q;
-  logic            slot_release_q;
-  logic            slot_push_load_q;
-  logic            slot_push_store_q;
+  logic [RetireW-1:0] slot;
 
   logic            last_col;
   logic            last_pix;
@@ -124,18 +141,30 @@ module espl_pseq #(
   logic            load_slot;
   logic            free;
 
-  assign slot_room = (!slot_push_load_q || cl_room_i) && (!slot_push_store_q || cs_room_i);
+  espl_hold #(
+    .Width  (RetireW),
+    .Through(InPlace)
+  ) u_slot (
+    .clk_i (clk_i),
+    .we_i  (load_slot),
+    .data_i(retire),
+    .data_o(slot)
+  );
+  assign release_bank_o = slot[0];
+  assign slot_idx_o = slot[27:4];
+  assign retire_o = fire || drop;
+  assign slot_room = (!slot[2] || cl_room_i) && (!slot[3] || cs_room_i);
   assign fire = slot_q && lat_q == '0 && slot_room;
   assign drop = slot_q && lat_q == '0 && !slot_room && stop_i;
   assign slot_ok = !slot_q || fire || drop;
   assign slot_valid_o = slot_q;
   assign slot_wait_o = slot_q && lat_q == '0 && !slot_room;
-  assign cl_push_o = fire && slot_push_load_q;
-  assign cs_push_o = fire && slot_push_store_q;
-  assign release_o = fire && slot_release_q;
+  assign cl_push_o = fire && slot[2];
+  assign cs_push_o = fire && slot[3];
+  assign release_o = fire && slot[1];
 
   assign last_col = cols_q == LenW'(1);
-  assign last_pix = last_col && rows_q == 12'd1;
+  assign last_pix = last_col && rows_q == DimBits'(1);
   assign over = run_q && (tail_q || last_pix) && len_q == MinW'(MinLen - 1);
   assign load_slot = ((over && end_q) || hold_q) && slot_ok;
   assign free = hold_q ? slot_ok : (!run_q || (over && (!end_q || slot_ok)));
@@ -159,71 +188,52 @@ module espl_pseq #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (load_slot) begin
-      lat_q             <= LatW'(PipeLat - 1);
-      slot_release_q    <= release_q;
-      slot_push_load_q  <= push_load_q;
-      slot_push_store_q <= push_store_q;
-      release_bank_o    <= bank_q;
-      slot_idx_o        <= idx_q;
-    end else if (lat_q != '0) begin
-      lat_q <= lat_q - LatW'(1);
-    end
+    if (load_slot) lat_q <= LatW'(PipeLat - 1);
+    else if (lat_q != '0) lat_q <= lat_q - LatW'(1);
   end
 
   always_ff @(posedge clk_i) begin
     if (start_o) begin
-      tail_q       <= 1'b0;
-      fresh_q      <= 1'b1;
-      len_q        <= '0;
-      first_q      <= tile_first_i;
-      end_q        <= tile_end_i;
-      bank_q       <= tile_bank_i;
-      release_q    <= tile_release_i;
-      push_load_q  <= tile_push_load_i;
-      push_store_q <= tile_push_store_i;
-      idx_q        <= tile_idx_i;
-      rows_q       <= tile_out_h_i;
-      cols_q       <= row_len;
-      len_w_q      <= row_len;
-      iy_q         <= tile_iy_i;
-      ix_q         <= tile_ix_i;
-      ix0_q        <= tile_ix_i;
-      addr_q       <= tile_addr_i;
-      line_q       <= tile_addr_i;
-      row_step_q   <= tile_row_step_i;
-      in_h_q       <= in_h_i;
-      in_w_q       <= in_w_i;
-      sy_q         <= sy_i;
-      inc_q        <= tile_dw_i ? 3'd1 : sx_i;
-      zi_q         <= zi_i;
+      tail_q <= 1'b0;
+      fresh_q <= 1'b1;
+      len_q <= '0;
+      first_q <= tile_first_i;
+      end_q <= tile_end_i;
+      rows_q <= tile_out_h_i;
+      cols_q <= row_len;
+      iy_q <= tile_iy_i;
+      ix_q <= tile_ix_i;
+      ix0_q <= tile_ix_i;
+      addr_q <= tile_addr_i;
+      line_q <= tile_addr_i;
     end else if (run_q) begin
       fresh_q <= 1'b0;
       if (len_q != MinW'(MinLen - 1)) len_q <= len_q + MinW'(1);
       if (last_pix) tail_q <= 1'b1;
       if (last_col) begin
-        rows_q <= rows_q - 12'd1;
-        cols_q <= len_w_q;
-        iy_q   <= iy_q + {14'd0, sy_q};
-        ix_q   <= ix0_q;
-        addr_q <= line_q + row_step_q;
-        line_q <= line_q + row_step_q;
+        rows_q <= rows_q - DimBits'(1);
+        cols_q <= len_w;
+        iy_q <= iy_q + PosW'(sy);
+        ix_q <= ix0_q;
+        addr_q <= line_q + row_step;
+        line_q <= line_q + row_step;
       end else begin
         cols_q <= cols_q - LenW'(1);
-        ix_q   <= ix_q + {14'd0, inc_q};
-        addr_q <= addr_q + {13'd0, inc_q};
+        ix_q <= ix_q + PosW'(inc);
+        addr_q <= addr_q + {13'd0, inc};
       end
     end
   end
 
-  // One bit above 12 set (or the sign) is outside as well: in_h and in_w are at most 4095.
+  // A negative row or column is a large one, and outside.
   logic            ix_in;
   logic            hit;  // the word begins an output
-  logic [LenW-1:0] row_len;
-  assign ix_in = ix_q < {5'd0, in_w_q};
+  assign ix_in = ix_q < PosW'(in_w);
   assign pix_re_o = run_q && !tail_q;
   if (DwBanks > 0) begin : gen_dw
-    assign row_len = tile_dw_i ? tile_dw_len_i : {3'd0, tile_out_w_i};
+    logic [16:0] iy_wide;
+    assign iy_wide = 17'($signed(iy_q));
+    assign row_len = tile_dw_i ? tile_dw_len_i : 15'(tile_out_w_i);
     espl_pseq_dw #(
       .Rows   (Rows),
       .Cols   (Cols),
@@ -235,16 +245,16 @@ module espl_pseq #(
       .tile_dw_i     (tile_dw_i),
       .tile_dw_bank_i(tile_dw_bank_i),
       .tile_dw_step_i(tile_dw_step_i),
-      .tile_out_w_i  (tile_out_w_i),
+      .tile_out_w_i  (12'(tile_out_w_i)),
       .sx_i          (sx_i),
       .dy_i          (dy_i),
       .tile_two_i    (dw_two_i),
       .run_i         (pix_re_o),
       .last_col_i    (last_col),
       .addr_i        (addr_q),
-      .iy_i          (iy_q),
+      .iy_i          (iy_wide),
       .ix_in_i       (ix_in),
-      .in_h_i        (in_h_q),
+      .in_h_i        (12'(in_h)),
       .hit_o         (hit),
       .addr_o        (pix_addr_o),
       .pad_o         (pix_pad_o),
@@ -257,7 +267,7 @@ module espl_pseq #(
     assign row_len = tile_out_w_i;
     assign hit = 1'b1;
     assign pix_addr_o = PixAw'(addr_q);
-    always_ff @(posedge clk_i) pad_q <= !(ix_in && iy_q < {5'd0, in_h_q});
+    always_ff @(posedge clk_i) pad_q <= !(ix_in && iy_q < PosW'(in_h));
     assign pix_pad_o = pad_q;
     assign pix_win_o = '0;
     assign dw_o = 1'b0;
@@ -269,7 +279,7 @@ module espl_pseq #(
   logic fresh1_q;
   logic [7:0] zi1_q;
   always_ff @(posedge clk_i) begin
-    zi1_q    <= zi_q;
+    zi1_q    <= zi;
     fresh1_q <= pix_re_o && fresh_q;
     swap_o   <= fresh1_q;
   end
@@ -280,7 +290,7 @@ module espl_pseq #(
   logic [3:0]           ahead;
   assign ahead = step_q[4*(StepLat-2)+:4];
   always_ff @(posedge clk_i) begin
-    step_q <= {step_q[4*StepLat-5:0], pix_re_o && hit, fresh_q, first_q, bank_q};
+    step_q <= {step_q[4*StepLat-5:0], pix_re_o && hit, fresh_q, first_q, bank};
     if (ahead[3]) step_addr_o <= ahead[2] ? '0 : step_addr_o + AccAw'(1);
     if (rst_i) begin
       for (int k = 0; k < StepLat; k++) step_q[4*k+3] <= 1'b0;

@@ -10,6 +10,10 @@ module espl_wseq #(
   parameter int IdxAw = 0,
   parameter int WgtRowAw = 8,   // log2 of the rows of the weight buffer
   parameter int DwBanks = 0,
+  parameter int DimBits = 12,   // bits of a size; the number of tiles has four more
+  parameter int Kernel = 16,    // kernel rows and columns at most
+  parameter int InPlace = 0,    // 1: cmd_i stands still until the command has retired
+  parameter int PosW = 17,      // bits of an input row or column that a tap can name, with sign
   // derived
   parameter int RowSh = $clog2(Rows),
   parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1
@@ -20,7 +24,7 @@ module espl_wseq #(
   input  logic                hand_i,
   input  logic [127:0]        cmd_i,
   input  logic [23:0]         idx_i,
-  input  logic [11:0]         row_words_i,
+  input  logic [DimBits-1:0]  row_words_i,
   input  logic [15:0]         plane_words_i,
   input  logic [2:0]          sy_i,
   input  logic [2:0]          sx_i,
@@ -28,8 +32,8 @@ module espl_wseq #(
   input  logic [3:0]          dx_i,
   input  logic [1:0]          dw_rows_i,
   input  logic [3:0]          dw_cols_i,
-  input  logic [15:0]         ky_mask_i,
-  input  logic [15:0]         kx_mask_i,
+  input  logic [Kernel-1:0]   ky_mask_i,
+  input  logic [Kernel-1:0]   kx_mask_i,
   input  logic                credit_avail_i,
   output logic                credit_pop_o,
   output logic                walk_valid_o,   // a command is in the walker
@@ -56,10 +60,10 @@ module espl_wseq #(
   output logic                tile_push_load_o,
   output logic                tile_push_store_o,
   output logic [23:0]         tile_idx_o,
-  output logic [11:0]         tile_out_h_o,
-  output logic [11:0]         tile_out_w_o,
-  output logic [16:0]         tile_iy_o,
-  output logic [16:0]         tile_ix_o,
+  output logic [DimBits-1:0]  tile_out_h_o,
+  output logic [DimBits-1:0]  tile_out_w_o,
+  output logic [PosW-1:0]     tile_iy_o,
+  output logic [PosW-1:0]     tile_ix_o,
   output logic [15:0]         tile_addr_o,
   output logic [15:0]         tile_row_step_o,
   output logic                tile_dw_o,
@@ -68,30 +72,34 @@ module espl_wseq #(
   output logic [15:0]         tile_dw_step_o  // words between kernel rows
 );
 
-  function automatic logic [3:0] lowest(input logic [15:0] m);
+  function automatic logic [3:0] lowest(input logic [Kernel-1:0] m);
     lowest = 4'd0;
-    for (int i = 15; i >= 0; i--) if (m[i]) lowest = 4'(i);
+    for (int i = Kernel - 1; i >= 0; i--) if (m[i]) lowest = 4'(i);
   endfunction
 
-  // The command in the walker.
+  // The command in the walker: a copy, or in place the head itself.
+  logic [127:0] cmd;
+  logic [23:0]  idx;
+  espl_hold #(
+    .Width  (152),
+    .Through(InPlace)
+  ) u_cmd (
+    .clk_i (clk_i),
+    .we_i  (hand_i),
+    .data_i({idx_i, cmd_i}),
+    .data_o({idx, cmd})
+  );
+  assign walk_idx_o = idx;
+
+  // Where the walk stands.
   logic        valid_q;
   logic        fresh_q;   // no tile taken yet
-  logic        first_q;
-  logic        credit_q;
-  logic        zero_q;
-  logic [15:0] left_q;
-  logic [15:0] wgt_base_q;
+  logic        credit;
+  logic        zero;
+  logic [DimBits+3:0] left_q;
   logic [15:0] plane_q;
-  logic [15:0] ky_left_q;
-  logic [15:0] kx_left_q;
-  logic [11:0] off_y_q;
-  logic [11:0] off_x_q;
-  logic [11:0] out_h_q;
-  logic [11:0] out_w_q;
-  logic        bank_q;
-  logic        release_q;
-  logic        push_load_q;
-  logic        push_store_q;
+  logic [Kernel-1:0]  ky_left_q;
+  logic [Kernel-1:0]  kx_left_q;
 
   // The row loader and the tile whose pass has not started.
   logic             run_q;
@@ -102,6 +110,9 @@ module espl_wseq #(
   logic             rdy_q;
   logic             prep_q;
   logic [15:0]      base_q;
+
+  assign zero = cmd[espl_pkg::ComputeNTilesLsb+:DimBits+4] == '0;
+  assign credit = cmd[espl_pkg::ComputeCreditLsb] && !zero;
 
   logic       last_row;
   logic       last_tile;
@@ -114,11 +125,11 @@ module espl_wseq #(
   logic [15:0] sparse_base;
 
   assign last_row = run_q && row_q == RowSh'(Rows - 1);
-  assign last_tile = left_q <= 16'd1;
+  assign last_tile = left_q <= (DimBits + 4)'(1);
   assign room = (!run_q || last_row) && (!wait_q || start_i);
-  assign wait_credit_o = credit_q && !credit_avail_i;
+  assign wait_credit_o = credit && !credit_avail_i;
   assign take = valid_q && room && entry_ok && !wait_credit_o;
-  assign credit_pop_o = take && credit_q;
+  assign credit_pop_o = take && credit;
   assign walk_valid_o = valid_q;
   assign act_o = run_q || (valid_q && (wait_credit_o ? stop_i : room));
   assign row_re_o = run_q;
@@ -128,21 +139,19 @@ module espl_wseq #(
   assign tile_rdy_o = rdy_q;
 
   if (IdxAw > 0) begin : gen_sparse
-    logic             sparse_q;
     logic             entry_q;
     logic [IdxAw-1:0] entry_addr_q;
     logic [15:0]      far;
-    assign sparse = sparse_q;
-    assign entry_ok = !sparse_q || entry_q || zero_q;
-    assign idx_re_o = valid_q && sparse_q && !entry_q;
+    assign sparse = cmd[espl_pkg::ComputeSparseLsb];
+    assign entry_ok = !sparse || entry_q || zero;
+    assign idx_re_o = valid_q && sparse && !entry_q;
     assign idx_raddr_o = entry_addr_q;
     assign far = idx_rdata_i[31:16] * plane_words_i;
-    assign sparse_base = plane_q + (sparse_q ? far : 16'd0);
-    assign ky = sparse_q ? idx_rdata_i[15:8] : {4'd0, lowest(ky_left_q)};
-    assign kx = sparse_q ? idx_rdata_i[7:0] : {4'd0, lowest(kx_left_q)};
+    assign sparse_base = plane_q + (sparse ? far : 16'd0);
+    assign ky = sparse ? idx_rdata_i[15:8] : {4'd0, lowest(ky_left_q)};
+    assign kx = sparse ? idx_rdata_i[7:0] : {4'd0, lowest(kx_left_q)};
     always_ff @(posedge clk_i) begin
       if (hand_i) begin
-        sparse_q <= cmd_i[espl_pkg::ComputeSparseLsb];
         entry_addr_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:IdxAw];
       end else if (take) begin
         entry_addr_q <= entry_addr_q + IdxAw'(1);
@@ -158,7 +167,7 @@ module espl_wseq #(
     assign ky = {4'd0, lowest(ky_left_q)};
     assign kx = {4'd0, lowest(kx_left_q)};
     logic unused_entry;
-    assign unused_entry = ^{idx_rdata_i, cmd_i[espl_pkg::ComputeSparseLsb]};
+    assign unused_entry = ^idx_rdata_i;
   end
 
   always_ff @(posedge clk_i) begin
@@ -168,39 +177,26 @@ module espl_wseq #(
     else if (valid_q && stop_i && wait_credit_o) valid_q <= 1'b0;
   end
 
-  logic [15:0] kx_rest;
-  logic [15:0] ky_rest;
-  assign kx_rest = kx_left_q & (kx_left_q - 16'd1);
-  assign ky_rest = ky_left_q & (ky_left_q - 16'd1);
+  logic [Kernel-1:0] kx_rest;
+  logic [Kernel-1:0] ky_rest;
+  assign kx_rest = kx_left_q & (kx_left_q - Kernel'(1));
+  assign ky_rest = ky_left_q & (ky_left_q - Kernel'(1));
 
   always_ff @(posedge clk_i) begin
     if (hand_i) begin
-      fresh_q      <= 1'b1;
-      first_q      <= cmd_i[espl_pkg::ComputeFirstLsb];
-      credit_q     <= cmd_i[espl_pkg::ComputeCreditLsb] && cmd_i[espl_pkg::ComputeNTilesLsb+:16] != 16'd0;
-      zero_q       <= cmd_i[espl_pkg::ComputeNTilesLsb+:16] == 16'd0;
-      left_q       <= cmd_i[espl_pkg::ComputeNTilesLsb+:16];
-      wgt_base_q   <= cmd_i[espl_pkg::ComputeWgtBaseLsb+:16];
-      plane_q      <= cmd_i[espl_pkg::ComputeActBaseLsb+:16];
-      ky_left_q    <= ky_mask_i;
-      kx_left_q    <= kx_mask_i;
-      off_y_q      <= cmd_i[espl_pkg::ComputeOffYLsb+:12];
-      off_x_q      <= cmd_i[espl_pkg::ComputeOffXLsb+:12];
-      out_h_q      <= cmd_i[espl_pkg::ComputeOutHLsb+:12];
-      out_w_q      <= cmd_i[espl_pkg::ComputeOutWLsb+:12];
-      bank_q       <= cmd_i[espl_pkg::ComputeBankLsb];
-      release_q    <= cmd_i[espl_pkg::ComputeLastLsb];
-      push_load_q  <= cmd_i[espl_pkg::ComputePushLoadLsb];
-      push_store_q <= cmd_i[espl_pkg::ComputePushStoreLsb];
-      walk_idx_o   <= idx_i;
+      fresh_q   <= 1'b1;
+      left_q    <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4];
+      plane_q   <= cmd_i[espl_pkg::ComputeActBaseLsb+:16];
+      ky_left_q <= ky_mask_i;
+      kx_left_q <= kx_mask_i;
     end else if (take) begin
       fresh_q <= 1'b0;
-      left_q  <= left_q - 16'd1;
+      left_q  <= left_q - (DimBits + 4)'(1);
       if (!sparse) begin
-        kx_left_q <= (kx_rest == 16'd0) ? kx_mask_i : kx_rest;
-        if (kx_rest == 16'd0) begin
-          ky_left_q <= (ky_rest == 16'd0) ? ky_mask_i : ky_rest;
-          if (ky_rest == 16'd0) plane_q <= plane_q + plane_words_i;
+        kx_left_q <= (kx_rest == '0) ? kx_mask_i : kx_rest;
+        if (kx_rest == '0) begin
+          ky_left_q <= (ky_rest == '0) ? ky_mask_i : ky_rest;
+          if (ky_rest == '0) plane_q <= plane_q + plane_words_i;
         end
       end
     end
@@ -213,9 +209,9 @@ module espl_wseq #(
     else if (last_row) run_q <= 1'b0;
     if (take) row_q <= '0;
     else if (run_q) row_q <= row_q + RowSh'(1);
-    if (take && fresh_q) addr_q <= wgt_base_q;
+    if (take && fresh_q) addr_q <= cmd[espl_pkg::ComputeWgtBaseLsb+:16];
     else if (run_q) addr_q <= addr_q + 16'd1;
-    if (take) row_zero_q <= zero_q;
+    if (take) row_zero_q <= zero;
   end
 
   always_ff @(posedge clk_i) begin
@@ -226,26 +222,19 @@ module espl_wseq #(
     else if (run_q && row_q == RowSh'(Rows / 2 - 1)) rdy_q <= 1'b1;
   end
 
-  // First step with the take, second step one cycle later: 17 bits hold every row and column a tap can name.
+  // First step with the take, second step one cycle later.
   always_ff @(posedge clk_i) begin
     prep_q <= take;
     if (take) begin
-      tile_first_o      <= fresh_q && first_q;
-      tile_end_o        <= last_tile;
-      tile_bank_o       <= bank_q;
-      tile_release_o    <= release_q;
-      tile_push_load_o  <= push_load_q;
-      tile_push_store_o <= push_store_q;
-      tile_idx_o        <= walk_idx_o;
-      tile_out_h_o      <= out_h_q;
-      tile_out_w_o      <= out_w_q;
-      tile_iy_o         <= 17'(ky) * 17'(dy_i) + {{5{off_y_q[11]}}, off_y_q};
-      tile_ix_o         <= 17'(kx) * 17'(dx_i) + {{5{off_x_q[11]}}, off_x_q};
-      base_q            <= sparse_base;
+      tile_first_o <= fresh_q && cmd[espl_pkg::ComputeFirstLsb];
+      tile_end_o   <= last_tile;
+      tile_iy_o    <= PosW'(ky) * PosW'(dy_i) + PosW'($signed(cmd[espl_pkg::ComputeOffYLsb+:DimBits]));
+      tile_ix_o    <= PosW'(kx) * PosW'(dx_i) + PosW'($signed(cmd[espl_pkg::ComputeOffXLsb+:DimBits]));
+      base_q       <= sparse_base;
     end
     if (prep_q) begin
-      tile_addr_o     <= base_q + tile_ix_o[15:0] + tile_iy_o[15:0] * {4'd0, row_words_i};
-      tile_row_step_o <= {13'd0, sy_i} * {4'd0, row_words_i};
+      tile_addr_o     <= base_q + 16'($signed(tile_ix_o)) + 16'($signed(tile_iy_o)) * 16'(row_words_i);
+      tile_row_step_o <= {13'd0, sy_i} * 16'(row_words_i);
     end
   end
 
@@ -279,8 +268,8 @@ module espl_wseq #(
         tile_dw_bank_o <= bank_num_q;
       end
       if (prep_q) begin
-        tile_dw_len_o  <= {3'd0, tile_out_w_o - 12'd1} * {12'd0, sx_i} + {11'd0, dw_cols_i} + 15'd1;
-        tile_dw_step_o <= {12'd0, dy_i} * {4'd0, row_words_i};
+        tile_dw_len_o  <= (15'(tile_out_w_o) - 15'd1) * {12'd0, sx_i} + {11'd0, dw_cols_i} + 15'd1;
+        tile_dw_step_o <= {12'd0, dy_i} * 16'(row_words_i);
       end
     end
   end else begin : gen_no_dw
@@ -293,7 +282,28 @@ module espl_wseq #(
     assign unused_dw = ^{sx_i, dw_rows_i, dw_cols_i};
   end
 
+  // What the pass needs of the command.
+  logic [127:0] tile;
+  logic [23:0]  tile_idx;
+  espl_hold #(
+    .Width  (152),
+    .Through(InPlace)
+  ) u_tile (
+    .clk_i (clk_i),
+    .we_i  (take),
+    .data_i({idx, cmd}),
+    .data_o({tile_idx, tile})
+  );
+  assign tile_bank_o       = tile[espl_pkg::ComputeBankLsb];
+  assign tile_release_o    = tile[espl_pkg::ComputeLastLsb];
+  assign tile_push_load_o  = tile[espl_pkg::ComputePushLoadLsb];
+  assign tile_push_store_o = tile[espl_pkg::ComputePushStoreLsb];
+  assign tile_idx_o        = tile_idx;
+  assign tile_out_h_o      = tile[espl_pkg::ComputeOutHLsb+:DimBits];
+  assign tile_out_w_o      = tile[espl_pkg::ComputeOutWLsb+:DimBits];
+
+  // Fields of the front, and what is not carried on to the pass.
   logic unused_cmd;
-  assign unused_cmd = ^cmd_i;
+  assign unused_cmd = ^{cmd_i, cmd, tile};
 
 endmodule

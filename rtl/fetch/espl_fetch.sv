@@ -1,5 +1,6 @@
 // Reads the program, checks each command, hands it to its unit's queue, and runs the barriers MARK and END.
 // Timing: a command shown by the buffer in cycle t is dispatched (pushed and popped) in t when its queue has room in t; one a cycle.
+//   In place it is offered to its unit from t+1 on, and the next one is shown in the cycle after q_pop_i.
 //   Refused commands are met in t and reported (err_*) in t+1. MARK and END wait for `quiet` in cycle t, then
 //   Drain (t+1 ...): until the prefetch has nothing open. END: fin_o in the last Drain cycle.
 //   Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives in cycle x,
@@ -15,6 +16,9 @@ module espl_fetch #(
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
   parameter int AvgPool  = 1,
+  parameter int DimBits  = 12,
+  parameter int Kernel   = 16,
+  parameter int InPlace  = 0,   // 1: a command stays the oldest one until its unit lets go of it (q_pop_i)
   parameter int CmdIdxW  = 24   // bits of a command's index that are kept: 24, or enough for every command that memory can hold
 ) (
   input  logic                  clk_i,
@@ -28,6 +32,7 @@ module espl_fetch #(
   output logic [127:0]          q_cmd_o,
   output logic [23:0]           q_idx_o,
   input  logic [2:0]            q_full_i,
+  input  logic                  q_pop_i,     // InPlace: the unit that was given the command is done with it
   input  logic                  quiet_i,     // all queues empty and all units idle
   // memory
   output logic                  rq_valid_o,
@@ -112,7 +117,7 @@ module espl_fetch #(
   assign q_cmd_o  = head;
   assign idx      = 24'(idx_q);
   assign q_idx_o  = idx;
-  assign pop      = dispatch;
+  assign pop      = (InPlace != 0) ? q_pop_i : dispatch;
   assign flush    = start_i || (state_q == StReset);
   assign fin_o    = (state_q == StDrain) && drained && is_end;
 
@@ -131,7 +136,9 @@ module espl_fetch #(
     .AccBanks(AccBanks),
     .Residual(Residual),
     .MaxPool (MaxPool),
-    .AvgPool (AvgPool)
+    .AvgPool (AvgPool),
+    .DimBits (DimBits),
+    .Kernel  (Kernel)
   ) u_check (
     .cmd_i   (head),
     .status_o(status)
@@ -191,7 +198,7 @@ module espl_fetch #(
       err_valid_q <= 1'b0;
     end else begin
       err_valid_q <= (active && (met != espl_pkg::StNone)) || ((state_q == StMark) && wr_rsp_i && wr_err_i);
-      if (pop) begin
+      if (pop && !(InPlace != 0 && stop_i)) begin  // in place the index of a failed run is that of the oldest command
         pc_q  <= pc_next;
         idx_q <= idx_q + 1'b1;
       end
@@ -215,6 +222,11 @@ module espl_fetch #(
         default: state_q <= StIdle;
       endcase
     end
+  end
+
+  if (InPlace == 0) begin : gen_queued
+    logic unused;
+    assign unused = q_pop_i;
   end
 
 endmodule

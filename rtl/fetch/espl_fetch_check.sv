@@ -9,6 +9,8 @@ module espl_fetch_check #(
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
   parameter int AvgPool  = 1,
+  parameter int DimBits  = 12,
+  parameter int Kernel   = 16,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int G     = (MinRc < 16) ? MinRc : 16,
@@ -21,7 +23,7 @@ module espl_fetch_check #(
 
   logic [7:0] field_status;
   logic [1:0] buffer, pool;
-  logic       bad;
+  logic       bad, excess;
 
   assign field_status = espl_pkg::cmd_check(cmd_i);
   assign buffer       = cmd_i[espl_pkg::LoadBufferLsb+:2];
@@ -49,9 +51,54 @@ module espl_fetch_check #(
       default: bad = 1'b0;
     endcase
     status_o = field_status;
-    if ((field_status == espl_pkg::StNone) && bad) status_o = espl_pkg::StBadField;
+    if ((field_status == espl_pkg::StNone) && (bad || excess)) status_o = espl_pkg::StBadField;
   end
 
+  logic taps;  // of a COMP_TAPS: a kernel row or column that is not kept
+  if (Kernel < 16) begin : gen_taps
+    assign taps = (cmd_i[espl_pkg::CompTapsKyMaskLsb+Kernel+:16-Kernel] != '0) || (cmd_i[espl_pkg::CompTapsKxMaskLsb+Kernel+:16-Kernel] != '0);
+  end else begin : gen_all_taps
+    assign taps = 1'b0;
+  end
+
+  // Sizes, offsets and kernels of which this core keeps fewer bits than the contract: the top bits must be unused.
+  localparam int Top = 12 - DimBits;
+  if (Top > 0) begin : gen_size
+    logic [4:0]   target;  // unit and index of a CFG
+    logic [127:0] c;
+    assign c      = cmd_i;
+    assign target = {cmd_i[espl_pkg::CfgUnitLsb+:2], cmd_i[espl_pkg::CfgIndexLsb+:3]};
+    // The top bits of the field that ends below bit `lsb + width`, of a signed one with its sign.
+    function automatic logic spare(input logic [127:0] w, input int lsb, input int width);
+      spare = w[lsb+width-Top+:Top] != {Top{1'b0}};
+    endfunction
+    function automatic logic spare_signed(input logic [127:0] w, input int lsb);
+      spare_signed = w[lsb+11-Top+:Top+1] != {(Top + 1) {w[lsb+11]}};
+    endfunction
+    always_comb begin
+      excess = 1'b0;
+      case (cmd_i[3:0])
+        espl_pkg::OpLoad:
+        excess = spare(c, espl_pkg::LoadRowBytesLsb, 20) || spare(c, espl_pkg::LoadRowsLsb, 12) || spare(c, espl_pkg::LoadGroupsLsb, 12);
+        espl_pkg::OpCompute:
+        excess = spare(c, espl_pkg::ComputeNTilesLsb, 16) || spare(c, espl_pkg::ComputeOutHLsb, 12) || spare(c, espl_pkg::ComputeOutWLsb, 12) ||
+                spare_signed(c, espl_pkg::ComputeOffYLsb) || spare_signed(c, espl_pkg::ComputeOffXLsb);
+        espl_pkg::OpStore: excess = spare(c, espl_pkg::StoreOutHLsb, 12) || spare(c, espl_pkg::StoreOutWLsb, 12);
+        espl_pkg::OpCfg: begin
+          if (target == {espl_pkg::UnitCompute, espl_pkg::CfgCompGeom})
+            excess = spare(c, espl_pkg::CompGeomInHLsb, 12) || spare(c, espl_pkg::CompGeomInWLsb, 12) || spare(c, espl_pkg::CompGeomRowWordsLsb, 12);
+          if (target == {espl_pkg::UnitCompute, espl_pkg::CfgCompTaps}) excess = taps;
+          if (target == {espl_pkg::UnitStore, espl_pkg::CfgStorePool})
+            excess = spare(c, espl_pkg::StorePoolAccHLsb, 12) || spare(c, espl_pkg::StorePoolAccWLsb, 12) ||
+                    spare_signed(c, espl_pkg::StorePoolPoffYLsb) || spare_signed(c, espl_pkg::StorePoolPoffXLsb);
+        end
+        default: excess = 1'b0;
+      endcase
+    end
+  end else begin : gen_all_sizes
+    assign excess = taps && cmd_i[3:0] == espl_pkg::OpCfg && cmd_i[espl_pkg::CfgUnitLsb+:2] == espl_pkg::UnitCompute &&
+                   cmd_i[espl_pkg::CfgIndexLsb+:3] == espl_pkg::CfgCompTaps;
+  end
 `ifdef FORMAL
   // What the units rely on in an accepted command: no zero sizes, banks, groups and options that are built, an opcode and unit that exist.
   logic ok;

@@ -1,5 +1,5 @@
 // The load unit: takes LOAD commands in order, keeps bursts in flight back to back, writes what returns into the buffers.
-// Timing: a command is taken in the first cycle in which the walker is free, fewer than four commands are in flight and the tokens it
+// Timing: a command is taken in the first cycle in which the walker is free, fewer than Flight commands are in flight and the tokens it
 // pops are there; its first request is visible two cycles later, the next ones each in the cycle after a grant. A beat of cycle t is on
 // bw_* in t+1; credits are pushed in t+2; a command whose last beat came in t retires (pushes its tokens) in the first cycle from t+2 on in
 // which there is room, one command a cycle. After `stop` nothing is taken, and a retiring command that finds no room pushes nothing.
@@ -8,6 +8,9 @@ module espl_load #(
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
   parameter int WBits    = 8,
+  parameter int Bursts   = 16,  // most bursts the port keeps open
+  parameter int DimBits  = 12,  // bits of rows and groups; row_bytes has eight more
+  parameter int Flight   = 4,   // commands in flight, 1 or 4
   parameter int BufAw    = 20   // bits of a buffer's byte address that are kept: log2 of the largest buffer, or more
 ) (
   input  logic                  clk_i,
@@ -71,9 +74,10 @@ module espl_load #(
   logic [MetaW-1:0] rq_meta_q, meta;
   logic             meta_valid, meta_full;
   // commands in flight: index, pushes, buffer and credit flag; taken at `head`, filled by beats at `fill`, retired at `tail`
-  logic [23:0]      fly_idx[0:3];
-  logic [4:0]       fly_ctl[0:3];
-  logic [1:0]       head_q, fill_q, tail_q;
+  localparam int FlySh = (Flight > 1) ? $clog2(Flight) : 1;
+  logic [23:0]      fly_idx[0:Flight-1];
+  logic [4:0]       fly_ctl[0:Flight-1];
+  logic [FlySh-1:0] head_q, fill_q, tail_q;
   logic [2:0]       fly_cnt_q;
   logic             done, done_err, err_pulse, retire, has_room, fin_valid, fin_err, fin_full;
   logic [2:0]       fill_ctl;  // buffer, credit
@@ -81,14 +85,14 @@ module espl_load #(
   logic [23:0]      err_idx_q;
   logic             sel_credit;
 
-  // The port keeps at most 16 bursts open, so the open list cannot fill; four commands in flight fit the finished list.
+  // The port keeps at most Bursts bursts open, so the open list cannot fill; Flight commands fit the finished list.
   logic unused_full;
   assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank};
 
   // ---- taking commands
   assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
   assign pops_ok   = (!q_cmd_i[espl_pkg::LoadPopComputeLsb] || tok_cl_avail_i) && (!q_cmd_i[espl_pkg::LoadPopStoreLsb] || tok_sl_avail_i);
-  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && (fly_cnt_q != 3'd4)));
+  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && (fly_cnt_q != 3'(Flight))));
   assign take_load = take && !is_cfg;
   assign q_pop_o   = take;
   assign tok_cl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopComputeLsb];
@@ -97,7 +101,8 @@ module espl_load #(
   espl_load_walk #(
     .Rows    (Rows),
     .Cols    (Cols),
-    .BusBytes(BusBytes)
+    .BusBytes(BusBytes),
+    .DimBits (DimBits)
   ) u_walk (
     .clk_i   (clk_i),
     .rst_i   (rst_i),
@@ -123,7 +128,7 @@ module espl_load #(
 
   espl_fifo #(
     .Width(MetaW),
-    .Depth(16)
+    .Depth(Bursts)
   ) u_meta (
     .clk_i  (clk_i),
     .rst_i  (rst_i),
@@ -177,7 +182,7 @@ module espl_load #(
   // ---- retirement in order
   espl_fifo #(
     .Width(1),
-    .Depth(4)
+    .Depth(Flight)
   ) u_fin (
     .clk_i  (clk_i),
     .rst_i  (rst_i),
@@ -215,16 +220,16 @@ module espl_load #(
     err_idx_q <= fly_idx[fill_q];
     if (rst_i) begin
       rq_valid_q <= 1'b0;
-      head_q     <= 2'd0;
-      fill_q     <= 2'd0;
-      tail_q     <= 2'd0;
+      head_q     <= '0;
+      fill_q     <= '0;
+      tail_q     <= '0;
       fly_cnt_q  <= 3'd0;
     end else begin
       if (emit) rq_valid_q <= 1'b1;
       else if (rq_gnt_i) rq_valid_q <= 1'b0;
-      if (take_load) head_q <= head_q + 2'd1;
-      if (rd_valid_i && rd_last_i && meta[MetaW-1]) fill_q <= fill_q + 2'd1;
-      if (retire) tail_q <= tail_q + 2'd1;
+      if (take_load && Flight > 1) head_q <= head_q + 1'b1;
+      if (rd_valid_i && rd_last_i && meta[MetaW-1] && Flight > 1) fill_q <= fill_q + 1'b1;
+      if (retire && Flight > 1) tail_q <= tail_q + 1'b1;
       if (take_load && !retire) fly_cnt_q <= fly_cnt_q + 3'd1;
       if (retire && !take_load) fly_cnt_q <= fly_cnt_q - 3'd1;
     end

@@ -7,11 +7,13 @@ module espl_load_walk #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
+  parameter int DimBits  = 12,  // bits of rows and groups; row_bytes has eight more
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int G     = (MinRc < 16) ? MinRc : 16,
   parameter int Nb    = Rows / G,
-  parameter int BusSh = $clog2(BusBytes)
+  parameter int BusSh = $clog2(BusBytes),
+  parameter int RunW  = DimBits + 8
 ) (
   input  logic         clk_i,
   input  logic         rst_i,
@@ -34,16 +36,16 @@ module espl_load_walk #(
   logic        valid_q, act_q;
   logic [31:0] addr_q, row_addr_q, group_addr_q;
   logic [19:0] dst_q, row_dst_q, group_dst_q;
-  logic [19:0] left_q, row_bytes_q;
-  logic [11:0] rows_q, row_left_q, group_left_q;
+  logic [RunW-1:0]    left_q, row_bytes_q;
+  logic [DimBits-1:0] rows_q, row_left_q, group_left_q;
   logic [7:0]  bank_q;
   logic [8:0]  room, bytes, span;
   logic        run_end, row_end, wrap;
   logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
   logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
 
-  logic unused_cmd;  // opcode, token and reserved bits
-  assign unused_cmd = &{1'b0, cmd_i[127:120], cmd_i[15:10], cmd_i[7:0]};
+  logic unused_cmd;  // opcode, token and reserved bits, top bits of sizes
+  assign unused_cmd = &{1'b0, cmd_i};
 
   assign mem_row   = stride_i[31:0];
   assign mem_group = stride_i[63:32];
@@ -51,11 +53,11 @@ module espl_load_walk #(
   assign dst_group = {{(4) {1'b0}}, stride_i[95:80]} << GSh;
 
   assign room    = 9'd256 - {1'b0, addr_q[7:0]};
-  assign run_end = left_q <= {11'd0, room};
+  assign run_end = left_q <= RunW'(room);
   assign bytes   = run_end ? left_q[8:0] : room;
   assign span    = {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]} + bytes + 9'(BusBytes - 1);  // at most 256 + BusBytes - 1
-  assign row_end = row_left_q == 12'd1;
-  assign wrap    = !act_q || (bank_q == 8'(Nb - 1));
+  assign row_end = row_left_q == DimBits'(1);
+  assign wrap    = Nb == 1 || !act_q || (bank_q == 8'(Nb - 1));
 
   assign next_row_addr   = row_addr_q + mem_row;
   assign next_row_dst    = row_dst_q + dst_row;
@@ -69,7 +71,7 @@ module espl_load_walk #(
   assign bytes_o = bytes;
   assign dst_o   = dst_q;
   assign bank_o  = bank_q;
-  assign last_o  = run_end && row_end && (group_left_q == 12'd1);
+  assign last_o  = run_end && row_end && (group_left_q == DimBits'(1));
 
   always_ff @(posedge clk_i) begin
     if (start_i) begin
@@ -80,24 +82,24 @@ module espl_load_walk #(
       dst_q        <= cmd_i[espl_pkg::LoadDstLsb+:20];
       row_dst_q    <= cmd_i[espl_pkg::LoadDstLsb+:20];
       group_dst_q  <= cmd_i[espl_pkg::LoadDstLsb+:20];
-      left_q       <= cmd_i[espl_pkg::LoadRowBytesLsb+:20];
-      row_bytes_q  <= cmd_i[espl_pkg::LoadRowBytesLsb+:20];
-      rows_q       <= cmd_i[espl_pkg::LoadRowsLsb+:12];
-      row_left_q   <= cmd_i[espl_pkg::LoadRowsLsb+:12];
-      group_left_q <= cmd_i[espl_pkg::LoadGroupsLsb+:12];
-      bank_q       <= (cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0) ? cmd_i[espl_pkg::LoadBankLsb+:8] : 8'd0;
+      left_q       <= cmd_i[espl_pkg::LoadRowBytesLsb+:RunW];
+      row_bytes_q  <= cmd_i[espl_pkg::LoadRowBytesLsb+:RunW];
+      rows_q       <= cmd_i[espl_pkg::LoadRowsLsb+:DimBits];
+      row_left_q   <= cmd_i[espl_pkg::LoadRowsLsb+:DimBits];
+      group_left_q <= cmd_i[espl_pkg::LoadGroupsLsb+:DimBits];
+      bank_q       <= (Nb > 1 && cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0) ? cmd_i[espl_pkg::LoadBankLsb+:8] : 8'd0;
     end else if (step_i) begin
       if (!run_end) begin
         addr_q <= {addr_q[31:8] + 24'd1, 8'd0};
         dst_q  <= dst_q + {11'd0, bytes};
-        left_q <= left_q - {11'd0, bytes};
+        left_q <= left_q - RunW'(bytes);
       end else if (!row_end) begin
         addr_q     <= next_row_addr;
         row_addr_q <= next_row_addr;
         dst_q      <= next_row_dst;
         row_dst_q  <= next_row_dst;
         left_q     <= row_bytes_q;
-        row_left_q <= row_left_q - 12'd1;
+        row_left_q <= row_left_q - DimBits'(1);
       end else begin
         addr_q       <= next_group_addr;
         row_addr_q   <= next_group_addr;
@@ -107,7 +109,7 @@ module espl_load_walk #(
         group_dst_q  <= next_group_dst;
         left_q       <= row_bytes_q;
         row_left_q   <= rows_q;
-        group_left_q <= group_left_q - 12'd1;
+        group_left_q <= group_left_q - DimBits'(1);
         bank_q       <= wrap ? 8'd0 : bank_q + 8'd1;
       end
     end

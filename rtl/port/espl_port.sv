@@ -1,7 +1,8 @@
 // The memory port of the core: read path and write path side by side, nothing else.
 // Timing: see espl_port_rd and espl_port_wr; rules of arbitration and of open bursts are those of hw/spec/memory.md.
 module espl_port #(
-  parameter int BusBytes = 16
+  parameter int BusBytes = 16,
+  parameter int Bursts   = 16   // most bursts a path keeps open
 ) (
   input  logic                   clk_i,
   input  logic                   rst_i,
@@ -48,7 +49,9 @@ module espl_port #(
   assign busy_o = rd_busy || wr_busy;
   assign wait_o = {1'b0, rd_wait} + {1'b0, wr_wait};
 
-  espl_port_rd u_rd (
+  espl_port_rd #(
+    .Bursts(Bursts)
+  ) u_rd (
     .clk_i          (clk_i),
     .rst_i          (rst_i),
     .outstanding_i  (outstanding_i),
@@ -68,7 +71,8 @@ module espl_port #(
   );
 
   espl_port_wr #(
-    .BusBytes(BusBytes)
+    .BusBytes(BusBytes),
+    .Bursts  (Bursts)
   ) u_wr (
     .clk_i          (clk_i),
     .rst_i          (rst_i),

@@ -2,7 +2,9 @@
 // Timing: the choice is combinational among registered requests, gnt_o is choice and mem_req_ready_i in the same cycle;
 // a beat is passed on in the cycle it arrives. A burst's place is free from the cycle after its last beat.
 // Requesters: 0 command fetch, 1 load, 2 residual; a tie of age goes to the lower number.
-module espl_port_rd (
+module espl_port_rd #(
+  parameter int Bursts = 16   // most bursts kept open
+) (
   input  logic         clk_i,
   input  logic         rst_i,
   input  logic [4:0]   outstanding_i,
@@ -48,7 +50,7 @@ module espl_port_rd (
 
   espl_fifo #(
     .Width(2),
-    .Depth(16)
+    .Depth(Bursts)
   ) u_owner (
     .clk_i  (clk_i),
     .rst_i  (rst_i),

@@ -3,7 +3,8 @@
 // shows the next one in t+1. A response is passed on in the cycle it arrives; the place is free from the next cycle.
 // Requesters: 0 store, 1 mark; a tie of age goes to store.
 module espl_port_wr #(
-  parameter int BusBytes = 16
+  parameter int BusBytes = 16,
+  parameter int Bursts   = 16   // most bursts kept open
 ) (
   input  logic                    clk_i,
   input  logic                    rst_i,
@@ -56,7 +57,7 @@ module espl_port_wr #(
 
   espl_fifo #(
     .Width(8),
-    .Depth(16)
+    .Depth(Bursts)
   ) u_data (
     .clk_i  (clk_i),
     .rst_i  (rst_i),
@@ -70,7 +71,7 @@ module espl_port_wr #(
 
   espl_fifo #(
     .Width(1),
-    .Depth(16)
+    .Depth(Bursts)
   ) u_rsp (
     .clk_i  (clk_i),
     .rst_i  (rst_i),

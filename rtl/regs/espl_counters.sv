@@ -1,7 +1,8 @@
-// The 16 performance counters of hw/spec/counters.tbl, 32 bits each.
+// The performance counters of hw/spec/counters.tbl, 32 bits each: the first `Counters` of them are built, the others read zero.
 // Timing: what happens in cycle t with en_i is in counters_o from t+1 on; clear_i in cycle t makes them zero in t+1.
 module espl_counters #(
-  parameter int BusBytes = 16
+  parameter int BusBytes = 16,
+  parameter int Counters = 16
 ) (
   input  logic         clk_i,
   input  logic         rst_i,
@@ -21,59 +22,61 @@ module espl_counters #(
 
   localparam int BusSh = $clog2(BusBytes);
 
-  logic [31:0]       cycles_q, macs_q, macs_dense_q, tiles_q, skipped_q, bus_q;
-  logic [31:0]       cause_q[0:7];
-  logic [31-BusSh:0] rd_beats_q, wr_beats_q;
-  logic              zero;
-
-  assign zero = rst_i || clear_i;
-
-  for (genvar i = 0; i < 8; i++) begin : gen_cause
-    always_ff @(posedge clk_i) begin
-      if (zero) cause_q[i] <= 32'd0;
-      else if (en_i && (cause_i == 3'(i))) cause_q[i] <= cause_q[i] + 32'd1;
+  // What each counter adds in a cycle in which it counts.
+  logic [511:0] add;
+  logic [15:0]  on;
+  always_comb begin
+    add = '0;
+    on  = '0;
+    add[32*espl_pkg::CntCycles+:32]       = 32'd1;
+    on[espl_pkg::CntCycles]               = 1'b1;
+    add[32*espl_pkg::CntMacs+:32]         = macs_i;
+    add[32*espl_pkg::CntMacsDense+:32]    = macs_dense_i;
+    add[32*espl_pkg::CntTiles+:32]        = {16'd0, tiles_i};
+    add[32*espl_pkg::CntTilesSkipped+:32] = {16'd0, skipped_i};
+    on[espl_pkg::CntMacs]                 = cmd_i;
+    on[espl_pkg::CntMacsDense]            = cmd_i;
+    on[espl_pkg::CntTiles]                = cmd_i;
+    on[espl_pkg::CntTilesSkipped]         = cmd_i;
+    add[32*espl_pkg::CntReadBytes+:32]    = 32'd1 << BusSh;
+    add[32*espl_pkg::CntWriteBytes+:32]   = 32'd1 << BusSh;
+    on[espl_pkg::CntReadBytes]            = rd_beat_i;
+    on[espl_pkg::CntWriteBytes]           = wr_beat_i;
+    add[32*espl_pkg::CntBus+:32]          = {29'd0, bus_wait_i};
+    on[espl_pkg::CntBus]                  = 1'b1;
+    for (int i = 0; i < 8; i++) begin
+      add[32*cause_of(i)+:32] = 32'd1;
+      on[cause_of(i)]         = cause_i == 3'(i);
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (zero) begin
-      cycles_q     <= 32'd0;
-      macs_q       <= 32'd0;
-      macs_dense_q <= 32'd0;
-      tiles_q      <= 32'd0;
-      skipped_q    <= 32'd0;
-      bus_q        <= 32'd0;
-      rd_beats_q   <= '0;
-      wr_beats_q   <= '0;
-    end else if (en_i) begin
-      cycles_q <= cycles_q + 32'd1;
-      bus_q    <= bus_q + {29'd0, bus_wait_i};
-      if (rd_beat_i) rd_beats_q <= rd_beats_q + 1'b1;
-      if (wr_beat_i) wr_beats_q <= wr_beats_q + 1'b1;
-      if (cmd_i) begin
-        macs_q       <= macs_q + macs_i;
-        macs_dense_q <= macs_dense_q + macs_dense_i;
-        tiles_q      <= tiles_q + {16'd0, tiles_i};
-        skipped_q    <= skipped_q + {16'd0, skipped_i};
+  // Counter of a cause.
+  function automatic int cause_of(input int i);
+    case (i)
+      0: cause_of = espl_pkg::CntBusy;
+      1: cause_of = espl_pkg::CntStallLoad;
+      2: cause_of = espl_pkg::CntStallStore;
+      3: cause_of = espl_pkg::CntStallBank;
+      4: cause_of = espl_pkg::CntStallWeights;
+      5: cause_of = espl_pkg::CntStallFill;
+      6: cause_of = espl_pkg::CntStallFull;
+      default: cause_of = espl_pkg::CntIdle;
+    endcase
+  endfunction
+
+  for (genvar k = 0; k < 16; k++) begin : gen_counter
+    if (k < Counters) begin : gen_built
+      logic [31:0] cnt_q;
+      always_ff @(posedge clk_i) begin
+        if (rst_i || clear_i) cnt_q <= 32'd0;
+        else if (en_i && on[k]) cnt_q <= cnt_q + add[32*k+:32];
       end
+      assign counters_o[32*k+:32] = cnt_q;
+    end else begin : gen_zero
+      assign counters_o[32*k+:32] = 32'd0;
+      logic unused;
+      assign unused = &{1'b0, on[k], add[32*k+:32]};
     end
   end
-
-  assign counters_o[32*espl_pkg::CntCycles+:32]       = cycles_q;
-  assign counters_o[32*espl_pkg::CntBusy+:32]         = cause_q[0];
-  assign counters_o[32*espl_pkg::CntMacs+:32]         = macs_q;
-  assign counters_o[32*espl_pkg::CntMacsDense+:32]    = macs_dense_q;
-  assign counters_o[32*espl_pkg::CntStallLoad+:32]    = cause_q[1];
-  assign counters_o[32*espl_pkg::CntStallStore+:32]   = cause_q[2];
-  assign counters_o[32*espl_pkg::CntStallBank+:32]    = cause_q[3];
-  assign counters_o[32*espl_pkg::CntStallWeights+:32] = cause_q[4];
-  assign counters_o[32*espl_pkg::CntStallFill+:32]    = cause_q[5];
-  assign counters_o[32*espl_pkg::CntStallFull+:32]    = cause_q[6];
-  assign counters_o[32*espl_pkg::CntIdle+:32]         = cause_q[7];
-  assign counters_o[32*espl_pkg::CntReadBytes+:32]    = {rd_beats_q, {BusSh{1'b0}}};
-  assign counters_o[32*espl_pkg::CntWriteBytes+:32]   = {wr_beats_q, {BusSh{1'b0}}};
-  assign counters_o[32*espl_pkg::CntTiles+:32]        = tiles_q;
-  assign counters_o[32*espl_pkg::CntTilesSkipped+:32] = skipped_q;
-  assign counters_o[32*espl_pkg::CntBus+:32]          = bus_q;
 
 endmodule

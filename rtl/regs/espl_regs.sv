@@ -3,6 +3,7 @@
 // running_o from cycle 1 to E-1, E being the first cycle with the interrupt; CYCLES then reads E. fin_ok_i or fin_err_i come in cycle E-1.
 // A start write with a wrong expected hash ends at once: error BAD_HASH, interrupt in cycle 1. A start write while running is ignored.
 module espl_regs #(
+  parameter int          Bursts     = 16,  // most bursts a path keeps open
   parameter logic [31:0] ConfigHash = 32'd0
 ) (
   input  logic         clk_i,
@@ -68,7 +69,7 @@ module espl_regs #(
       expect_q      <= 32'd0;
       prog_addr_q   <= 20'd0;
       prog_bytes_q  <= 32'd0;
-      outstanding_q <= 5'd8;
+      outstanding_q <= 5'((Bursts < 8) ? Bursts : 8);
       cycles_q      <= 32'd0;
       irq_q         <= 1'b0;
     end else begin
@@ -77,9 +78,9 @@ module espl_regs #(
           espl_pkg::RegExpectHash: expect_q <= reg_wdata_i;
           espl_pkg::RegProgAddr: prog_addr_q <= reg_wdata_i[31:12];
           espl_pkg::RegProgBytes: prog_bytes_q <= reg_wdata_i;
-          espl_pkg::RegOutstanding: begin  // kept inside 1..16
+          espl_pkg::RegOutstanding: begin  // kept inside 1..Bursts
             if (reg_wdata_i == 32'd0) outstanding_q <= 5'd1;
-            else if (reg_wdata_i > 32'd16) outstanding_q <= 5'd16;
+            else if (reg_wdata_i > 32'(Bursts)) outstanding_q <= 5'(Bursts);
             else outstanding_q <= reg_wdata_i[4:0];
           end
           espl_pkg::RegControl: if (reg_wdata_i[1]) irq_q <= 1'b0;

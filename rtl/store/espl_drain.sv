@@ -13,6 +13,9 @@ module espl_drain #(
   parameter int Residual   = 1,
   parameter int MaxPool    = 1,
   parameter int AvgPool    = 1,
+  parameter int DimBits    = 12,  // bits of a size
+  parameter int Groups     = 2,   // channel groups of the array; 1: a command has one
+  parameter int InPlace    = 0,   // 1: cmd_i stands still until the command has retired
   parameter int AvgGap     = 7,   // cycles from the last tap of a window to its average
   parameter int Flush      = 10,  // cycles from an operation to the write of its word
   // derived
@@ -66,12 +69,31 @@ module espl_drain #(
   localparam int Pool = (MaxPool != 0 || AvgPool != 0) ? 1 : 0;
 
   // The command.
-  logic        bank_q, res_q, contig_q, rcontig_q, avg_q, max_q, active_q;
-  logic [11:0] out_h_q, out_w_q;
+  logic [127:0] cmd;
+  logic        bank, res, contig, rcontig, avg, max, active_q;
+  logic [DimBits-1:0] out_h, out_w;
+  espl_hold #(
+    .Width  (128),
+    .Through(InPlace)
+  ) u_cmd (
+    .clk_i (clk_i),
+    .we_i  (take_i),
+    .data_i(cmd_i),
+    .data_o(cmd)
+  );
+  assign bank    = cmd[espl_pkg::StoreBankLsb];
+  assign max     = MaxPool != 0 && cmd[espl_pkg::StorePoolLsb+:2] == 2'd1;
+  assign avg     = AvgPool != 0 && cmd[espl_pkg::StorePoolLsb+:2] == 2'd2;
+  assign res     = Residual != 0 && cmd[espl_pkg::StoreResidualLsb] && cmd[espl_pkg::StorePoolLsb+:2] == 2'd0;
+  assign contig  = cmd[espl_pkg::StoreOutContigLsb];
+  assign rcontig = cmd[espl_pkg::StoreResContigLsb];
+  assign out_h   = cmd[espl_pkg::StoreOutHLsb+:DimBits];
+  assign out_w   = cmd[espl_pkg::StoreOutWLsb+:DimBits];
   logic [PgAw > 0 ? PgAw-1 : 0:0] pg_q;
   // The walk: what is left, this one included.
   logic [7:0]  group_q, groups_q;
-  logic [11:0] y_q, x_q;
+  logic        last_group;
+  logic [DimBits-1:0] y_q, x_q;
   logic [SubW-1:0] sub_q;
   logic        pfirst_q, phase_q;  // first operation of a pixel; the average is next
   logic [4:0]  step_q, flush_q;
@@ -82,17 +104,18 @@ module espl_drain #(
   logic [31:0] oa_q, orow_q, ogrp_q, oa_d;
   logic [AccAw-1:0] w_addr;
 
-  assign x_last    = x_q == 12'd1;
-  assign y_last    = y_q == 12'd1;
+  assign last_group = Groups == 1 || groups_q == 8'd1;
+  assign x_last    = x_q == DimBits'(1);
+  assign y_last    = y_q == DimBits'(1);
   assign sub_last  = sub_q == SubW'((1 << SubSh) - 1);
   assign avg_op    = AvgPool != 0 && phase_q;
   assign need_slot = pfirst_q && (run_q || oa_q[7:0] == 8'd0);
-  assign issue     = active_q && step_q == 5'd0 && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
+  assign issue     = active_q && step_q == 5'd0 && !(need_slot && !slot_free_i) && !(pfirst_q && res && !res_ready_i);
   assign tap_end   = issue && !avg_op && w_last;
-  assign sub_end   = avg_op ? issue : tap_end && !avg_q;
+  assign sub_end   = avg_op ? issue : tap_end && !avg;
   assign pix_end   = sub_end && sub_last;
-  assign run_end   = x_last && (y_last || !contig_q);
-  assign cmd_end   = pix_end && x_last && y_last && groups_q == 8'd1;
+  assign run_end   = x_last && (y_last || !contig);
+  assign cmd_end   = pix_end && x_last && y_last && last_group;
   assign done_o    = cmd_end;
   assign flushed_o = flush_q == 5'd0;
 
@@ -103,8 +126,8 @@ module espl_drain #(
 
   // One adder for the next output address: pixel, row or group.
   always_comb begin
-    if (!x_last || (contig_q && !y_last)) oa_d = oa_q + 32'(GroupBytes);
-    else if (!y_last) oa_d = orow_q + {8'd0, out_row_i};
+    if (!x_last || (contig && !y_last)) oa_d = oa_q + 32'(GroupBytes);
+    else if (!y_last || Groups == 1) oa_d = orow_q + {8'd0, out_row_i};
     else oa_d = ogrp_q + out_group_i;
     oa_d[GSh-1:0] = '0;  // words of G bytes: a stride's low bits are not looked at
   end
@@ -117,26 +140,18 @@ module espl_drain #(
     end else begin
       if (start_i) active_q <= 1'b1;
       else if (cmd_end) active_q <= 1'b0;
-      if (issue) step_q <= (tap_end && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
+      if (issue) step_q <= (tap_end && avg) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
       else if (step_q != 5'd0) step_q <= step_q - 5'd1;
       if (issue) flush_q <= 5'(Flush);
       else if (flush_q != 5'd0) flush_q <= flush_q - 5'd1;
     end
     if (take_i) begin
-      bank_q    <= cmd_i[espl_pkg::StoreBankLsb];
-      max_q     <= MaxPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd1;
-      avg_q     <= AvgPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd2;
-      res_q     <= Residual != 0 && cmd_i[espl_pkg::StoreResidualLsb] && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
-      contig_q  <= cmd_i[espl_pkg::StoreOutContigLsb];
-      rcontig_q <= cmd_i[espl_pkg::StoreResContigLsb];
-      out_h_q   <= cmd_i[espl_pkg::StoreOutHLsb+:12];
-      out_w_q   <= cmd_i[espl_pkg::StoreOutWLsb+:12];
       groups_q  <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
       oa_q      <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       orow_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       ogrp_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
-      y_q       <= cmd_i[espl_pkg::StoreOutHLsb+:12];
-      x_q       <= cmd_i[espl_pkg::StoreOutWLsb+:12];
+      y_q       <= cmd_i[espl_pkg::StoreOutHLsb+:DimBits];
+      x_q       <= cmd_i[espl_pkg::StoreOutWLsb+:DimBits];
       group_q   <= 8'd0;
       sub_q     <= '0;
       pfirst_q  <= 1'b1;
@@ -144,14 +159,14 @@ module espl_drain #(
       run_q     <= 1'b1;
     end else if (issue) begin
       pfirst_q <= pix_end;
-      phase_q  <= tap_end && avg_q;
+      phase_q  <= tap_end && avg;
       if (sub_end) sub_q <= sub_last ? '0 : sub_q + 1'b1;
       if (pix_end) begin
         run_q <= run_end;
         oa_q  <= oa_d;
-        x_q   <= x_last ? out_w_q : x_q - 12'd1;
+        x_q   <= x_last ? out_w : x_q - DimBits'(1);
         if (x_last) begin
-          y_q    <= y_last ? out_h_q : y_q - 12'd1;
+          y_q    <= y_last ? out_h : y_q - DimBits'(1);
           orow_q <= oa_d;
           if (y_last) begin
             ogrp_q   <= oa_d;
@@ -167,7 +182,7 @@ module espl_drain #(
   if (PgAw > 0) begin : gen_pg
     always_ff @(posedge clk_i) begin
       if (take_i) pg_q <= cmd_i[espl_pkg::StoreParBaseLsb+GSh+:PgAw];
-      else if (pix_end && x_last && y_last) pg_q <= pg_q + 1'b1;
+      else if (pix_end && x_last && y_last && Groups > 1) pg_q <= pg_q + 1'b1;
     end
   end else begin : gen_no_pg
     assign pg_q = '0;
@@ -177,9 +192,9 @@ module espl_drain #(
   if (Residual != 0) begin : gen_res
     logic [7:0] ro_q, rrow_q, rgrp_q, ro_d;
     logic       rrun_end;
-    assign rrun_end = x_last && (y_last || !rcontig_q);
+    assign rrun_end = x_last && (y_last || !rcontig);
     always_comb begin
-      if (!x_last || (rcontig_q && !y_last)) ro_d = ro_q + 8'(GroupBytes);
+      if (!x_last || (rcontig && !y_last)) ro_d = ro_q + 8'(GroupBytes);
       else if (!y_last) ro_d = rrow_q + res_row_i;
       else ro_d = rgrp_q + res_group_i;
       ro_d[GSh-1:0] = '0;
@@ -196,12 +211,12 @@ module espl_drain #(
       end
     end
     assign res_off_o  = ro_q;
-    assign res_free_o = pix_end && res_q && (rrun_end || (&ro_q[7:GSh]));
+    assign res_free_o = pix_end && res && (rrun_end || (&ro_q[7:GSh]));
   end else begin : gen_no_res
     assign res_off_o  = 8'd0;
     assign res_free_o = 1'b0;
     logic unused;
-    assign unused = &{1'b0, rcontig_q, res_row_i, res_group_i};
+    assign unused = &{1'b0, rcontig, res_row_i, res_group_i};
   end
 
   espl_window #(
@@ -209,7 +224,7 @@ module espl_drain #(
     .Pool (Pool)
   ) u_window (
     .clk_i   (clk_i),
-    .pool_i  (max_q || avg_q),
+    .pool_i  (max || avg),
     .win_h_i (pool_cfg_i[espl_pkg::StorePoolWinHLsb-16+:8]),
     .win_w_i (pool_cfg_i[espl_pkg::StorePoolWinWLsb-16+:8]),
     .psy_i   (pool_cfg_i[espl_pkg::StorePoolPsyLsb-16+:4]),
@@ -251,17 +266,17 @@ module espl_drain #(
       bank_free_o <= 2'd0;
     end else begin
       op_valid_o  <= issue;
-      bank_free_o <= cmd_end ? (bank_q ? 2'b10 : 2'b01) : 2'b00;
+      bank_free_o <= cmd_end ? (bank ? 2'b10 : 2'b01) : 2'b00;
     end
     acc_re_o     <= issue && !avg_op;
-    acc_rbank_o  <= bank_q;
-    acc_rgroup_o <= group_q;
+    acc_rbank_o  <= bank;
+    acc_rgroup_o <= (SubSh > 0) ? 8'({group_q, sub_q}) : group_q;
     acc_raddr_o  <= w_addr;
     op_tapv_o    <= w_valid;
     op_first_o   <= w_first;
     op_emit_o    <= sub_end;
-    op_res_o     <= res_q;
-    op_kind_o    <= avg_op ? 2'd3 : {avg_q, max_q};
+    op_res_o     <= res;
+    op_kind_o    <= avg_op ? 2'd3 : {avg, max};
     op_last_o    <= burst_close_o;
     op_sub_o     <= sub_q;
   end
@@ -277,7 +292,7 @@ module espl_drain #(
 
   // Fields of other units and of the residual reader.
   logic unused_cmd;
-  assign unused_cmd = &{1'b0, cmd_i};
+  assign unused_cmd = &{1'b0, cmd_i, cmd, out_h, groups_q, out_group_i, ogrp_q};
 
 `ifdef FORMAL
   // Laws that the staging memory and the residual reader rely on, given a command with sizes of at least one, a residual burst that stays ready
@@ -306,7 +321,7 @@ module espl_drain #(
       if (res_held_q) assume (res_ready_i);
       assert (!(loaded_q && active_q));
       if (loaded_q || active_q) begin
-        assert (x_q != 12'd0 && y_q != 12'd0 && groups_q != 8'd0 && out_w_q != 12'd0 && out_h_q != 12'd0);
+        assert (x_q != 12'd0 && y_q != 12'd0 && groups_q != 8'd0 && out_w != 12'd0 && out_h != 12'd0);
         assert (oa_q[GSh-1:0] == '0 && orow_q[GSh-1:0] == '0 && ogrp_q[GSh-1:0] == '0);
       end
       if (loaded_q) assert (pfirst_q && run_q);
@@ -316,7 +331,7 @@ module espl_drain #(
       if (burst_close_o) assert ((opening_q || burst_open_o) && active_q);
       if (burst_close_o && opening_q) assert (burst_addr_o[31:8] == first_q[31:8] && burst_addr_o[7:0] >= first_q[7:0]);
       if (burst_last_o) assert (burst_close_o && done_o);
-      if (active_q && res_q && !pfirst_q) assert (res_ready_i);
+      if (active_q && res && !pfirst_q) assert (res_ready_i);
       if (res_free_o) assert (res_ready_i);
     end
   end

@@ -27,7 +27,7 @@ module espl_lanes #(
   input  logic [SubW-1:0]            op_sub_i,
   input  logic [15:0]                op_mt_i,
   input  logic [46:0]                quant_i,  // STORE_QUANT, from its bit 16
-  input  logic [GroupBytes*AccW-1:0] acc_i,
+  input  logic [RqLanes*AccW-1:0]    acc_i,    // of the sub-word
   input  logic [80*RqLanes-1:0]      par_i,
   input  logic [8*GroupBytes-1:0]    res_i,
   output logic                       word_we_o,
@@ -87,14 +87,11 @@ module espl_lanes #(
   assign lo_out  = avg_pre ? 8'h80 : quant_i[espl_pkg::StoreQuantLoLsb-16+:8];
   assign hi_out  = avg_pre ? 8'h7f : quant_i[espl_pkg::StoreQuantHiLsb-16+:8];
 
-  // The sub-word's accumulators and residual bytes.
-  logic [RqLanes*AccW-1:0] acc_sub;
+  // The sub-word's residual bytes.
   logic [8*RqLanes-1:0]    res_sub, out;
   if (SubSh > 0) begin : gen_sub
-    assign acc_sub = acc_i[sub_in*(RqLanes*AccW)+:RqLanes*AccW];
     assign res_sub = res_i[sub_in*(8*RqLanes)+:8*RqLanes];
   end else begin : gen_all
-    assign acc_sub = acc_i;
     assign res_sub = res_i;
     logic unused;
     assign unused = &{1'b0, sub_in};
@@ -114,7 +111,7 @@ module espl_lanes #(
       .clk_i  (clk_i),
       .rst_i  (rst_i),
       .valid_i(v3_q),
-      .a_i    (use_avg ? sum : 32'($signed(acc_sub[AccW*k+:AccW]))),
+      .a_i    (use_avg ? sum : 32'($signed(acc_i[AccW*k+:AccW]))),
       .b_i    (use_avg ? 32'd0 : par[31:0]),
       .m_i    (use_avg ? op_mt_i : par[47:32]),
       .d_i    (use_res ? d : 9'd0),

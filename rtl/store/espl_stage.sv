@@ -2,16 +2,19 @@
 // StageBursts slots of 256 bytes; the byte of memory address a is byte (a mod 256) of its burst's slot, so alignment and byte enables follow from
 // the first and last address of the burst. A slot is taken when the drain opens a burst and free in the cycle after its last beat was taken.
 // Timing: a word written in cycle w; if it completes a burst, the request is shown from w+1. wd_* show the next beat; it is there from the cycle
-// after the grant. rsp_last_o marks, in the response's cycle, the last burst of a command. At most 16 bursts wait for a response.
+// after the grant. rsp_last_o marks, in the response's cycle, the last burst of a command. At most Bursts bursts wait for a response.
 module espl_stage #(
   parameter int GroupBytes  = 16,
   parameter int BusBytes    = 16,
   parameter int StageBursts = 4,
+  parameter int InPlace     = 0,   // 1: one command at a time, its last response is the one with nothing left (all_open_i)
+  parameter int Bursts      = 16,  // most bursts the port keeps open
   // derived
   parameter int GSh    = $clog2(GroupBytes),
   parameter int BSh    = $clog2(BusBytes),
   parameter int SlotSh = $clog2(StageBursts),
-  parameter int CntW   = $clog2(StageBursts + 1)
+  parameter int CntW   = $clog2(StageBursts + 1),
+  parameter int RspSh  = (Bursts > 1) ? $clog2(Bursts) : 1
 ) (
   input  logic                    clk_i,
   input  logic                    rst_i,
@@ -20,6 +23,7 @@ module espl_stage #(
   input  logic                    open_i,
   input  logic                    close_i,
   input  logic                    close_last_i,  // the burst is the last of its command
+  input  logic                    all_open_i,    // InPlace: every burst of the command has been opened
   input  logic [31:0]             addr_i,        // word that opens or closes the burst
   // words
   input  logic                    we_i,
@@ -41,7 +45,6 @@ module espl_stage #(
   // Burst descriptors by slot: written at issue, long before the words arrive.
   logic [31:GSh] addr_q[0:StageBursts-1];
   logic [7:GSh]  end_q[0:StageBursts-1];  // last word inside the 256 bytes
-  logic          cmd_q[0:StageBursts-1];
   // Slot pointers in the order of a burst's life: issue, words, request, beats.
   logic [SlotSh-1:0] is_q, wo_q, rq_q, be_q, be_next;
   logic [CntW-1:0]   used_q, staged_q;
@@ -71,10 +74,7 @@ module espl_stage #(
       staged_q <= staged_q + CntW'(done) - CntW'(wq_gnt_i);
     end
     if (open_i) addr_q[is_q] <= addr_i[31:GSh];
-    if (close_i) begin
-      end_q[is_q] <= addr_i[7:GSh];
-      cmd_q[is_q] <= close_last_i;
-    end
+    if (close_i) end_q[is_q] <= addr_i[7:GSh];
   end
   assign be_next = next_slot(be_q);
 
@@ -145,22 +145,37 @@ module espl_stage #(
   end
 
   // Responses come in order: one bit for each burst that waits for one.
-  logic [15:0] last_q;
-  logic [3:0]  put_q, get_q;
   logic [4:0]  open_q;
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      put_q  <= 4'd0;
-      get_q  <= 4'd0;
       open_q <= 5'd0;
     end else begin
-      if (wq_gnt_i) put_q <= put_q + 4'd1;
-      if (wr_rsp_i) get_q <= get_q + 4'd1;
       open_q <= open_q + 5'(wq_gnt_i) - 5'(wr_rsp_i);
     end
-    if (wq_gnt_i) last_q[put_q] <= cmd_q[rq_q];
   end
-  assign rsp_last_o = wr_rsp_i && last_q[get_q];
+  if (InPlace != 0) begin : gen_place
+    assign rsp_last_o = wr_rsp_i && all_open_i && used_q == '0 && open_q == 5'd1;
+    logic unused;
+    assign unused = &{1'b0, close_last_i};
+  end else begin : gen_ring
+    logic                  cmd_q[0:StageBursts-1];  // by slot
+    logic [(1<<RspSh)-1:0] last_q;
+    logic [RspSh-1:0]      put_q, get_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) begin
+        put_q <= '0;
+        get_q <= '0;
+      end else begin
+        if (wq_gnt_i) put_q <= put_q + 1'b1;
+        if (wr_rsp_i) get_q <= get_q + 1'b1;
+      end
+      if (close_i) cmd_q[is_q] <= close_last_i;
+      if (wq_gnt_i) last_q[put_q] <= cmd_q[rq_q];
+    end
+    assign rsp_last_o = wr_rsp_i && last_q[get_q];
+    logic unused;
+    assign unused = &{1'b0, all_open_i};
+  end
   assign quiet_o    = used_q == '0 && open_q == 5'd0;
 
   // Addresses below a word; upper address bits where only the place counts.
@@ -278,7 +293,7 @@ module espl_stage #(
       assert ((CntW + 1)'(rq_q) == around(be_q, granted_q));
       assert ((CntW + 1)'(wo_q) == around(rq_q, staged_q));
       assert ((CntW + 1)'(is_q) == around(wo_q, closed_q));
-      assert (open_q <= 5'd16 && open_q >= 5'(granted_q) && 4'(put_q - get_q) == open_q[3:0]);
+      assert (open_q <= 5'd16 && open_q >= 5'(granted_q) && 4'(gen_ring.put_q - gen_ring.get_q) == open_q[3:0]);
       assert (quiet_o == (used_q == '0 && open_q == 5'd0));
       // the followed slot
       if (order < granted_q + staged_q + closed_q) assert (s_end >= s_addr[7:GSh]);

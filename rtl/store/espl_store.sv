@@ -15,6 +15,9 @@ module espl_store #(
   parameter int AvgPool     = 1,
   parameter int StageBursts = 4,
   parameter int ResBursts   = 4,
+  parameter int Bursts      = 16,
+  parameter int DimBits     = 12,
+  parameter int InPlace     = 0,   // 1: one command at a time, at the head of the queue until it has retired
   // derived
   parameter int MinRc      = (Rows < Cols) ? Rows : Cols,
   parameter int GroupBytes = (MinRc < 16) ? MinRc : 16
@@ -47,7 +50,7 @@ module espl_store #(
   output logic                       acc_rbank_o,
   output logic [7:0]                 acc_rgroup_o,
   output logic [AccAw-1:0]           acc_raddr_o,
-  input  logic [GroupBytes*AccW-1:0] acc_rdata_i,
+  input  logic [RqLanes*AccW-1:0]    acc_rdata_i,
   input  logic                       bw_we_i,
   input  logic [1:0]                 bw_sel_i,
   input  logic [7:0]                 bw_bank_i,
@@ -79,7 +82,7 @@ module espl_store #(
   localparam int SubW  = (SubSh > 0) ? SubSh : 1;
   localparam int RowAw = (ParAw > $clog2(RqLanes)) ? ParAw - $clog2(RqLanes) : 1;
 
-  logic         cfg_we, take, start, done, flushed, quiet, rsp_last;
+  logic         cfg_we, take, start, done, drained, flushed, quiet, rsp_last;
   logic         res_arm, res_drop, res_ok, res_busy, res_more, res_ready, res_free;
   logic [31:0]  out_group, res_group, burst_addr;
   logic [23:0]  out_row, res_row;
@@ -97,22 +100,43 @@ module espl_store #(
   logic [8*GroupBytes-1:0] res_word, word;
   logic         word_we, word_last;
 
-  espl_store_ctrl #(
-    .Residual(Residual),
-    .Ring    (Ring)
-  ) u_ctrl (
-    .clk_i(clk_i), .rst_i(rst_i),
-    .q_valid_i(q_valid_i), .q_cmd_i(q_cmd_i), .q_idx_i(q_idx_i), .q_pop_o(q_pop_o),
-    .stop_i(stop_i), .idle_o(idle_o), .blocked_o(blocked_o), .wait_valid_o(wait_valid_o), .wait_idx_o(wait_idx_o),
-    .err_valid_o(err_valid_o), .err_code_o(err_code_o), .err_idx_o(err_idx_o),
-    .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
-    .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
-    .bank_full_i(bank_full_i),
-    .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .flushed_i(flushed),
-    .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
-    .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
-    .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
-  );
+  if (InPlace != 0) begin : gen_one
+    espl_store_one #(
+      .Residual(Residual)
+    ) u_ctrl (
+      .clk_i(clk_i), .rst_i(rst_i),
+      .q_valid_i(q_valid_i), .q_cmd_i(q_cmd_i), .q_idx_i(q_idx_i), .q_pop_o(q_pop_o),
+      .stop_i(stop_i), .idle_o(idle_o), .blocked_o(blocked_o), .wait_valid_o(wait_valid_o), .wait_idx_o(wait_idx_o),
+      .err_valid_o(err_valid_o), .err_code_o(err_code_o), .err_idx_o(err_idx_o),
+      .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
+      .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
+      .bank_full_i(bank_full_i),
+      .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .drained_o(drained),
+      .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
+      .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
+      .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
+    );
+    logic unused;
+    assign unused = flushed;
+  end else begin : gen_ring
+    espl_store_ctrl #(
+      .Residual(Residual),
+      .Ring    (Ring)
+    ) u_ctrl (
+      .clk_i(clk_i), .rst_i(rst_i),
+      .q_valid_i(q_valid_i), .q_cmd_i(q_cmd_i), .q_idx_i(q_idx_i), .q_pop_o(q_pop_o),
+      .stop_i(stop_i), .idle_o(idle_o), .blocked_o(blocked_o), .wait_valid_o(wait_valid_o), .wait_idx_o(wait_idx_o),
+      .err_valid_o(err_valid_o), .err_code_o(err_code_o), .err_idx_o(err_idx_o),
+      .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
+      .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
+      .bank_full_i(bank_full_i),
+      .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .flushed_i(flushed),
+      .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
+      .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
+      .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
+    );
+    assign drained = 1'b0;
+  end
 
   espl_store_cfg #(
     .Residual(Residual),
@@ -126,7 +150,7 @@ module espl_store #(
 
   espl_drain #(
     .GroupBytes(GroupBytes), .RqLanes(RqLanes), .RqCycles(RqCycles), .ParAw(ParAw), .AccAw(AccAw),
-    .Residual(Residual), .MaxPool(MaxPool), .AvgPool(AvgPool), .AvgGap(RqLat + 1), .Flush(Flush)
+    .Residual(Residual), .MaxPool(MaxPool), .AvgPool(AvgPool), .DimBits(DimBits), .Groups(Cols / GroupBytes), .InPlace(InPlace), .AvgGap(RqLat + 1), .Flush(Flush)
   ) u_drain (
     .clk_i(clk_i), .rst_i(rst_i),
     .take_i(take), .cmd_i(q_cmd_i), .start_i(start), .done_o(done), .flushed_o(flushed),
@@ -189,10 +213,12 @@ module espl_store #(
   espl_stage #(
     .GroupBytes (GroupBytes),
     .BusBytes   (BusBytes),
-    .StageBursts(StageBursts)
+    .StageBursts(StageBursts),
+    .InPlace    (InPlace),
+    .Bursts     (Bursts)
   ) u_stage (
     .clk_i(clk_i), .rst_i(rst_i),
-    .slot_free_o(slot_free), .open_i(burst_open), .close_i(burst_close), .close_last_i(burst_last), .addr_i(burst_addr),
+    .slot_free_o(slot_free), .open_i(burst_open), .close_i(burst_close), .close_last_i(burst_last), .all_open_i(drained), .addr_i(burst_addr),
     .we_i(word_we), .word_i(word), .word_last_i(word_last),
     .wq_valid_o(wq_valid_o), .wq_addr_o(wq_addr_o), .wq_beats_o(wq_beats_o), .wq_gnt_i(wq_gnt_i),
     .wd_take_i(wd_take_i), .wd_data_o(wd_data_o), .wd_strb_o(wd_strb_o),

@@ -26,6 +26,10 @@ module espl_core #(
   parameter int          TokenMax    = 15,
   parameter int          StageBursts = 4,
   parameter int          ResBursts   = 4,
+  parameter int          Bursts      = 16,
+  parameter int          Counters    = 16,
+  parameter int          DimBits     = 12,
+  parameter int          Kernel      = 16,
   parameter logic [31:0] ConfigHash  = 32'd0,
   parameter int          CmdIdxW     = 24
 ) (
@@ -57,8 +61,7 @@ module espl_core #(
   output logic                  mem_reset_o
 );
 
-  localparam int MinRc = (Rows < Cols) ? Rows : Cols;
-  localparam int G     = (MinRc < 16) ? MinRc : 16;
+  localparam int InPlace = (QueueDepth == 0) ? 1 : 0;
 
   // Bytes of the largest buffer.
   localparam int IdxBytesAw = (IdxAw > 0) ? IdxAw + 2 : 0;
@@ -114,7 +117,7 @@ module espl_core #(
   logic                  acc_re, acc_rbank;
   logic [7:0]            acc_rgroup;
   logic [AccAw-1:0]      acc_raddr;
-  logic [G*AccW-1:0]     acc_rdata;
+  logic [RqLanes*AccW-1:0] acc_rdata;
 
   // what compute counts
   logic [2:0]  cnt_cause;
@@ -126,6 +129,7 @@ module espl_core #(
   assign quiet    = (&idle) && (q_valid == 3'b000) && (err_valid == 3'b000);
 
   espl_regs #(
+    .Bursts    (Bursts),
     .ConfigHash(ConfigHash)
   ) u_regs (
     .clk_i        (clk_i),
@@ -148,7 +152,8 @@ module espl_core #(
   );
 
   espl_counters #(
-    .BusBytes(BusBytes)
+    .BusBytes(BusBytes),
+    .Counters(Counters)
   ) u_counters (
     .clk_i       (clk_i),
     .rst_i       (rst_i),
@@ -176,6 +181,9 @@ module espl_core #(
     .Residual(Residual),
     .MaxPool (MaxPool),
     .AvgPool (AvgPool),
+    .DimBits (DimBits),
+    .Kernel  (Kernel),
+    .InPlace (InPlace),
     .CmdIdxW (CmdIdxW)
   ) u_fetch (
     .clk_i      (clk_i),
@@ -188,6 +196,7 @@ module espl_core #(
     .q_cmd_o    (q_in_cmd),
     .q_idx_o    (q_in_idx),
     .q_full_i   (q_full),
+    .q_pop_i    (|q_pop),
     .quiet_i    (quiet),
     .rq_valid_o (rq_valid[0]),
     .rq_addr_o  (rq_addr[31:0]),
@@ -216,7 +225,9 @@ module espl_core #(
     .err_idx_o  (err_idx[23:0])
   );
 
-  espl_watch u_watch (
+  espl_watch #(
+    .InPlace(InPlace)
+  ) u_watch (
     .clk_i       (clk_i),
     .rst_i       (unit_rst),
     .running_i   (running),
@@ -230,26 +241,41 @@ module espl_core #(
     .err_valid_i (err_valid),
     .err_code_i  (err_code),
     .err_idx_i   (err_idx),
+    .now_idx_i   (q_in_idx),
     .stop_o      (stop),
     .fin_o       (fin_err),
     .err_code_o  (watch_code),
     .err_idx_o   (watch_idx)
   );
 
-  for (genvar u = 0; u < 3; u++) begin : gen_queue
-    espl_fifo #(
-      .Width(152),
-      .Depth(QueueDepth)
-    ) u_queue (
-      .clk_i  (clk_i),
-      .rst_i  (unit_rst),
-      .push_i (q_push[u]),
-      .data_i ({q_in_idx, q_in_cmd}),
-      .full_o (q_full[u]),
-      .pop_i  (q_pop[u]),
-      .valid_o(q_valid[u]),
-      .data_o ({q_idx[24*u+:24], q_cmd[128*u+:128]})
-    );
+  if (QueueDepth == 0) begin : gen_place
+    // The oldest prefetched command is the head of every unit; at most one unit is offered it.
+    logic [2:0] offer_q;
+    always_ff @(posedge clk_i) begin
+      if (unit_rst) offer_q <= 3'b000;
+      else if (q_push != 3'b000) offer_q <= q_push;
+      else if (q_pop != 3'b000) offer_q <= 3'b000;
+    end
+    assign q_full  = {3{offer_q != 3'b000}};
+    assign q_valid = offer_q;
+    assign q_cmd   = {3{q_in_cmd}};
+    assign q_idx   = {3{q_in_idx}};
+  end else begin : gen_queues
+    for (genvar u = 0; u < 3; u++) begin : gen_queue
+      espl_fifo #(
+        .Width(152),
+        .Depth(QueueDepth)
+      ) u_queue (
+        .clk_i  (clk_i),
+        .rst_i  (unit_rst),
+        .push_i (q_push[u]),
+        .data_i ({q_in_idx, q_in_cmd}),
+        .full_o (q_full[u]),
+        .pop_i  (q_pop[u]),
+        .valid_o(q_valid[u]),
+        .data_o ({q_idx[24*u+:24], q_cmd[128*u+:128]})
+      );
+    end
   end
 
   espl_tokens #(
@@ -267,7 +293,8 @@ module espl_core #(
   );
 
   espl_port #(
-    .BusBytes(BusBytes)
+    .BusBytes(BusBytes),
+    .Bursts  (Bursts)
   ) u_port (
     .clk_i             (clk_i),
     .rst_i             (unit_rst),
@@ -309,6 +336,9 @@ module espl_core #(
     .Cols    (Cols),
     .BusBytes(BusBytes),
     .WBits   (WBits),
+    .Bursts  (Bursts),
+    .DimBits (DimBits),
+    .Flight  ((InPlace != 0) ? 1 : 4),
     .BufAw   (BufAw)
   ) u_load (
     .clk_i         (clk_i),
@@ -361,7 +391,11 @@ module espl_core #(
     .AccAw    (AccAw),
     .AccBanks (AccBanks),
     .AccW     (AccW),
-    .MulStages(MulStages)
+    .MulStages(MulStages),
+    .DimBits  (DimBits),
+    .Kernel   (Kernel),
+    .AccRead  (RqLanes),
+    .InPlace  (InPlace)
   ) u_compute (
     .clk_i           (clk_i),
     .rst_i           (unit_rst),
@@ -418,7 +452,10 @@ module espl_core #(
     .MaxPool    (MaxPool),
     .AvgPool    (AvgPool),
     .StageBursts(StageBursts),
-    .ResBursts  (ResBursts)
+    .ResBursts  (ResBursts),
+    .Bursts     (Bursts),
+    .DimBits    (DimBits),
+    .InPlace    (InPlace)
   ) u_store (
     .clk_i         (clk_i),
     .rst_i         (unit_rst),

@@ -39,9 +39,49 @@ void espl_decoded_clear(espl_decoded *d) {
   *d = (espl_decoded){0};
 }
 
+/* Top bits of a field that must be unused: zero, or copies of the sign. */
+typedef struct spare {
+  uint8_t lsb, width;
+  bool is_signed;
+} spare;
+
+static bool too_large(const uint32_t w[4], const spare *f, int n, int32_t top) {
+  for (int i = 0; i < n; i++) {
+    unsigned keep = (unsigned)(f[i].width - top - f[i].is_signed);
+    uint32_t rest = espl_bits_get(w, f[i].lsb + keep, (unsigned)(top + f[i].is_signed));
+    if (rest != 0 && !(f[i].is_signed && rest == (2u << top) - 1u)) return true;
+  }
+  return false;
+}
+
+/* A size or a kernel larger than this core keeps bits for (dim_bits, kernel). */
+static bool size_refused(const espl_machine *m, const uint32_t w[4]) {
+  static const spare load[] = {{68, 20, false}, {88, 12, false}, {100, 12, false}};
+  static const spare compute[] = {{60, 16, false}, {76, 12, false}, {88, 12, false}, {100, 12, true}, {112, 12, true}};
+  static const spare store[] = {{100, 12, false}, {112, 12, false}};
+  static const spare geom[] = {{16, 12, false}, {28, 12, false}, {40, 12, false}};
+  static const spare pool[] = {{40, 12, true}, {52, 12, true}, {64, 12, false}, {76, 12, false}};
+  static const spare taps[] = {{16, 16, false}, {32, 16, false}};
+  int32_t top = 12 - m->dim_bits;
+  switch (w[0] & 15u) {
+    case ESPL_OPC_LOAD: return too_large(w, load, 3, top);
+    case ESPL_OPC_COMPUTE: return too_large(w, compute, 5, top);
+    case ESPL_OPC_STORE: return too_large(w, store, 2, top);
+    case ESPL_OPC_CFG: break;
+    default: return false;
+  }
+  switch ((w[0] >> 4 & 3u) << 3 | (w[0] >> 8 & 7u)) {
+    case ESPL_UNIT_COMPUTE << 3 | 0: return too_large(w, geom, 3, top);
+    case ESPL_UNIT_COMPUTE << 3 | 1: return too_large(w, taps, 2, 16 - m->kernel);
+    case ESPL_UNIT_STORE << 3 | 2: return too_large(w, pool, 4, top);
+    default: return false;
+  }
+}
+
 int espl_machine_cmd_check(const espl_machine *m, const uint32_t w[4]) {
   int s = espl_cmd_check(w);
   if (s != ESPL_HW_NONE) return s;
+  if (size_refused(m, w)) return ESPL_HW_BAD_FIELD;
   switch (w[0] & 15u) {
     case ESPL_OPC_LOAD: {
       espl_cmd_load c;

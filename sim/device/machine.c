@@ -7,7 +7,7 @@ void espl_machine_default(espl_machine *m) {
   *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .dw_banks = 3, .wgt_aw = 16, .idx_aw = 10,
                       .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .mul_stages = 1, .rq_lanes = 16,
                       .rq_cycles = 1, .residual = 1, .maxpool = 1, .avgpool = 1, .queue_depth = 4, .token_max = 15,
-                      .stage_bursts = 4, .res_bursts = 4,
+                      .stage_bursts = 4, .res_bursts = 4, .bursts = 16, .counters = 16, .dim_bits = 12, .kernel = 16,
                       .mem = {.read_latency = 40, .write_latency = 20, .num = 1, .den = 1, .outstanding = 8},
                       .mem_bytes = 64u << 20, .clock_mhz = 100.0};
 }
@@ -43,6 +43,16 @@ static espl_status check_depthwise(const espl_machine *m, espl_err *err) {
   return need(m, "an activation bank (2^act_aw bytes)", 1ll << m->act_aw, 2ll * parts * word, "two words in each part", err);
 }
 
+/* One LOAD can fill any buffer. */
+static espl_status check_dim_bits(const espl_machine *m, espl_err *err) {
+  const int32_t aw[] = {m->act_aw, m->wgt_aw, m->par_aw + 4, m->idx_aw > 0 ? m->idx_aw + 2 : 0};
+  for (size_t i = 0; i < sizeof aw / sizeof aw[0]; i++)
+    if (m->dim_bits < 12 && aw[i] >= m->dim_bits + 8)
+      return espl_fail(err, ESPL_E_INPUT, "machine %s: dim_bits is %d: a run is shorter than %d bytes, the largest buffer has %d", m->name, (int)m->dim_bits,
+                       1 << (m->dim_bits + 8), 1 << aw[i]);
+  return ESPL_OK;
+}
+
 espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(check_ranges(m, err));
   int32_t g = espl_g(m), tile = espl_tile_bytes(m);
@@ -58,13 +68,14 @@ espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(need(m, "the parameter buffer (2^par_aw entries)", 1ll << m->par_aw, m->cols > m->bus_bytes / 16 ? m->cols : m->bus_bytes / 16, "one column block", err));
   ESPL_TRY(check_depthwise(m, err));
   if (m->idx_aw > 0) ESPL_TRY(need(m, "the index buffer (2^idx_aw entries)", 1ll << m->idx_aw, 16, "one beat of each bus", err));
+  ESPL_TRY(check_dim_bits(m, err));
   const espl_mem_timing *t = &m->mem;
   if (t->read_latency < 1 || t->read_latency > 1000 || t->write_latency < 1 || t->write_latency > 1000)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: memory latency %d/%d, expected 1..1000 cycles", m->name, (int)t->read_latency, (int)t->write_latency);
   if (t->num < 1 || t->den < t->num || t->den > 64)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: memory rate %d/%d beats per cycle, expected 1 <= num <= den <= 64", m->name, (int)t->num, (int)t->den);
-  if (t->outstanding < 1 || t->outstanding > 16)
-    return espl_fail(err, ESPL_E_INPUT, "machine %s: outstanding is %d, expected 1..16", m->name, (int)t->outstanding);
+  if (t->outstanding < 1 || t->outstanding > m->bursts)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: outstanding is %d, expected 1..%d (bursts)", m->name, (int)t->outstanding, (int)m->bursts);
   if (t->turnaround < 0 || t->turnaround > 64 || (t->turnaround > 0 && !t->shared_path))
     return espl_fail(err, ESPL_E_INPUT, "machine %s: turnaround is %d with shared_path %s, expected 0..64, and 0 with separate paths", m->name, (int)t->turnaround,
                      t->shared_path ? "true" : "false");

@@ -57,6 +57,9 @@ static inline int32_t espl_dw_parts(const espl_machine *m) { return m->dw_banks 
 static inline int32_t espl_dw_channels(const espl_machine *m) { return m->rows < m->cols ? m->rows : m->cols; }
 /* Kernel columns a depthwise pass of n kernel rows has room for: row pairs, halved for more than two kernel rows. */
 static inline int32_t espl_dw_taps(const espl_machine *m, int32_t n) { return n > 2 ? m->rows / 4 : m->rows / 2; }
+/* Largest size (rows, columns, groups) and largest offset that a command may name. */
+static inline int32_t espl_dim_max(const espl_machine *m) { return (1 << m->dim_bits) - 1; }
+static inline int32_t espl_offset_max(const espl_machine *m) { return (1 << (m->dim_bits - 1)) - 1; }
 static inline int32_t espl_row_bytes(const espl_machine *m) { return m->cols * m->w_bits / 8; }
 static inline int32_t espl_tile_bytes(const espl_machine *m) { return m->rows * espl_row_bytes(m); }
 

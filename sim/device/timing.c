@@ -10,7 +10,7 @@ static espl_status collect(const espl_tsim *s, espl_run_result *out, espl_err *e
   out->hw_status = s->err_code;
   out->err_index = s->err_code == ESPL_HW_NONE ? 0 : s->err_index;
   out->cycles = (uint64_t)s->end_at;
-  for (int i = 0; i < ESPL_CNT_COUNT; i++) out->counter[i] = (uint32_t)s->counter[i];
+  for (int i = 0; i < ESPL_CNT_COUNT; i++) out->counter[i] = i < s->m->counters ? (uint32_t)s->counter[i] : 0;
   if (s->layers == 0) return ESPL_OK;
   out->layer = espl_calloc((size_t)s->layers, sizeof *out->layer);
   if (!out->layer) return espl_fail(err, ESPL_E_NOMEM, "timing: no memory for %d layer records", (int)s->layers);

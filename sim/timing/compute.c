@@ -25,6 +25,7 @@ struct espl_tcompute {
   uint32_t tiles_total, macs, macs_dense; /* COMP_TAPS */
   uint32_t sx, dw_taps;                   /* COMP_GEOM */
   bool popped;                            /* front: tokens of the head are popped */
+  bool in_place, handed;                  /* without queues: the head stays until its command has retired; it is in work */
 
   bool walk;                              /* walker: a command whose tiles are not all taken */
   bool walk_credit;
@@ -58,6 +59,7 @@ struct espl_tcompute *espl_tcompute_new(const espl_machine *m) {
   u->min_len = m->rows > 3 ? m->rows : 3;
   u->pipe_lat = m->rows / 2 + m->cols + m->mul_stages + 3;
   u->banks = m->acc_banks;
+  u->in_place = m->queue_depth == 0;
   u->row_last = -1;
   u->book_from = 1;
   u->cause = CAUSE_IDLE;
@@ -71,7 +73,7 @@ void espl_tcompute_free(struct espl_tcompute *u) { free(u); }
 
 static const uint32_t *head_of(const espl_tsim *s, int64_t now) {
   const espl_tqueue *q = &s->queue[ESPL_UNIT_COMPUTE];
-  return espl_queue_visible(q, now) ? s->prog[q->index[q->head]] : NULL;
+  return espl_queue_visible(q, now) && !s->compute->handed ? s->prog[q->index[q->head]] : NULL;
 }
 static bool bit(const uint32_t *w, unsigned i) { return (w[0] >> i & 1u) != 0; }
 static bool is_cfg(const uint32_t *w) { return (w[0] & 15u) == ESPL_OPC_CFG; }
@@ -160,6 +162,16 @@ void espl_tcompute_account_from(espl_tsim *s, int64_t at) { s->compute->book_fro
 
 /* ---- what a cycle changes ---- */
 
+/* The command has left the slot; without queues its entry was kept until now. */
+static void let_go(espl_tsim *s, int64_t now) {
+  struct espl_tcompute *u = s->compute;
+  u->slot = false;
+  if (!u->in_place) return;
+  espl_queue_pop(&s->queue[ESPL_UNIT_COMPUTE], now);
+  u->handed = false;
+  espl_wake(s, ESPL_T_FETCH, now + 1);
+}
+
 /* Retire slot: pushes, gives up, or waits. True when the slot can be loaded in this cycle. */
 static bool slot_step(espl_tsim *s, int64_t now) {
   struct espl_tcompute *u = s->compute;
@@ -168,7 +180,7 @@ static bool slot_step(espl_tsim *s, int64_t now) {
   const retire_info *r = &u->slot_info;
   if (!slot_room(s, now)) {
     if (!espl_stopped(s, now)) return false;
-    u->slot = false;
+    let_go(s, now);
     return true;
   }
   if (r->push_load) espl_reg_add(&s->token[ESPL_TOK_CL], now, 1);
@@ -176,7 +188,7 @@ static bool slot_step(espl_tsim *s, int64_t now) {
   if (r->release) espl_reg_set(&s->bank[r->bank].full, now, 1);
   if (r->push_load) espl_wake(s, ESPL_T_LOAD, now + 1);
   if (r->push_store || r->release) espl_wake(s, ESPL_T_STORE, now + 1);
-  u->slot = false;
+  let_go(s, now);
   return true;
 }
 
@@ -280,8 +292,10 @@ static bool front_step(espl_tsim *s, int64_t now) {
   bool hands = front_hands(s, w, now);
   if (!hands && !front_cfg(s, w)) return false;
   if (!hands) take_config(u, w);
-  uint32_t idx = espl_queue_pop(q, now);
-  s->executed[idx] = 1;
+  s->executed[q->index[q->head]] = 1;
+  u->handed = hands && u->in_place;
+  if (u->handed) return true;
+  espl_queue_pop(q, now);
   espl_wake(s, ESPL_T_FETCH, now + 1);
   return hands;
 }

@@ -24,6 +24,7 @@ struct espl_tfetch {
   bool rq_valid;
   int64_t granted_at, last_beat, popped_at, reset_at;
   bool checked;        /* `pc` has passed the decoder */
+  int offered;         /* without queues: the unit that `pc` was offered to, 0: none */
 };
 
 struct espl_tfetch *espl_tfetch_new(const espl_machine *m) {
@@ -98,7 +99,25 @@ static void pop(struct espl_tfetch *u, int64_t now) {
   u->checked = false;
 }
 
+/* Without queues: the offered command leaves in the cycle in which its unit popped it. */
+static void follow_offer(espl_tsim *s, struct espl_tfetch *u) {
+  if (u->offered == 0 || s->queue[u->offered].count > 0) return;
+  pop(u, s->queue[u->offered].popped_at);
+  u->offered = 0;
+}
+
+uint32_t espl_tfetch_stopped_at(const espl_tsim *s) {
+  const struct espl_tfetch *u = s->fetch;
+  bool gone = u->offered != 0 && s->queue[u->offered].count == 0; /* popped, and fetch has not looked since */
+  int64_t last = gone ? s->queue[u->offered].popped_at : u->popped_at;
+  return u->pc + gone - (last >= s->stop_at);
+}
+
 static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  if (u->offered != 0) {
+    u->waiting = true;
+    return;
+  }
   if (u->at >= u->limit) {
     refuse(s, u, now, ESPL_HW_TRUNCATED);
     return;
@@ -125,7 +144,7 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
     u->checked = true;
   }
   int unit = target(w);
-  if (unit == 0 ? !quiet(s, now) : espl_queue_level(&s->queue[unit], now) >= s->queue[unit].depth) {
+  if (unit == 0 ? !quiet(s, now) : s->queue[unit].depth > 0 && espl_queue_level(&s->queue[unit], now) >= s->queue[unit].depth) {
     u->waiting = true;
     return;
   }
@@ -137,7 +156,8 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   }
   espl_queue_push(&s->queue[unit], now, u->pc);
   espl_wake(s, (espl_tunit)(ESPL_T_LOAD + unit - ESPL_UNIT_LOAD), now + 1);
-  pop(u, now);
+  if (s->queue[unit].depth > 0) pop(u, now);
+  else u->offered = unit;
 }
 
 static void drain(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
@@ -184,7 +204,7 @@ static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   espl_tlayer *l = &s->layer[s->layers++];
   l->mark_index = u->pc;
   for (int i = 0; i < ESPL_CNT_COUNT; i++) {
-    l->counter[i] = (uint32_t)s->counter[i];
+    l->counter[i] = i < s->m->counters ? (uint32_t)s->counter[i] : 0;
     s->counter[i] = 0;
   }
   espl_tcompute_account_from(s, now);
@@ -204,6 +224,7 @@ static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
 void espl_tfetch_eval(espl_tsim *s, int64_t now) {
   struct espl_tfetch *u = s->fetch;
   u->waiting = false;
+  follow_offer(s, u);
   if (u->limit == 0) u->limit = (s->prog_end - s->prog_base) / 16u;
   switch (u->state) {
     case RUN:

@@ -26,6 +26,7 @@ typedef struct walk {
 struct espl_tload {
   uint32_t mem_row, mem_group; /* LOAD_STRIDE */
   int32_t tile;                /* bytes of a weight tile */
+  int32_t flight;              /* commands in flight at most */
   walk w;
   bool rq_valid, rq_last;      /* the request register and what it asks for */
   uint32_t rq_lane, rq_bytes;
@@ -38,7 +39,9 @@ struct espl_tload {
 
 struct espl_tload *espl_tload_new(const espl_machine *m) {
   struct espl_tload *u = calloc(1, sizeof *u);
-  if (u) u->tile = espl_tile_bytes(m);
+  if (!u) return NULL;
+  u->tile = espl_tile_bytes(m);
+  u->flight = m->queue_depth == 0 ? 1 : FLY;
   return u;
 }
 void espl_tload_free(struct espl_tload *u) { free(u); }
@@ -114,7 +117,7 @@ static bool may_take(const espl_tsim *s, const struct espl_tload *u, int64_t now
   if (!espl_queue_visible(q, now) || espl_stopped(s, now) || u->w.valid) return false;
   const uint32_t *w = s->prog[q->index[q->head]];
   if ((w[0] & 15u) == ESPL_OPC_CFG) return true;
-  if (u->flying == FLY) return false;
+  if (u->flying == u->flight) return false;
   bool pop_compute = w[0] >> 4 & 1u, pop_store = w[0] >> 5 & 1u;
   return (!pop_compute || espl_reg_get(&s->token[ESPL_TOK_CL], now) > 0) && (!pop_store || espl_reg_get(&s->token[ESPL_TOK_SL], now) > 0);
 }

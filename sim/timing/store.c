@@ -22,7 +22,8 @@ struct espl_tstore *espl_tstore_new(const espl_machine *m) {
   u->op_cycles = m->rq_cycles;
   u->avg_gap = lat + 1;
   u->flush = lat + 4;
-  u->ring_size = m->rq_cycles == 1 ? 4 : 2;
+  u->ring_size = m->queue_depth == 0 ? 1 : m->rq_cycles == 1 ? 4 : 2;
+  u->in_place = m->queue_depth == 0;
   u->stage = m->stage_bursts;
   u->res_slots = m->res_bursts;
   u->taps = 1;
@@ -225,9 +226,17 @@ static bool can_take(const espl_tsim *s, int64_t now, int64_t *at) {
   return false;
 }
 
+/* The command is done with; without queues its entry was kept until now. */
+static void let_go(espl_tsim *s, const struct espl_tstore *u, int64_t now) {
+  if (u->in_place) espl_queue_pop(&s->queue[ESPL_UNIT_STORE], now);
+  espl_wake(s, ESPL_T_FETCH, now + 1);
+}
+
 static void take(espl_tsim *s, struct espl_tstore *u, int64_t now) {
-  uint32_t index = espl_queue_pop(&s->queue[ESPL_UNIT_STORE], now);
+  espl_tqueue *head = &s->queue[ESPL_UNIT_STORE];
+  uint32_t index = head->index[head->head];
   const uint32_t *w = s->prog[index];
+  if (!u->in_place || (w[0] & 15u) == ESPL_OPC_CFG) espl_queue_pop(head, now);
   s->executed[index] = 1;
   espl_wake(s, ESPL_T_FETCH, now + 1);
   espl_wake(s, ESPL_T_STORE, now + 1);
@@ -285,7 +294,7 @@ static void give_up(espl_tsim *s, struct espl_tstore *u, int64_t now) {
   espl_reg_add(&u->ring_count, now, -1);
   espl_reg_set(&u->state, now, ESPL_ST_IDLE);
   espl_wake(s, ESPL_T_STORE, now + 1);
-  espl_wake(s, ESPL_T_FETCH, now + 1);
+  let_go(s, u, now);
 }
 
 static void free_bank(espl_tsim *s, struct espl_tstore *u, int64_t now) {
@@ -392,7 +401,7 @@ static int64_t retire(espl_tsim *s, struct espl_tstore *u, int64_t now) {
     u->head++;
     s->progress++;
     espl_reg_add(&u->ring_count, now, -1);
-    espl_wake(s, ESPL_T_FETCH, now + 1);
+    let_go(s, u, now);
     espl_wake(s, ESPL_T_STORE, now + 1);
     return ESPL_NEVER;
   }

@@ -34,6 +34,7 @@ typedef struct espl_swrite {
 
 struct espl_tstore {
   /* constants of the machine point */
+  bool in_place; /* a command stays at the head of the queue until it has retired */
   int32_t g, bus, subs, op_cycles, avg_gap, flush, ring_size, stage, res_slots;
   /* configuration words */
   espl_cmd_store_stride stride;

@@ -41,10 +41,16 @@ void espl_tsim_free(espl_tsim *s) {
   free(s);
 }
 
+/* Order of reports of one cycle without queues: fetch, load, store, whose residual reads come before its writes. */
+static int late_code(int32_t code) { return code == ESPL_HW_BUS_WRITE ? 2 : code == ESPL_HW_BUS_READ; }
+
 void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index) {
-  if (s->err_code == ESPL_HW_NONE || index < s->err_index) {
+  bool first = s->err_code == ESPL_HW_NONE;
+  bool before = s->m->queue_depth > 0 ? index < s->err_index : now < s->err_first || (now == s->err_first && late_code(code) < late_code(s->err_code));
+  if (first || before) {
     s->err_code = code;
     s->err_index = index;
+    s->err_first = now;
   }
   if (now > s->err_met) s->err_met = now;
   if (now + 2 < s->stop_at) s->stop_at = now + 2;
@@ -150,7 +156,9 @@ static void evaluate(espl_tsim *s, int64_t now) {
   if (unit_moved && espl_tfetch_waiting(s)) espl_wake(s, ESPL_T_FETCH, now + 1);
 }
 
-static void close_counters(espl_tsim *s) {
+static void close_run(espl_tsim *s) {
+  if (s->m->queue_depth == 0 && s->err_code != ESPL_HW_NONE) s->err_index = espl_tfetch_stopped_at(s);
+
   if (s->frozen) return;
   int64_t last = s->end_at - 1;
   espl_tcompute_account(s, last);
@@ -181,6 +189,6 @@ espl_status espl_tsim_run(espl_tsim *s, espl_err *err) {
       return espl_fail(err, ESPL_E_BUG, "timing model: no progress in %d events, cycle %lld", IDLE_EVENTS, (long long)n);
     }
   }
-  close_counters(s);
+  close_run(s);
   return ESPL_OK;
 }

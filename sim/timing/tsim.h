@@ -40,7 +40,8 @@ static inline void espl_reg_set(espl_reg *r, int64_t now, int32_t v) {
 
 typedef enum espl_token { ESPL_TOK_LC, ESPL_TOK_CL, ESPL_TOK_LS, ESPL_TOK_SL, ESPL_TOK_CS, ESPL_TOK_SC, ESPL_TOK_COUNT } espl_token;
 
-/* A unit's command queue. An entry pushed in cycle t is visible from t+1; fetch sees the room of a pop in t from t+1. */
+/* A unit's command queue. An entry pushed in cycle t is visible from t+1; fetch sees the room of a pop in t from t+1.
+ * With queue_depth 0 (depth 0) an entry is the oldest prefetched command, offered to its unit; it is popped when the unit lets go of it. */
 #define ESPL_QUEUE_MAX 16
 typedef struct espl_tqueue {
   int32_t head, count, depth;
@@ -113,6 +114,7 @@ struct espl_tsim {
   int32_t err_code;
   uint32_t err_index;
   int64_t err_met;           /* cycle in which the last error was met */
+  int64_t err_first;         /* without queues: cycle in which the error that counts was met */
   bool done;
   int64_t end_at;            /* cycle in which the interrupt rises */
 
@@ -138,7 +140,8 @@ static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
   }
 }
 static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
-/* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins.
+/* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins. Without
+ * queues the first error wins, and its index is that of the oldest command when `stop` is seen.
  * `now` may lie ahead when the cycle is known already. Every unit is evaluated in the first cycle in which stop is seen. */
 void espl_tsim_error(espl_tsim *s, int64_t now, int32_t code, uint32_t index);
 
@@ -173,6 +176,8 @@ ESPL_TUNIT_API(compute)
 ESPL_TUNIT_API(store)
 /* Fetch waits for room in a queue or for quiet: the scheduler then evaluates it after every change of a unit. */
 bool espl_tfetch_waiting(const espl_tsim *s);
+/* Without queues: list index of the oldest command not popped before `stop` was seen. */
+uint32_t espl_tfetch_stopped_at(const espl_tsim *s);
 /* A burst is open or requested in cycle t (t not before the last evaluated cycle + 1). */
 bool espl_tport_busy(const espl_tsim *s, int64_t t);
 void espl_trdport_eval(espl_tsim *s, int64_t now);

@@ -185,7 +185,7 @@ static int32_t segment_end(const emit *e, int32_t column, int32_t t, const map_s
   int64_t pixels = (int64_t)(y->c1 - y->c0) * (x->c1 - x->c0), most = UINT32_MAX / (pixels * g->m->rows * g->m->cols);
   if (most < 1) most = 1;
   if (!there && most > e->p->seg_tiles) most = e->p->seg_tiles;
-  if (most > 65535) most = 65535;
+  if (most >= 1 << (g->m->dim_bits + 4)) most = (1 << (g->m->dim_bits + 4)) - 1;
   for (; t1 < end && t1 - t < most; t1++) {
     int32_t b = g->tile[t1].cb;
     if (weights_there(e, t1) != there || chunk_of(e, b) != chunk_of(e, cb)) break;

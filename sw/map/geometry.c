@@ -233,10 +233,11 @@ static espl_status limit(const map_geom *g, const char *what, int64_t found, int
 static espl_status check_limits(const map_geom *g, espl_err *err) {
   const espl_qlayer *l = g->l;
   const espl_machine *m = g->m;
+  const int64_t dim = espl_dim_max(m), off = espl_offset_max(m);
   const struct { const char *what; int64_t v, lo, hi; } t[] = {
-      {"kernel height", l->kh, 1, 16}, {"kernel width", l->kw, 1, 16}, {"stride down", l->sh, 1, 7}, {"stride across", l->sw, 1, 7},
-      {"dilation down", l->dh, 1, 15}, {"dilation across", l->dw, 1, 15}, {"input width", g->in.w, 1, 4095}, {"output width", g->out.w, 1, 4095},
-      {"output height", g->out.h, 1, 4095}, {"input height", g->in.h, 1, 65535}, {"padding top", l->pt, 0, 2047}, {"padding left", l->pl, 0, 2047}};
+      {"kernel height", l->kh, 1, m->kernel}, {"kernel width", l->kw, 1, m->kernel}, {"stride down", l->sh, 1, 7}, {"stride across", l->sw, 1, 7},
+      {"dilation down", l->dh, 1, 15}, {"dilation across", l->dw, 1, 15}, {"input width", g->in.w, 1, dim}, {"output width", g->out.w, 1, dim},
+      {"output height", g->out.h, 1, 4095}, {"input height", g->in.h, 1, 65535}, {"padding top", l->pt, 0, off}, {"padding left", l->pl, 0, off}};
   for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) ESPL_TRY(limit(g, t[i].what, t[i].v, t[i].lo, t[i].hi, err));
   if (l->pool != ESPL_QPOOL_NONE) {
     ESPL_TRY(limit(g, "pooling window height", l->win_h, 1, 255, err));

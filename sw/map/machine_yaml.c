@@ -35,12 +35,25 @@ static espl_status read_memory(const espl_yaml_node *root, espl_machine *m, espl
   return ESPL_OK;
 }
 
+/* Limits that a file need not name: without them they are those of the contract. */
+static int32_t unless_given(const char *name) {
+  static const struct { const char *name; int32_t value; } t[] = {{"bursts", 16}, {"counters", 16}, {"dim_bits", 12}, {"kernel", 16}};
+  for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
+    if (strcmp(t[i].name, name) == 0) return t[i].value;
+  return 0;
+}
+
+static espl_status read_param(const espl_yaml_node *root, const char *name, int32_t min, int32_t max, int32_t *out, espl_err *err) {
+  *out = unless_given(name);
+  return espl_yaml_get_i32(root, name, *out > 0 ? ESPL_OPTIONAL : ESPL_REQUIRED, min, max, out, err);
+}
+
 static espl_status read_machine(const espl_yaml_node *root, espl_machine *m, espl_err *err) {
 #define X(c_name, RtlName, min, max) #c_name,
   static const char *const keys[] = {ESPL_PARAM_LIST(X) "memory", "clock_mhz", NULL};
 #undef X
   ESPL_TRY(espl_yaml_known_keys(root, keys, err));
-#define X(c_name, RtlName, min, max) ESPL_TRY(espl_yaml_get_i32(root, #c_name, ESPL_REQUIRED, min, max, &m->c_name, err));
+#define X(c_name, RtlName, min, max) ESPL_TRY(read_param(root, #c_name, min, max, &m->c_name, err));
   ESPL_PARAM_LIST(X)
 #undef X
   ESPL_TRY(espl_yaml_get_float(root, "clock_mhz", ESPL_REQUIRED, 0.0, 10000.0, &m->clock_mhz, err));

@@ -20,7 +20,7 @@ static int32_t most_rows(const map_geom *g, int32_t w) {
   int32_t lo = 0, hi = g->out.h;
   while (lo < hi) {
     int32_t mid = (lo + hi + 1) / 2;
-    if ((int64_t)conv_rows(g, mid) * conv_cols(g, w) <= depth) lo = mid;
+    if ((int64_t)conv_rows(g, mid) * conv_cols(g, w) <= depth && conv_rows(g, mid) <= espl_dim_max(g->m) && conv_cols(g, w) <= espl_dim_max(g->m)) lo = mid;
     else hi = mid - 1;
   }
   return lo;
@@ -34,8 +34,11 @@ int32_t map_slot_pitch(const map_geom *g, int32_t tile_w) {
   return g->dw ? map_depthwise_pitch(g, cols) : cols;
 }
 
+/* Input rows of a tile of tile_h output rows. */
+static int32_t slot_rows(const map_geom *g, int32_t tile_h) { return map_min(g->vrows, (conv_rows(g, tile_h) - 1) * g->vsy + (g->l->kh - 1) * g->l->dh + 1); }
+
 int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w) {
-  int32_t rows = map_min(g->vrows, (conv_rows(g, tile_h) - 1) * g->vsy + (g->l->kh - 1) * g->l->dh + 1);
+  int32_t rows = slot_rows(g, tile_h);
   int32_t unit = map_max(1, g->m->bus_bytes / g->g);
   int64_t words = (int64_t)rows * map_slot_pitch(g, tile_w) + unit - 1; /* the first byte lies at its address modulo the bus width */
   return words > 1 << 20 ? 1 << 20 : map_div_up((int32_t)words, unit) * unit;
@@ -100,26 +103,29 @@ static bool add(map_plan *out, int cap, int *n, const map_plan *p) {
   return true;
 }
 
-static bool resident_fits(const map_geom *g) {
-  int64_t words = (1ll << g->m->act_aw) / g->g, need = (int64_t)g->ncb * g->plane_words;
-  return need <= words && need <= 65536 && g->vrows <= 2047 && (int64_t)g->plane_words * g->g < 1 << 20;
-}
-
-/* Tiles of w columns: the tallest that leave `slots` slots of chunk channel blocks; 0 when none does. */
-static int32_t tallest(const map_geom *g, int32_t chunk, int32_t w, int32_t slots) {
-  int64_t words = (1ll << g->m->act_aw) / g->g;
-  if (words > 65536) words = 65536;
-  for (int32_t h = most_rows(g, w); h > 0; h--) {
-    int32_t plane = map_slot_plane(g, h, w);
-    if ((int64_t)plane * chunk * slots <= words && (int64_t)plane * g->g < 1 << 20) return h;
-  }
-  return 0;
-}
-
 static int32_t widest(const map_geom *g) {
   int32_t w = g->out.w;
   while (w > 1 && most_rows(g, w) == 0) w = (w + 1) / 2;
   return w;
+}
+
+static bool resident_fits(const map_geom *g) {
+  int64_t words = (1ll << g->m->act_aw) / g->g, need = (int64_t)g->ncb * g->plane_words;
+  int32_t off = espl_offset_max(g->m);
+  bool named = g->vrows <= off && (g->in.w <= off || widest(g) >= g->out.w) && (int64_t)g->ncb * g->nb <= espl_dim_max(g->m);
+  return named && need <= words && need <= 65536 && (int64_t)g->plane_words * g->g < 1 << 20;
+}
+
+/* Tiles of w columns: the tallest that leave `slots` slots of chunk channel blocks; 0 when none does. */
+static int32_t tallest(const map_geom *g, int32_t chunk, int32_t w, int32_t slots) {
+  if ((int64_t)chunk * g->nb > espl_dim_max(g->m)) return 0;
+  int64_t words = (1ll << g->m->act_aw) / g->g;
+  if (words > 65536) words = 65536;
+  for (int32_t h = most_rows(g, w); h > 0; h--) {
+    int32_t plane = map_slot_plane(g, h, w);
+    if ((int64_t)plane * chunk * slots <= words && (int64_t)plane * g->g < 1 << 20 && slot_rows(g, h) <= espl_dim_max(g->m)) return h;
+  }
+  return 0;
 }
 
 static void tile_candidates(const map_geom *g, int32_t slots, map_plan *out, int cap, int *n) {

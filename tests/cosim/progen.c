@@ -244,7 +244,7 @@ static bool layout(pg *g) {
 static void choose_timing(pg *g) {
   espl_mem_timing *t = &g->p->machine.mem;
   *t = (espl_mem_timing){.read_latency = (int32_t)pg_log(g, 1, 120), .write_latency = (int32_t)pg_log(g, 1, 60), .num = 1, .den = 1,
-                         .outstanding = (int32_t)pg_log(g, 1, 16), .shared_path = pg_chance(g, 30)};
+                         .outstanding = (int32_t)pg_log(g, 1, (uint32_t)g->p->machine.bursts), .shared_path = pg_chance(g, 30)};
   if (t->shared_path && pg_chance(g, 50)) t->turnaround = (int32_t)pg_log(g, 1, 12);
   if (pg_chance(g, 50)) {
     t->den = (int32_t)pg_log(g, 1, 64);

@@ -56,7 +56,7 @@ static bool load_exact(pg *g, const pg_job *j) {
   if (j->blocks == 0 || q->in_h > 64 || q->in_w * gr > 4096 || q->in_h * q->in_w * gr * nb * j->blocks > 8192) return false;
   if ((uint64_t)dst + ((uint64_t)(j->blocks - 1) * q->plane_words + (uint64_t)(q->in_h - 1) * q->row_words + q->in_w) * gr > bank) return false;
   if (nb > 1 && j->blocks > 1 && q->plane_words * gr % bus(g)) return false;
-  if (j->blocks * nb > 4095) return false;
+  if (j->blocks * nb > (uint32_t)espl_dim_max(g->m)) return false;
   espl_cmd_load c = {.buffer = BUF_ACT, .dst = dst, .row_bytes = q->in_w * gr, .rows = q->in_h, .groups = j->blocks * nb};
   emit_load(g, &c, q->row_words, q->plane_words, activation_source(g), ANYWHERE, NULL);
   return true;
@@ -82,7 +82,7 @@ static void load_weights(pg *g, const pg_job *j) {
   while (left) {
     uint32_t n = pg_chance(g, 60) ? left : pg_range(g, 1, left);
     espl_cmd_load c = {.buffer = BUF_WGT, .credit = j->credit, .dst = at, .row_bytes = n * tile, .rows = 1, .groups = 1};
-    if (!j->credit && pg_chance(g, 30)) { /* a run for each tile, as rows or as groups */
+    if (!j->credit && n <= (uint32_t)espl_dim_max(g->m) && pg_chance(g, 30)) { /* a run for each tile, as rows or as groups */
       c.row_bytes = tile;
       if (pg_chance(g, 50)) c.rows = n;
       else c.groups = n;
@@ -169,13 +169,15 @@ static void plan_pooling(pg *g, const pg_job *j, espl_cmd_store *s, espl_cmd_sto
   }
   p->psy = pg_log(g, 1, 15);
   p->psx = pg_log(g, 1, 15);
-  p->poff_y = pg_chance(g, 80) ? -(int32_t)pg_below(g, 3) : pg_chance(g, 50) ? -2048 : 2047;
-  p->poff_x = pg_chance(g, 80) ? -(int32_t)pg_below(g, 3) : pg_chance(g, 50) ? -2048 : 2047;
+  int32_t off = espl_offset_max(g->m);
+  p->poff_y = pg_chance(g, 80) ? -(int32_t)pg_below(g, 3) : pg_chance(g, 50) ? -off - 1 : off;
+  p->poff_x = pg_chance(g, 80) ? -(int32_t)pg_below(g, 3) : pg_chance(g, 50) ? -off - 1 : off;
   uint32_t pixels = budget / (p->win_h * p->win_w);
   if (pixels == 0) pixels = 1;
   if (pixels > 256) pixels = 256;
-  s->out_w = pg_log(g, 1, pixels);
-  s->out_h = pg_log(g, 1, pixels / s->out_w);
+  uint32_t dim = (uint32_t)espl_dim_max(g->m);
+  s->out_w = pg_log(g, 1, pixels < dim ? pixels : dim);
+  s->out_h = pg_log(g, 1, pixels / s->out_w < dim ? pixels / s->out_w : dim);
 }
 
 static void plan_pixels(pg *g, const pg_job *j, espl_cmd_store *s, uint32_t budget) {
@@ -318,8 +320,8 @@ static void token_load(pg *g, bool push, bool pop) {
   pg_intent in = {.push_to = {[COMPUTE] = push}, .pop_from = {[COMPUTE] = pop}};
   espl_cmd_load c = {.buffer = BUF_PAR, .row_bytes = 16, .rows = pg_range(g, 1, 2), .groups = 1};
   if (pg_chance(g, 2)) {
-    c.rows = pg_chance(g, 50) ? 4095 : 1;
-    c.groups = c.rows == 1 ? 4095 : 1;
+    c.rows = pg_chance(g, 50) ? (uint32_t)espl_dim_max(g->m) : 1;
+    c.groups = c.rows == 1 ? (uint32_t)espl_dim_max(g->m) : 1;
   }
   emit_load(g, &c, 0, 0, &g->params, ANYWHERE, &in);
 }

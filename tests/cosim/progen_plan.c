@@ -7,8 +7,9 @@ static uint32_t low_bit(uint32_t v) { return (uint32_t)__builtin_ctz(v); }
 static uint32_t high_bit(uint32_t v) { return 31u - (uint32_t)__builtin_clz(v); }
 
 static uint32_t kernel_mask(pg *g) {
-  if (pg_chance(g, 8)) return pg_chance(g, 30) ? 65535u : 32768u >> pg_below(g, 3);
-  uint32_t k = pg_range(g, 1, pg_chance(g, 80) ? 3 : 7), mask = pg_below(g, 1u << k);
+  uint32_t most = (uint32_t)g->m->kernel, usual = pg_chance(g, 80) ? 3 : 7;
+  if (pg_chance(g, 8)) return pg_chance(g, 30) ? (1u << most) - 1u : 1u << (most - 1u) >> pg_below(g, most < 3 ? most : 3);
+  uint32_t k = pg_range(g, 1, usual < most ? usual : most), mask = pg_below(g, 1u << k);
   if (pg_chance(g, 50)) mask = (1u << k) - 1;
   return mask ? mask : 1u;
 }
@@ -16,15 +17,16 @@ static uint32_t kernel_mask(pg *g) {
 static int32_t offset(pg *g) {
   if (pg_chance(g, 70)) return -(int32_t)pg_below(g, 4);
   if (pg_chance(g, 60)) return (int32_t)pg_below(g, 33) - 16;
-  return pg_chance(g, 50) ? -2048 : 2047;
+  return pg_chance(g, 50) ? -espl_offset_max(g->m) - 1 : espl_offset_max(g->m);
 }
 
 static void plan_output(pg *g, pg_job *j, uint32_t budget) {
   uint32_t depth = 1u << g->m->acc_aw, most = depth < budget ? depth : budget;
   espl_cmd_compute *k = &j->part[0];
   memset(k, 0, sizeof *k);
-  uint32_t w = pg_chance(g, most >= 4095 ? 60 : 5) ? (most < 4095 ? most : 4095) : pg_log(g, 1, most < 4095 ? most : 4095);
-  uint32_t h = pg_log(g, 1, most / w < 4095 ? most / w : 4095);
+  uint32_t dim = (uint32_t)espl_dim_max(g->m), side = most < dim ? most : dim;
+  uint32_t w = pg_chance(g, most >= dim ? 60 : 5) ? side : pg_log(g, 1, side);
+  uint32_t h = pg_log(g, 1, most / w < dim ? most / w : dim);
   bool swap = pg_chance(g, 50);
   k->out_w = swap ? h : w;
   k->out_h = swap ? w : h;
@@ -57,10 +59,11 @@ static void plan_depthwise(pg *g, pg_job *j) {
 
 static void plan_tile(pg *g, pg_job *j, const pg_share *s) {
   espl_cmd_comp_geom *q = &j->geom;
-  q->in_h = pg_chance(g, 4) ? 4095 : pg_log(g, 1, 40);
-  q->in_w = pg_chance(g, 4) ? 4095 : pg_log(g, 1, 40);
-  q->row_words = pg_chance(g, 75) ? q->in_w + (pg_chance(g, 50) ? 0 : pg_below(g, 4)) : pg_chance(g, 20) ? 4095 : pg_log(g, 1, 64);
-  if (q->row_words > 4095) q->row_words = 4095;
+  uint32_t dim = (uint32_t)espl_dim_max(g->m);
+  q->in_h = pg_chance(g, 4) ? dim : pg_log(g, 1, 40);
+  q->in_w = pg_chance(g, 4) ? dim : pg_log(g, 1, 40);
+  q->row_words = pg_chance(g, 75) ? q->in_w + (pg_chance(g, 50) ? 0 : pg_below(g, 4)) : pg_chance(g, 20) ? dim : pg_log(g, 1, dim < 64 ? dim : 64);
+  if (q->row_words > dim) q->row_words = dim;
   uint32_t plane = q->in_h * q->row_words;
   q->plane_words = plane < 65536 && pg_chance(g, 75) ? plane : pg_chance(g, 10) ? 65535 : pg_log(g, 0, s->act_n - 1);
   j->part[0].act_base = s->act_lo + pg_log(g, 0, (s->act_n - 1) / 4);

@@ -23,6 +23,10 @@ module espl_core #(
   parameter int          TokenMax    = 3,
   parameter int          StageBursts = 2,
   parameter int          ResBursts   = 2,
+  parameter int          Bursts      = 16,
+  parameter int          Counters    = 16,
+  parameter int          DimBits     = 12,
+  parameter int          Kernel      = 16,
   parameter logic [31:0] ConfigHash  = 32'd0
 ) (
   input  logic                  clk_i,

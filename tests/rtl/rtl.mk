@@ -23,7 +23,7 @@ rtl: ## benches of the RTL units (RTL_SEED=)
 TEST_TARGETS += rtl
 
 RTL_ARRAY := rtl/array/espl_pe2.sv rtl/array/espl_array_feed.sv rtl/array/espl_array.sv
-RTL_COMPUTE := hw/gen/espl_pkg.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_ARRAY) rtl/array/espl_acc.sv \
+RTL_COMPUTE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_ARRAY) rtl/array/espl_acc.sv \
   $(addprefix rtl/compute/espl_,cmdseq.sv wseq.sv pseq_dw.sv pseq.sv compute_act.sv compute_data.sv compute.sv)
 $(eval $(call rtl_bench,tb_espl_array,4x4,Rows=4 Cols=4 MulStages=1,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_array,2x8,Rows=2 Cols=8 MulStages=1,$(RTL_ARRAY)))
@@ -36,8 +36,8 @@ $(eval $(call rtl_bench,tb_espl_compute,16x8,Rows=16 Cols=8 BusBytes=32 ActAw=10
 $(eval $(call rtl_bench,tb_espl_compute,16x4,Rows=16 Cols=4 BusBytes=8 ActAw=9 DwBanks=1 WgtAw=11 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 
 RTL_REQUANT := rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
-RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
-  $(addprefix rtl/store/espl_,parbuf.sv lanes.sv window.sv drain.sv residual.sv stage.sv store_cfg.sv store_ctrl.sv store.sv)
+RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
+  $(addprefix rtl/store/espl_,parbuf.sv lanes.sv window.sv drain.sv residual.sv stage.sv store_cfg.sv store_ctrl.sv store_one.sv store.sv)
 RTL_STORE_TWIN := $(addprefix $(BUILD)/sim/timing/,store.o memtime.o)
 $(eval $(call rtl_bench,tb_espl_requant,pipe,RqCycles=1 Residual=1,$(RTL_REQUANT)))
 $(eval $(call rtl_bench,tb_espl_requant,serial,RqCycles=18 Residual=1,$(RTL_REQUANT)))

@@ -354,10 +354,10 @@ struct Tb {
     if (now >= ext_stop && ext_stop < S.stop_at) S.stop_at = ext_stop, espl_wake(&S, ESPL_T_STORE, now);
     top->stop_i = espl_stopped(&S, now);
     memory_inputs();
-    for (int i = 0; i < G * P_AccW / 8; i++) {
-      int ch = i / (P_AccW / 8), by = i % (P_AccW / 8);
+    for (int i = 0; i < P_RqLanes * P_AccW / 8; i++) {
       const Tap &t = tap[1];
-      uint32_t v = t.on && t.group < P_Cols / G ? (uint32_t)acc[t.bank][(size_t)((t.group * NACC + t.addr) * G + ch)] : 0xa5a5a5a5u;
+      int subs = G / P_RqLanes, ch = t.group % subs * P_RqLanes + i / (P_AccW / 8), by = i % (P_AccW / 8);
+      uint32_t v = t.on && t.group < P_Cols / P_RqLanes ? (uint32_t)acc[t.bank][(size_t)((t.group / subs * NACC + t.addr) * G + ch)] : 0xa5a5a5a5u;
       put_byte(top->acc_rdata_i, i, (uint8_t)(v >> (8 * by)));
     }
     top->rq_gnt_i = top->wq_gnt_i = 0;
