@@ -13,18 +13,6 @@ static bool foldable(espl_top_kind k) {
   }
 }
 
-/* The shape of a flowing value, per image. */
-static espl_status shape_of_flow(espli_import *im, const Onnx__NodeProto *n) {
-  espli_value *v = NULL;
-  ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  espl_shape s = im->g->node[v->id].shape;
-  int64_t dim[4] = {1, s.c, s.h, s.w}, dims = v->rank;
-  if (espli_attr(n, "start") || espli_attr(n, "end")) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "start and end are not supported");
-  espl_tensor *t = espl_tensor_new(ESPL_T_INT64, 1, &dims);
-  if (t) memcpy(t->i, dim, (size_t)dims * sizeof *dim);
-  return espli_define_const(im, n, 0, t);
-}
-
 static espl_status evaluate(espli_import *im, const Onnx__NodeProto *n, const espl_tensor *const *in) {
   espl_top op;
   espl_tensor *value = NULL, *out[ESPL_TOP_OUTPUTS];
@@ -40,6 +28,15 @@ static espl_status evaluate(espli_import *im, const Onnx__NodeProto *n, const es
     if (n->output[k][0] && s == ESPL_OK) s = espli_define_const(im, n, (size_t)k, out[k]);
     else espl_tensor_free(out[k]);
   return s;
+}
+
+/* The shape of a flowing value, per image: that of an empty stand-in. */
+static espl_status shape_of_flow(espli_import *im, const Onnx__NodeProto *n) {
+  espli_value *v = NULL;
+  ESPL_TRY(espli_flow(im, n, 0, false, &v));
+  espl_shape s = im->g->node[v->id].shape;
+  espl_tensor stand_in = {.type = ESPL_T_FLOAT, .dims = v->rank, .dim = {1, s.c, s.h, s.w}};
+  return evaluate(im, n, (const espl_tensor *[]){&stand_in});
 }
 
 espl_status espli_fold(espli_import *im, const Onnx__NodeProto *n, bool *done) {

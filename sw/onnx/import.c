@@ -69,7 +69,7 @@ espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, co
   *t = NULL;
   if (!espli_has_input(n, k)) return ESPL_OK;
   ESPL_TRY(input_value(im, n, k, &v));
-  if (v->state == ESPLI_CONST && !v->konst) ESPL_TRY(espli_tensor_decode(v->proto, &v->konst, im->err));
+  if (v->state == ESPLI_CONST && !v->konst) ESPL_TRY(espli_tensor_take(v->proto, &v->konst, im->err));
   if (v->state == ESPLI_CONST) *t = v->konst;
   return ESPL_OK;
 }

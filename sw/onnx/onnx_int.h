@@ -26,7 +26,7 @@ typedef enum espli_state { ESPLI_UNDEFINED, ESPLI_CONST, ESPLI_FLOW } espli_stat
 typedef struct espli_value {
   const char *name; /* borrowed from the model */
   espli_state state;
-  const Onnx__TensorProto *proto; /* CONST not decoded yet */
+  Onnx__TensorProto *proto;       /* CONST not decoded yet */
   espl_tensor *konst;            /* CONST, owned */
   int32_t id;                     /* FLOW: value of our graph */
   int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
@@ -65,6 +65,8 @@ espl_status espli_onnx_scan(const uint8_t *p, size_t n, const ProtobufCMessageDe
 /* Bytes that the elements of a tensor take when stored raw; refuses types and shapes that are not supported. */
 espl_status espli_tensor_bytes(const Onnx__TensorProto *p, uint64_t *bytes, espl_err *err) ESPL_MUST_CHECK;
 espl_status espli_tensor_decode(const Onnx__TensorProto *p, espl_tensor **out, espl_err *err) ESPL_MUST_CHECK;
+/* The same, and gives the raw bytes of p back: a large file is not held twice. Only once for each p. */
+espl_status espli_tensor_take(Onnx__TensorProto *p, espl_tensor **out, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- top.c ---- */
 /* Attributes of a node of the ONNX domain as a tensor operator; *value (owned by the caller) is what op->value points to. Refuses operators,

@@ -83,7 +83,7 @@ static espl_status sources(reading *r) {
   int32_t v;
   for (size_t k = 0; k < r->g->n_initializer; k++) {
     ESPL_TRY(define(r, espli_text(r->g->initializer[k]->name), &v));
-    ESPL_TRY(espli_tensor_decode(r->g->initializer[k], &r->p->konst[v], r->err));
+    ESPL_TRY(espli_tensor_take(r->g->initializer[k], &r->p->konst[v], r->err));
   }
   for (size_t k = 0; k < r->g->n_input; k++) {
     const char *name = espli_text(r->g->input[k]->name);

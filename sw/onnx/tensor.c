@@ -1,4 +1,5 @@
 /* Constant tensors of the file: raw bytes (little-endian) or typed fields, any number type (tensor/tensor.h). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "onnx/onnx_int.h"
@@ -69,5 +70,13 @@ espl_status espli_tensor_decode(const Onnx__TensorProto *p, espl_tensor **out, e
   if (raw) espl_tensor_unpack(t, p->raw_data.data);
   for (int64_t k = 0; !raw && k < elems; k++) put_typed(t, k, p);
   *out = t;
+  return ESPL_OK;
+}
+
+espl_status espli_tensor_take(Onnx__TensorProto *p, espl_tensor **out, espl_err *err) {
+  ESPL_TRY(espli_tensor_decode(p, out, err));
+  free(p->raw_data.data); /* protobuf-c's own allocator is malloc */
+  p->raw_data = (ProtobufCBinaryData){0, NULL};
+  p->has_raw_data = 0;
   return ESPL_OK;
 }
