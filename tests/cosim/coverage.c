@@ -7,11 +7,22 @@
 
 #include "fields.h"
 
+#define MACHINES_MAX 16
+#define ENOUGH 200 /* programs after which a machine must have seen every way to end */
+
 typedef struct tally {
   uint64_t seen, at_min, at_max;
 } tally;
 
+/* How programs ended on one machine. */
+typedef struct ending {
+  char machine[ESPL_NAME_BYTES];
+  uint64_t programs, status[ESPL_HW_STATUS_COUNT], kind[PG_KINDS];
+} ending;
+
 struct coverage {
+  ending machine[MACHINES_MAX];
+  int machines;
   pg_fields table;
   tally field[PG_FIELDS_MAX];
   uint64_t counter[ESPL_CNT_COUNT], status[ESPL_HW_STATUS_COUNT], kind[PG_KINDS], programs, commands, layers;
@@ -57,10 +68,25 @@ static void add_word(coverage *c, const uint32_t w[4]) {
   }
 }
 
+static ending *ending_of(coverage *c, const char *machine) {
+  for (int i = 0; i < c->machines; i++)
+    if (strcmp(c->machine[i].machine, machine) == 0) return &c->machine[i];
+  if (c->machines == MACHINES_MAX) return NULL;
+  ending *e = &c->machine[c->machines++];
+  snprintf(e->machine, sizeof e->machine, "%s", machine);
+  return e;
+}
+
 void coverage_add(coverage *c, const pg_program *p, const espl_run_result *r) {
   c->programs++;
   c->kind[p->kind]++;
   c->status[r->hw_status]++;
+  ending *e = ending_of(c, p->machine.name);
+  if (e) {
+    e->programs++;
+    e->kind[p->kind]++;
+    e->status[r->hw_status]++;
+  }
   c->layers += (uint64_t)r->layers;
   for (int l = 0; l < r->layers; l++)
     for (int i = 0; i < ESPL_CNT_COUNT; i++) c->counter[i] += r->layer[l].counter[i];
@@ -80,6 +106,19 @@ static bool excused(const pg_field *f, bool high) {
 static int missed(bool reached, const char *what, const char *name, const char *end) {
   if (!reached && what) printf("  not reached: %s %s%s\n", what, name, end);
   return !reached;
+}
+
+/* Every kind of program and every status on every machine that ran enough of them. */
+static int missed_endings(const coverage *c, bool goals) {
+  int miss = 0;
+  for (int m = 0; m < c->machines; m++) {
+    const ending *e = &c->machine[m];
+    if (e->programs < ENOUGH) continue;
+    const char *where = goals ? e->machine : NULL;
+    for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) miss += missed(e->status[i] > 0, where, "status ", espl_hw_status_name(i));
+    for (int i = 0; i < PG_KINDS; i++) miss += missed(e->kind[i] > 0, where, "program: ", pg_kind_name((pg_kind)i));
+  }
+  return miss;
 }
 
 bool coverage_report(const coverage *c, bool goals) {
@@ -111,5 +150,6 @@ bool coverage_report(const coverage *c, bool goals) {
   for (int i = 0; i < ESPL_CNT_COUNT; i++) miss += missed(c->counter[i] > 0, goals ? "counter" : NULL, espl_counter_name(i), " > 0");
   for (int i = 0; i < ESPL_HW_STATUS_COUNT; i++) miss += missed(c->status[i] > 0, goals ? "status" : NULL, espl_hw_status_name(i), "");
   for (int i = 0; i < PG_KINDS; i++) miss += missed(c->kind[i] > 0, goals ? "kind of program" : NULL, pg_kind_name((pg_kind)i), "");
+  miss += missed_endings(c, goals);
   return miss == 0;
 }

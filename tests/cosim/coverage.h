@@ -1,4 +1,5 @@
-/* What the random programs have reached: every field's extremes, every counter, every status. */
+/* What the random programs have reached: every field's extremes, every counter, every status, and on every machine every
+ * kind of program and every status. */
 #ifndef ESPL_COSIM_COVERAGE_H
 #define ESPL_COSIM_COVERAGE_H
 
