@@ -211,7 +211,7 @@ static bool pass_step(espl_tsim *s, int64_t now) {
   if (!(u->tile && now >= u->tile_rdy && free)) return false;
   u->run = true;
   u->pass_end = u->tile_end;
-  u->pass_last = now + (u->tile_pixels > u->min_len ? u->tile_pixels : u->min_len);
+  u->pass_last = s->running_to = now + (u->tile_pixels > u->min_len ? u->tile_pixels : u->min_len);
   u->pass_info = u->tile_info;
   return true;
 }

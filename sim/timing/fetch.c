@@ -14,7 +14,8 @@ typedef struct slot {
 
 struct espl_tfetch {
   state state;
-  bool waiting;        /* for room or quiet */
+  bool waiting;        /* for room (the pop wakes fetch) or quiet */
+  bool for_quiet;
   uint32_t pc;         /* next command, index in list order */
   uint32_t at;         /* its position in the image, in commands */
   uint32_t limit;      /* commands in the image */
@@ -32,7 +33,7 @@ struct espl_tfetch *espl_tfetch_new(const espl_machine *m) {
   return calloc(1, sizeof(struct espl_tfetch));
 }
 void espl_tfetch_free(struct espl_tfetch *u) { free(u); }
-bool espl_tfetch_waiting(const espl_tsim *s) { return s->fetch->waiting; }
+bool espl_tfetch_waits_quiet(const espl_tsim *s) { return s->fetch->for_quiet; }
 
 void espl_tfetch_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad) {
   struct espl_tfetch *u = s->fetch;
@@ -115,7 +116,7 @@ uint32_t espl_tfetch_stopped_at(const espl_tsim *s) {
 
 static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   if (u->offered != 0) {
-    u->waiting = true;
+    u->waiting = u->for_quiet = true;
     return;
   }
   if (u->at >= u->limit) {
@@ -146,6 +147,7 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   int unit = target(w);
   if (unit == 0 ? !quiet(s, now) : s->queue[unit].depth > 0 && espl_queue_level(&s->queue[unit], now) >= s->queue[unit].depth) {
     u->waiting = true;
+    u->for_quiet = unit == 0;
     return;
   }
   s->progress++;
@@ -223,7 +225,7 @@ static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
 
 void espl_tfetch_eval(espl_tsim *s, int64_t now) {
   struct espl_tfetch *u = s->fetch;
-  u->waiting = false;
+  u->waiting = u->for_quiet = false;
   follow_offer(s, u);
   if (u->limit == 0) u->limit = (s->prog_end - s->prog_base) / 16u;
   switch (u->state) {

@@ -10,6 +10,7 @@ static void drop_closed(espl_tsim *s, int path, int64_t now) {
 }
 
 static void add_open(espl_tsim *s, int path, int64_t free_from) {
+  s->busy_to[path] = free_from - 1; /* never before that of an earlier burst */
   s->close_at[path][(s->close_head[path] + s->open[path]) % 16] = free_from;
   s->open[path]++;
 }
@@ -64,11 +65,3 @@ static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, 
 
 void espl_trdport_eval(espl_tsim *s, int64_t now) { eval_path(s, now, ESPL_READ, ESPL_RQ_FETCH, ESPL_RQ_RESIDUAL, ESPL_T_RDPORT); }
 void espl_twrport_eval(espl_tsim *s, int64_t now) { eval_path(s, now, ESPL_WRITE, ESPL_RQ_STORE, ESPL_RQ_MARK, ESPL_T_WRPORT); }
-
-bool espl_tport_busy(const espl_tsim *s, int64_t t) {
-  for (int r = 0; r < ESPL_RQ_COUNT; r++)
-    if (s->req[r].valid && s->req[r].raised <= t) return true;
-  for (int path = 0; path < 2; path++)
-    if (s->open[path] > 0 && s->close_at[path][(s->close_head[path] + s->open[path] - 1) % 16] > t) return true;
-  return false;
-}

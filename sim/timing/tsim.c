@@ -69,7 +69,7 @@ static observed observe(const espl_tsim *s, int64_t t) {
 
 /* Cycle t is dead: nothing can move and something wants to. */
 static bool dead(const espl_tsim *s, int64_t t) {
-  if (espl_tport_busy(s, t)) return false;
+  if (t <= s->running_to || espl_tport_busy(s, t)) return false;
   observed o = observe(s, t);
   if (!o.all_idle_or_blocked) return false;
   if (!o.all_idle) return true;
@@ -121,6 +121,10 @@ static void end_stopped(espl_tsim *s, int64_t from, int64_t to, int64_t *dead_si
  * DEADLOCK in the 64th dead cycle. */
 static void find_deadlock(espl_tsim *s, int64_t from, int64_t to, int64_t *dead_since) {
   int64_t t = from;
+  if (to <= s->running_to || to <= s->busy_to[0] || to <= s->busy_to[1]) {
+    *dead_since = ESPL_NEVER;
+    return;
+  }
   if (!dead(s, t)) {
     *dead_since = ESPL_NEVER;
     int64_t last = to - from > SCAN ? from + SCAN : to;
@@ -142,18 +146,24 @@ static int64_t next_event(const espl_tsim *s, int64_t done_to) {
   return n;
 }
 
+/* True when unit u is to be evaluated in `now`; its next wake takes the place of this one. */
+static inline bool due(espl_tsim *s, espl_tunit u, int64_t now) {
+  if (s->wake[u] > now && now != s->stop_at) return false;
+  s->wake[u] = s->later[u];
+  s->later[u] = ESPL_NEVER;
+  return true;
+}
+
 static void evaluate(espl_tsim *s, int64_t now) {
-  static void (*const eval[ESPL_T_COUNT])(espl_tsim *, int64_t) = {espl_trdport_eval, espl_twrport_eval, espl_tfetch_eval, espl_tload_eval, espl_tcompute_eval, espl_tstore_eval};
   s->now = now;
   bool unit_moved = false;
-  for (int u = 0; u < ESPL_T_COUNT; u++) {
-    if (s->wake[u] > now && now != s->stop_at) continue;
-    s->wake[u] = s->later[u];
-    s->later[u] = ESPL_NEVER;
-    eval[u](s, now);
-    unit_moved |= u >= ESPL_T_LOAD;
-  }
-  if (unit_moved && espl_tfetch_waiting(s)) espl_wake(s, ESPL_T_FETCH, now + 1);
+  if (due(s, ESPL_T_RDPORT, now)) espl_trdport_eval(s, now);
+  if (due(s, ESPL_T_WRPORT, now)) espl_twrport_eval(s, now);
+  if (due(s, ESPL_T_FETCH, now)) espl_tfetch_eval(s, now);
+  if (due(s, ESPL_T_LOAD, now)) espl_tload_eval(s, now), unit_moved = true;
+  if (due(s, ESPL_T_COMPUTE, now)) espl_tcompute_eval(s, now), unit_moved = true;
+  if (due(s, ESPL_T_STORE, now)) espl_tstore_eval(s, now), unit_moved = true;
+  if (unit_moved && espl_tfetch_waits_quiet(s)) espl_wake(s, ESPL_T_FETCH, now + 1);
 }
 
 static void close_run(espl_tsim *s) {

@@ -97,6 +97,8 @@ struct espl_tsim {
   uint8_t *executed;         /* [prog_count] set to 1 when a unit takes the command (errors: what memory must reflect) */
 
   int64_t now, wake[ESPL_T_COUNT];
+  int64_t running_to;        /* last cycle of the pass that runs (compute) */
+  int64_t busy_to[2];        /* last cycle with a burst open, by path */
   int64_t later[ESPL_T_COUNT]; /* the next wake of a unit that is still to be evaluated in `now` */
   espl_reg token[ESPL_TOK_COUNT];
   espl_reg credit;
@@ -174,12 +176,17 @@ ESPL_TUNIT_API(fetch)
 ESPL_TUNIT_API(load)
 ESPL_TUNIT_API(compute)
 ESPL_TUNIT_API(store)
-/* Fetch waits for room in a queue or for quiet: the scheduler then evaluates it after every change of a unit. */
-bool espl_tfetch_waiting(const espl_tsim *s);
+/* Fetch waits until all units are idle, or until its offered command is gone: the scheduler then evaluates it after every change of a unit. */
+bool espl_tfetch_waits_quiet(const espl_tsim *s);
 /* Without queues: list index of the oldest command not popped before `stop` was seen. */
 uint32_t espl_tfetch_stopped_at(const espl_tsim *s);
 /* A burst is open or requested in cycle t (t not before the last evaluated cycle + 1). */
-bool espl_tport_busy(const espl_tsim *s, int64_t t);
+static inline bool espl_tport_busy(const espl_tsim *s, int64_t t) {
+  if (s->busy_to[0] >= t || s->busy_to[1] >= t) return true;
+  for (int r = 0; r < ESPL_RQ_COUNT; r++)
+    if (s->req[r].valid && s->req[r].raised <= t) return true;
+  return false;
+}
 void espl_trdport_eval(espl_tsim *s, int64_t now);
 void espl_twrport_eval(espl_tsim *s, int64_t now);
 
