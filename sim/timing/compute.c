@@ -84,7 +84,7 @@ static int head_bank(const struct espl_tcompute *u, const uint32_t *w) { return 
 static bool waits_bank(const espl_tsim *s, const uint32_t *w, int64_t now) {
   return bit(w, 8) && espl_reg_get(&s->bank[head_bank(s->compute, w)].taken, now) != 0;
 }
-static bool waits_credit(const espl_tsim *s, int64_t now) { return s->compute->walk_credit && espl_reg_get(&s->credit, now) == 0; }
+static bool waits_credit(const espl_tsim *s, int64_t now) { return s->compute->walk_credit && espl_credit_at(s) > now; }
 static bool slot_room(const espl_tsim *s, int64_t now) {
   const retire_info *r = &s->compute->slot_info;
   return (!r->push_load || espl_reg_get(&s->token[ESPL_TOK_CL], now) < s->m->token_max) &&
@@ -230,7 +230,7 @@ static void walk_step(espl_tsim *s, int64_t now, bool start) {
     return;
   }
   if (!room || now < u->walk_entry) return;
-  if (u->walk_credit) espl_reg_add(&s->credit, now, -1);
+  if (u->walk_credit) espl_credit_take(s);
   u->tile = true;
   u->tile_end = u->walk_left <= 1;
   u->tile_pixels = u->walk_pixels;
@@ -308,8 +308,11 @@ static void wake_self(espl_tsim *s, int64_t now) {
   else if (u->tile && !u->hold) at = u->tile_rdy > next ? u->tile_rdy : next;
   if (u->slot && u->slot_at > now && u->slot_at < at) at = u->slot_at;
   if (u->hold && u->row_last >= now && u->row_last + 1 < at) at = u->row_last + 1; /* blocked from then on */
-  if (u->walk && !u->tile && !waits_credit(s, next)) {
+  int64_t credit = u->walk && u->walk_credit ? espl_credit_at(s) : 0;
+  if (u->walk && !u->tile && credit != ESPL_NEVER) {
     int64_t t = u->row_last > u->walk_entry ? u->row_last : u->walk_entry;
+    if (t < credit) t = credit;
+    if (!u->run && credit > next && t > credit) t = credit; /* its cycles count as something else from then on */
     if (t < next) t = next;
     if (t < at) at = t;
   }

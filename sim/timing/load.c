@@ -1,22 +1,17 @@
 /* The load unit as time: rtl/load. Bursts are walked one by one; all beat times of a burst are known at its grant, so what it will give
- * (credits, end of a command) is queued there and delivered in its cycle: two cycles after the beat. */
+ * (credits, end of a command) is noted there with its cycle: two cycles after the beat. */
 #include <stdlib.h>
 
 #include "timing/tsim.h"
 
-enum { FLY = 4, EVENTS = 2048 }; /* 16 open bursts of at most 64 beats, one event a beat and one more an end */
+enum { FLY = 4 };
 
 typedef struct fly {
   uint32_t index;
   bool push_compute, push_store, credit, err;
   int32_t tile_bytes; /* of the unfinished tile */
+  int64_t done_at;    /* first cycle in which it can retire; ESPL_NEVER until its last burst is granted */
 } fly;
-
-typedef struct event {
-  int64_t t;
-  int32_t credits;
-  bool done;
-} event;
 
 typedef struct walk {
   bool valid;
@@ -32,9 +27,7 @@ struct espl_tload {
   uint32_t rq_lane, rq_bytes;
   int64_t last_beat;           /* of everything granted so far */
   fly fly[FLY];                /* in flight: taken at head, granted at fill, retired at tail */
-  int32_t head, fill, tail, flying, finished;
-  event ev[EVENTS];
-  int32_t ev_head, ev_count;
+  int32_t head, fill, tail, flying;
 };
 
 struct espl_tload *espl_tload_new(const espl_machine *m) {
@@ -46,29 +39,16 @@ struct espl_tload *espl_tload_new(const espl_machine *m) {
 }
 void espl_tload_free(struct espl_tload *u) { free(u); }
 
-static void add_event(espl_tsim *s, struct espl_tload *u, int64_t t, int32_t credits, bool done) {
-  event *last = &u->ev[(u->ev_head + u->ev_count - 1 + EVENTS) % EVENTS];
-  if (u->ev_count > 0 && last->t == t && !last->done) {
-    last->credits += credits;
-    last->done = done;
-    return;
-  }
-  if (u->ev_count == EVENTS) {
-    s->bug = "load: event list is full";
-    return;
-  }
-  u->ev[(u->ev_head + u->ev_count++) % EVENTS] = (event){t, credits, done};
-}
-
 /* Credits of a burst whose first byte is byte `lane` of its first beat. */
 static void book_tiles(espl_tsim *s, struct espl_tload *u, fly *f, const espl_burst_time *b) {
   int32_t bus = s->m->bus_bytes;
   int32_t at = u->tile - f->tile_bytes; /* bytes of this burst up to and including the end of a tile */
-  for (; at <= (int32_t)u->rq_bytes; at += u->tile) add_event(s, u, espl_beat_time(b, ((int32_t)u->rq_lane + at - 1) / bus) + 2, 1, false);
+  for (; at <= (int32_t)u->rq_bytes; at += u->tile) espl_credit_push(s, espl_beat_time(b, ((int32_t)u->rq_lane + at - 1) / bus) + 2, 1);
   f->tile_bytes = u->tile - (at - (int32_t)u->rq_bytes);
 }
 
 void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad) {
+  (void)now;
   struct espl_tload *u = s->load;
   fly *f = &u->fly[u->fill];
   u->rq_valid = false;
@@ -79,10 +59,10 @@ void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, boo
   }
   if (f->credit && !f->err) book_tiles(s, u, f, b);
   if (u->rq_last) {
-    add_event(s, u, b->last + 2, 0, true);
+    f->done_at = b->last + 2;
+    espl_wake(s, ESPL_T_LOAD, f->done_at);
     u->fill = (u->fill + 1) % FLY;
   }
-  espl_wake(s, ESPL_T_LOAD, now);
 }
 
 static void emit(espl_tsim *s, struct espl_tload *u, int64_t now) {
@@ -143,7 +123,7 @@ static void take(espl_tsim *s, struct espl_tload *u, int64_t now) {
     espl_reg_add(&s->token[ESPL_TOK_SL], now, -1);
     espl_wake(s, ESPL_T_STORE, now + 1);
   }
-  u->fly[u->head] = (fly){.index = index, .push_compute = c.push_compute, .push_store = c.push_store, .credit = c.credit && c.buffer == 1};
+  u->fly[u->head] = (fly){.index = index, .push_compute = c.push_compute, .push_store = c.push_store, .credit = c.credit && c.buffer == 1, .done_at = ESPL_NEVER};
   u->head = (u->head + 1) % FLY;
   u->flying++;
   u->w = (walk){true, c.addr, c.addr, c.addr, c.row_bytes, c.row_bytes, c.rows, c.rows, c.groups};
@@ -171,29 +151,33 @@ static void retire(espl_tsim *s, struct espl_tload *u, int64_t now) {
   }
   u->tail = (u->tail + 1) % FLY;
   u->flying--;
-  u->finished--;
   s->progress++;
   espl_wake(s, ESPL_T_LOAD, now + 1);
   espl_wake(s, ESPL_T_FETCH, now + 1);
 }
 
+static bool finished(const struct espl_tload *u, int64_t now) { return u->flying > 0 && u->fly[u->tail].done_at <= now; }
+
+bool espl_tload_goes_on(espl_tsim *s, int64_t now) {
+  struct espl_tload *u = s->load;
+  if (!u->w.valid || s->wake[ESPL_T_LOAD] <= now) return false;
+  espl_credit_settle(s, s->now);
+  if (s->credit.tail - s->credit.head > ESPL_CREDITS - ESPL_MAX_BEATS) {
+    espl_wake(s, ESPL_T_LOAD, now);
+    return false;
+  }
+  emit(s, u, now);
+  return true;
+}
+
 void espl_tload_eval(espl_tsim *s, int64_t now) {
   struct espl_tload *u = s->load;
   bool taking = may_take(s, u, now);
-  while (u->ev_count > 0 && u->ev[u->ev_head].t <= now) {
-    const event *e = &u->ev[u->ev_head];
-    if (e->credits) {
-      espl_reg_add(&s->credit, now, e->credits);
-      espl_wake(s, ESPL_T_COMPUTE, now + 1);
-    }
-    u->finished += e->done;
-    u->ev_head = (u->ev_head + 1) % EVENTS;
-    u->ev_count--;
-  }
-  if (u->finished > 0) retire(s, u, now);
+  espl_credit_settle(s, now);
+  if (finished(u, now)) retire(s, u, now);
   if (u->w.valid && !u->rq_valid) emit(s, u, now);
   if (taking) take(s, u, now);
-  if (u->ev_count > 0) espl_wake(s, ESPL_T_LOAD, u->ev[u->ev_head].t);
+  if (u->flying > 0 && u->fly[u->tail].done_at > now) espl_wake(s, ESPL_T_LOAD, u->fly[u->tail].done_at);
 }
 
 bool espl_tload_idle(const espl_tsim *s, int64_t now) {
@@ -204,13 +188,7 @@ bool espl_tload_idle(const espl_tsim *s, int64_t now) {
 static bool waits_for_room(const espl_tsim *s, int64_t now) {
   const struct espl_tload *u = s->load;
   const fly *f = &u->fly[u->tail];
-  bool finished = u->finished > 0;
-  for (int32_t i = 0; i < u->ev_count && !finished; i++) { /* an end of this cycle is delivered by this cycle's evaluation */
-    const event *e = &u->ev[(u->ev_head + i) % EVENTS];
-    if (e->t > now) break;
-    finished = e->done;
-  }
-  return finished && !f->err && !has_room(s, f, now);
+  return finished(u, now) && !f->err && !has_room(s, f, now);
 }
 
 bool espl_tload_blocked(const espl_tsim *s, int64_t now) {

@@ -37,20 +37,17 @@ static void deliver(espl_tsim *s, int64_t now, int r, const espl_burst_time *b, 
   }
 }
 
-static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, espl_tunit self) {
-  drop_closed(s, path, now);
-  bool more;
-  int r = choose(s, first, last, now, &more);
-  if (more) espl_wake(s, self, now + 1);
-  if (r < 0) return;
-  if (s->open[path] >= s->m->mem.outstanding) {
-    espl_wake(s, self, s->close_at[path][s->close_head[path]]);
-    return;
-  }
+static bool outside(const espl_tsim *s, const espl_request *rq) {
+  uint32_t at = rq->addr & ~((uint32_t)s->m->bus_bytes - 1u);
+  return at + (uint64_t)rq->beats * (uint64_t)s->m->bus_bytes > s->m->mem_bytes;
+}
+
+static void grant(espl_tsim *s, int64_t now, int path, int r) {
   espl_request rq = s->req[r];
   s->req[r].valid = false;
   espl_burst_time b;
   espl_memtime_accept(&s->mem, path, now, rq.beats, &b);
+  drop_closed(s, path, now);
   add_open(s, path, (path == ESPL_READ ? b.last : b.resp) + 1);
   if (!s->frozen) {
     s->counter[ESPL_CNT_BUS] += now - rq.raised;
@@ -59,8 +56,50 @@ static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, 
   s->progress++;
   if (s->log && s->log->count < s->log->cap)
     s->log->event[s->log->count++] = (espl_bus_event){(uint64_t)now, rq.addr, (uint16_t)rq.beats, (uint8_t)path, (uint8_t)r};
-  uint32_t at = rq.addr & ~((uint32_t)s->m->bus_bytes - 1u);
-  deliver(s, now, r, &b, at + (uint64_t)rq.beats * (uint64_t)s->m->bus_bytes > s->m->mem_bytes);
+  deliver(s, now, r, &b, outside(s, &rq));
+}
+
+/* First cycle in which a place is free, `now` at the earliest. */
+static int64_t place_at(espl_tsim *s, int path, int64_t now) {
+  drop_closed(s, path, now);
+  return s->open[path] < s->m->mem.outstanding ? now : s->close_at[path][s->close_head[path]];
+}
+
+/* A load's burst was granted in `now`. As long as no other unit has an event, the next bursts of the same command are granted ahead of
+ * their cycles: nobody else can ask before the first event, and all they do to others carries its time. */
+static void go_on(espl_tsim *s, int64_t now, bool others) {
+  int64_t horizon = now, wake = s->wake[ESPL_T_RDPORT];
+  if (!others && s->stop_at == ESPL_NEVER && !s->log) { /* a log is in order of time */
+    horizon = ESPL_NEVER;
+    for (int u = ESPL_T_WRPORT; u < ESPL_T_COUNT; u++)
+      if (s->wake[u] < horizon) horizon = s->wake[u];
+  }
+  while (espl_tload_goes_on(s, now)) {
+    int64_t t = place_at(s, ESPL_READ, now + 1);
+    for (int u = ESPL_T_LOAD; u <= ESPL_T_COMPUTE; u++) /* what the grant has woken */
+      if (s->wake[u] < horizon) horizon = s->wake[u];
+    if (t > horizon || outside(s, &s->req[ESPL_RQ_LOAD])) {
+      if (t < wake) wake = t;
+      break;
+    }
+    now = t;
+    grant(s, now, ESPL_READ, ESPL_RQ_LOAD);
+  }
+  s->wake[ESPL_T_RDPORT] = wake;
+}
+
+static void eval_path(espl_tsim *s, int64_t now, int path, int first, int last, espl_tunit self) {
+  bool more;
+  int r = choose(s, first, last, now, &more);
+  int64_t t = r < 0 ? now : place_at(s, path, now);
+  if (t > now) {
+    espl_wake(s, self, t);
+    return;
+  }
+  if (more) espl_wake(s, self, now + 1);
+  if (r < 0) return;
+  grant(s, now, path, r);
+  if (r == ESPL_RQ_LOAD) go_on(s, now, more);
 }
 
 void espl_trdport_eval(espl_tsim *s, int64_t now) { eval_path(s, now, ESPL_READ, ESPL_RQ_FETCH, ESPL_RQ_RESIDUAL, ESPL_T_RDPORT); }

@@ -74,6 +74,16 @@ typedef struct espl_request {
   int32_t beats;
 } espl_request;
 
+/* Weight credits: pushes are known before their cycle, so they wait here with their times instead of as events. A push in cycle t can be
+ * taken from t+1 on. */
+#define ESPL_CREDITS 2048 /* places for pushes that are not taken: 16 open bursts of at most 64 beats, one push a beat */
+typedef struct espl_credits {
+  int64_t there;               /* pushed before the first entry of the ring */
+  uint32_t head, tail;         /* free running */
+  int64_t t[ESPL_CREDITS];     /* cycle of the push, increasing */
+  int32_t n[ESPL_CREDITS];
+} espl_credits;
+
 typedef struct espl_tsim espl_tsim;
 struct espl_tfetch; struct espl_tload; struct espl_tcompute; struct espl_tstore;
 
@@ -101,7 +111,7 @@ struct espl_tsim {
   int64_t busy_to[2];        /* last cycle with a burst open, by path */
   int64_t later[ESPL_T_COUNT]; /* the next wake of a unit that is still to be evaluated in `now` */
   espl_reg token[ESPL_TOK_COUNT];
-  espl_reg credit;
+  espl_credits credit;
   espl_tbank bank[2];
   espl_tqueue queue[4];      /* by espl_unit 1..3 */
 
@@ -141,6 +151,36 @@ static inline void espl_wake(espl_tsim *s, espl_tunit u, int64_t t) {
     s->wake[u] = t;
   }
 }
+/* First cycle in which a credit can be taken; ESPL_NEVER when none is known. */
+static inline int64_t espl_credit_at(const espl_tsim *s) {
+  const espl_credits *c = &s->credit;
+  return c->there > 0 ? 0 : c->head != c->tail ? c->t[c->head % ESPL_CREDITS] + 1 : ESPL_NEVER;
+}
+static inline void espl_credit_take(espl_tsim *s) {
+  espl_credits *c = &s->credit;
+  if (c->there == 0) c->there = c->n[c->head++ % ESPL_CREDITS];
+  c->there--;
+}
+/* Pushes before cycle `now` need no place of their own any more. */
+static inline void espl_credit_settle(espl_tsim *s, int64_t now) {
+  espl_credits *c = &s->credit;
+  for (; c->head != c->tail && c->t[c->head % ESPL_CREDITS] < now; c->head++) c->there += c->n[c->head % ESPL_CREDITS];
+}
+/* n credits pushed in cycle t, not before the last push. */
+static inline void espl_credit_push(espl_tsim *s, int64_t t, int32_t n) {
+  espl_credits *c = &s->credit;
+  if (espl_credit_at(s) == ESPL_NEVER) espl_wake(s, ESPL_T_COMPUTE, t + 1);
+  if (c->head != c->tail && c->t[(c->tail - 1) % ESPL_CREDITS] == t) {
+    c->n[(c->tail - 1) % ESPL_CREDITS] += n;
+    return;
+  }
+  if (c->tail - c->head == ESPL_CREDITS) {
+    s->bug = "load: no place for a credit";
+    return;
+  }
+  c->t[c->tail % ESPL_CREDITS] = t;
+  c->n[c->tail++ % ESPL_CREDITS] = n;
+}
 static inline bool espl_stopped(const espl_tsim *s, int64_t now) { return now >= s->stop_at; }
 /* Reports an error met in cycle `now` (the report register shows it in now+1, `stop` is seen from now+2 on); the lowest index wins. Without
  * queues the first error wins, and its index is that of the oldest command when `stop` is seen.
@@ -156,6 +196,9 @@ static inline void espl_port_request(espl_tsim *s, int64_t now, espl_requester r
 /* Called by the port in the cycle of the grant, before the unit itself is evaluated in that cycle. `bad`: outside memory. */
 void espl_tfetch_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
 void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
+/* After a grant in `now`: forms the next request of the same command as its evaluation would (the port then sees it in now+1). False: there is
+ * none, or the unit is to be evaluated in `now` anyway. */
+bool espl_tload_goes_on(espl_tsim *s, int64_t now);
 void espl_tstore_residual_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
 void espl_tstore_write_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
 void espl_tfetch_mark_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad);
