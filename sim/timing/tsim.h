@@ -7,7 +7,9 @@
  *   2. A unit that changes something another unit looks at calls espl_wake(s, that unit, now + 1).
  *      Waking a unit too often is harmless; evaluating a unit in a cycle in which nothing changed must not change anything.
  *   3. Ports are evaluated before all other units in a cycle: a grant is combinational.
- *   4. No loop over cycles: work per event only (bursts, passes, commands). */
+ *   4. No loop over cycles: work per event only (bursts, passes, commands).
+ *   5. A unit may run ahead of `now` up to and including the first cycle in which any other unit has a wake, because until then nobody can
+ *      change what it looks at; what it does to others carries its own time (wakes, credits, ends of commands). */
 #ifndef ESPL_TIMING_TSIM_H
 #define ESPL_TIMING_TSIM_H
 
