@@ -15,7 +15,7 @@ typedef struct slot {
 struct espl_tfetch {
   state state;
   bool waiting;        /* for room (the pop wakes fetch) or quiet */
-  bool for_quiet;
+  bool for_quiet;      /* for quiet, or without queues for the pop of the offered command */
   uint32_t pc;         /* next command, index in list order */
   uint32_t at;         /* its position in the image, in commands */
   uint32_t limit;      /* commands in the image */

@@ -69,7 +69,7 @@ static void constants(map_estimator *e) {
   e->pipe = m->rows / 2 + m->cols + m->mul_stages + 3;
   e->period = (double)(g->g / m->rq_lanes) * (l->pool == ESPL_QPOOL_AVG ? (taps - 1) * m->rq_cycles + rq + 1 + m->rq_cycles : taps * m->rq_cycles);
   e->flush = rq + 4;
-  e->depth = map_min(m->queue_depth, QUEUE);
+  e->depth = map_max(1, map_min(m->queue_depth, QUEUE)); /* without queues a command is popped in the cycle after */
   e->banks = m->acc_banks;
   int64_t cap = (1ll << m->wgt_aw) / espl_tile_bytes(m), by_row = 65536 / m->rows;
   e->weight_cap = (int32_t)(cap < by_row ? cap : by_row);
