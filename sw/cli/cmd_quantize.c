@@ -44,7 +44,9 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   if (cfg) {
     espl_json_str(w, "data", j->a.data);
     espl_json_int(w, "calibration_images", cfg->calib_images);
-    espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
+    if (cfg->least_error) espl_json_str(w, "ranges", "least square error");
+    else espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
+    if (cfg->correct_bias) espl_json_bool(w, "bias_correction", true);
     espl_json_uint(w, "seed", cfg->seed);
     if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
   } else {
@@ -89,7 +91,7 @@ static espl_status tune(job *j, espl_quant_config *cfg) {
   espl_dataset *d = NULL;
   espl_tune_config t;
   espl_tune_default(&t);
-  espl_cli_quant_config(j->cli, &j->a, cfg);
+  ESPL_TRY(espl_cli_quant_config(j->cli, &j->a, cfg));
   t.epochs = j->tune;
   if (j->tune_lr > 0) t.lr = (float)j->tune_lr;
   t.seed = j->cli->seed;

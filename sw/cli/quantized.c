@@ -31,17 +31,32 @@ espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_spli
   return espl_data_open_sized(a->data, split, 1, w, h, d, &cli->err);
 }
 
-void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg) {
+/* --calibration: also replaces --percentile. */
+static espl_status read_calibration(const char *text, espl_quant_config *cfg, espl_err *err) {
+  char *end = NULL;
+  if (!text) return ESPL_OK;
+  cfg->least_error = strcmp(text, "mse") == 0;
+  if (cfg->least_error) return ESPL_OK;
+  double share = strcmp(text, "minmax") == 0 ? 1.0 : strncmp(text, "percentile:", 11) == 0 ? strtod(text + 11, &end) : 0;
+  if (!(share >= 0.5 && share <= 1) || (end && (*end || end == text + 11)))
+    return espl_fail(err, ESPL_E_INPUT, "--calibration: found '%s', expected minmax, percentile:P with P 0.5 to 1, or mse", text);
+  cfg->percentile = (float)share;
+  return ESPL_OK;
+}
+
+espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg) {
   espl_quant_default(cfg);
   cfg->seed = cli->seed;
   if (a->calib > 0) cfg->calib_images = (int32_t)a->calib;
   if (a->percentile > 0) cfg->percentile = (float)a->percentile;
+  cfg->correct_bias = a->correct_bias != 0;
+  return read_calibration(a->calibration, cfg, &cli->err);
 }
 
 espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) {
   espl_preprocess pp;
   espl_dataset *d = NULL;
-  espl_cli_quant_config(cli, a, cfg);
+  ESPL_TRY(espl_cli_quant_config(cli, a, cfg));
   ESPL_TRY(espl_cli_preprocess(a, g, &pp, &cli->err));
   if (a->data) ESPL_TRY(espl_cli_open(cli, a, ESPL_SPLIT_TRAIN, &d));
   if (d && cfg->calib_images > d->n) cfg->calib_images = d->n;
@@ -63,6 +78,7 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0) return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib and --percentile are for float networks", path);
+  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration and --bias-correction are for float networks", path);
   return ESPL_OK;
 }

@@ -10,6 +10,8 @@ typedef struct espl_quantized_args {
   int raw;
   int64_t calib; /* images, 0: the default */
   double percentile;
+  const char *calibration; /* "minmax", "percentile:P", "mse"; NULL: as --percentile says */
+  int correct_bias;
 } espl_quantized_args;
 
 /* Entries for a command's option table (the caller writes --data itself, because its meaning differs). */
@@ -20,11 +22,13 @@ typedef struct espl_quantized_args {
   {.name = "order", .type = ESPL_OPT_STRING, .arg = "rgb|bgr", .value = &(a).order, .help = "channels as the network takes them (default: as it says, else rgb)"}, \
   {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &(a).resize, .help = "bring images to this size first (default: as they are)"}, \
   {.name = "calib", .type = ESPL_OPT_INT, .arg = "N", .value = &(a).calib, .min = 1, .max = 1e6, .help = "calibration images (default 1000)"}, \
-  {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}
+  {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}, \
+  {.name = "calibration", .type = ESPL_OPT_STRING, .arg = "minmax|percentile:P|mse", .value = &(a).calibration, .help = "activation ranges: all values, a share of them, or least square error (default percentile:0.9999)"}, \
+  {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;
-void espl_cli_quant_config(const espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg); /* defaults and the flags */
+espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, espl_quant_config *cfg) ESPL_MUST_CHECK; /* defaults and the flags */
 /* Opens a->data with --resize. */
 espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_split split, espl_dataset **d) ESPL_MUST_CHECK;
 /* "WxH", each 1 to 16384; NULL gives 0, 0. */

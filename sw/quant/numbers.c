@@ -109,6 +109,20 @@ static espl_status finish_channel(espl_qlayer *l, int32_t o, const espl_qtensor 
 
 static double whole_bias(double c, double unit) { return nearbyint(fmin(BIAS_MAX, fmax(-BIAS_MAX, c / unit))); }
 
+/* What rounding the weights of channel o takes from the mean of w.x (BatchNorm before it): sum of (w - sw*q) * mean of the input's channel. */
+static double lost_mean(const qlower *lw, const qsrc *s, const espl_qlayer *l, int32_t o, double sw, bool turned) {
+  const espl_qtensor *in = &lw->q->tensor[l->in];
+  const float *mean = lw->mean && s->conv >= 0 ? lw->mean[in->node] : NULL;
+  if (!mean) return 0;
+  int32_t taps = l->kh * l->kw, spread = in->shape.c / lw->g->node[in->node].shape.c; /* a flattened input: that many values a channel */
+  double lost = 0;
+  for (int64_t j = 0; j < (int64_t)l->in_c * taps; j++) {
+    int32_t q = l->w[(int64_t)o * l->in_c * taps + j];
+    lost += (weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps)) - sw * (turned ? -q : q)) * (double)mean[j / taps / spread];
+  }
+  return lost;
+}
+
 /* One channel: integer weights, bias, multiplier; so is the scale of the requantized value. */
 static espl_status quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_err *err) {
   int32_t taps = l->kh * l->kw;
@@ -125,6 +139,7 @@ static espl_status quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer
     double q = dead ? 0 : nearbyint(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps)) / sw);
     w[j] = (int8_t)fmin(127, fmax(-127, k.a < 0 ? -q : q));
   }
+  if (!dead) k.c += k.a * lost_mean(lw, s, l, o, sw, k.a < 0);
   return finish_channel(l, o, in, whole_bias(k.c, si * (double)l->wscale[o]), so, err);
 }
 

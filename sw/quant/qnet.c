@@ -55,20 +55,37 @@ int espl_qlayer_acc_bits(const espl_qnet *q, int32_t layer) {
   return wide ? 33 : bits_for(lo, hi);
 }
 
+/* Arrays for the channel means of what convolutions read. */
+static espl_status want_means(const qlower *lw, float **mean, espl_err *err) {
+  for (int32_t i = 0; i < lw->q->layers; i++) {
+    int32_t node = lw->q->tensor[lw->q->layer[i].in].node;
+    if (lw->src[i].conv < 0 || mean[node]) continue;
+    mean[node] = espl_calloc((size_t)lw->g->node[node].shape.c, sizeof(float));
+    if (!mean[node]) return espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  }
+  return ESPL_OK;
+}
+
 static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, espl_err *err) {
   size_t nodes = (size_t)lw->g->nodes;
   uint8_t *wanted = espl_calloc(nodes, 1);
   qrange *range = espl_calloc(nodes, sizeof *range);
-  espl_status s = wanted && range ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  float **mean = cfg->correct_bias && calib ? espl_calloc(nodes, sizeof *mean) : NULL;
+  espl_status s = wanted && range && (mean || !cfg->correct_bias || !calib) ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
   if (s == ESPL_OK) {
     wanted[0] = 1;
     for (int32_t i = 0; i < lw->q->layers; i++) {
       if (!lw->src[i].same_scale) wanted[lw->src[i].value] = 1;
       if (lw->q->layer[i].pool == ESPL_QPOOL_AVG) wanted[lw->src[i].out] = 1;
     }
-    s = q_calibrate(lw->g, calib, pp, cfg, wanted, range, err);
+    if (mean) s = want_means(lw, mean, err);
+    if (s == ESPL_OK) s = q_calibrate(lw->g, calib, pp, cfg, wanted, range, mean, err);
   }
+  lw->mean = mean;
   if (s == ESPL_OK) s = q_numbers(lw, range, err);
+  lw->mean = NULL;
+  for (size_t i = 0; mean && i < nodes; i++) free(mean[i]);
+  free(mean);
   free(wanted);
   free(range);
   return s;

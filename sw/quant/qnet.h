@@ -69,6 +69,8 @@ typedef struct espl_quant_config {
   int32_t calib_images;             /* 1000 */
   uint64_t seed;                    /* which images, and the random input when there is no data */
   float percentile;                 /* activation range keeps this share of the values, e.g. 0.9999; 1: min-max */
+  bool least_error;                 /* instead: the range whose rounding and clamping have the least mean square error */
+  bool correct_bias;                /* biases take back what rounding the weights moves the mean by (needs calibration images) */
 } espl_quant_config;
 void espl_quant_default(espl_quant_config *c);
 

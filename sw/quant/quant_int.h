@@ -34,6 +34,7 @@ typedef struct qlower {
   int32_t *tensor_of;  /* [nodes] tensor that holds the node's value, -1 not (yet) */
   int32_t *reader;     /* [nodes] the only reader, -1 none or several */
   uint8_t *gone;       /* [nodes] absorbed: the value never exists in memory */
+  float *const *mean;  /* [nodes] channel means of values that convolutions read, for bias correction; NULL: none */
   uint8_t *closed;     /* [nodes] additions that are promised to a convolution already */
 } qlower;
 
@@ -45,9 +46,10 @@ typedef struct qrange {
   float lo, hi;
 } qrange;
 
-/* Ranges of the wanted nodes ([nodes], 1 = wanted) over calibration images. */
+/* Ranges of the wanted nodes ([nodes], 1 = wanted) over calibration images. mean: NULL, or [nodes] arrays [channels] that receive the mean of
+ * every channel of those nodes (NULL entries: not wanted). */
 espl_status q_calibrate(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, const uint8_t *wanted,
-                        qrange *range, espl_err *err) ESPL_MUST_CHECK;
+                        qrange *range, float *const *mean, espl_err *err) ESPL_MUST_CHECK;
 
 /* value = m * 2^-s, m <= 65535, s <= 47; E_UNSUPPORTED when value >= 2^15. */
 espl_status q_multiplier(double value, const char *layer, uint16_t *m, uint8_t *s, espl_err *err) ESPL_MUST_CHECK;
