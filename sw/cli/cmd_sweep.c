@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/study.h"
@@ -46,6 +47,58 @@ static void json_cell(espl_json *w, const espl_sweep_point *p, const char *net, 
   espl_json_close(w);
 }
 
+/* What a cell costs in hardware: multipliers, and bytes of the buffers. */
+static void hardware(const espl_machine *m, int64_t *multipliers, int64_t *bytes) {
+  *multipliers = (int64_t)m->rows * m->cols;
+  *bytes = ((int64_t)espl_nb(m) << m->act_aw) + ((int64_t)1 << m->wgt_aw) + ((int64_t)m->acc_banks * m->cols * m->acc_w / 8 << m->acc_aw) + ((int64_t)16 << m->par_aw) +
+           (m->idx_aw > 0 ? (int64_t)4 << m->idx_aw : 0);
+}
+
+/* Points of a network that no other point beats: none is as good or better in cycles, multipliers and buffer bytes and better in one of them.
+ * front[points]; cycles[points], below 0 where refused. */
+static int32_t find_front(const espl_sweep *w, const int64_t *cycles, uint8_t *front) {
+  int32_t n = 0;
+  for (int32_t i = 0; i < w->points; i++) {
+    int64_t mi, bi, mk, bk;
+    hardware(&w->point[i].machine, &mi, &bi);
+    front[i] = cycles[i] >= 0;
+    for (int32_t k = 0; k < w->points && front[i]; k++) {
+      if (cycles[k] < 0 || cycles[k] > cycles[i]) continue;
+      hardware(&w->point[k].machine, &mk, &bk);
+      bool as_good = mk <= mi && bk <= bi, better = cycles[k] < cycles[i] || mk < mi || bk < bi;
+      if (as_good && (better || k < i)) front[i] = 0; /* of equal points the first */
+    }
+    n += front[i];
+  }
+  return n;
+}
+
+static espl_status print_front(espl_cli *cli, const espl_sweep *w, espl_store *store, int64_t run, int32_t net) {
+  FILE *f = espl_cli_out(cli);
+  int64_t *cycles = espl_calloc((size_t)w->points, sizeof *cycles);
+  uint8_t *front = espl_calloc((size_t)w->points, 1);
+  espl_status s = cycles && front ? ESPL_OK : espl_fail(&cli->err, ESPL_E_NOMEM, "sweep: out of memory");
+  for (int32_t i = 0; i < w->points && s == ESPL_OK; i++) {
+    espl_store_variant v;
+    s = get_cell(w, store, run, net * w->points + i, &v, &cli->err);
+    cycles[i] = v.cycles;
+    espl_store_variant_clear(&v);
+  }
+  if (s == ESPL_OK) {
+    int32_t n = find_front(w, cycles, front);
+    fprintf(f, "%s: %d points that no other beats in cycles, multipliers and buffer bytes\n", w->net[net].name, (int)n);
+    for (int32_t i = 0; i < w->points; i++) {
+      int64_t m, b;
+      if (!front[i]) continue;
+      hardware(&w->point[i].machine, &m, &b);
+      fprintf(f, "  %-80s %12lld cycles %6lld multipliers %9lld bytes\n", w->point[i].name, (long long)cycles[i], (long long)m, (long long)b);
+    }
+  }
+  free(cycles);
+  free(front);
+  return s;
+}
+
 static espl_status print(espl_cli *cli, const espl_sweep *w, espl_store *store, int64_t run, const espl_sweep_counts *n, const char *db) {
   FILE *f = espl_cli_out(cli);
   fprintf(f, "%-24s %-44s %12s %9s %6s %6s %11s %11s\n", "network", "machine", "cycles", "ms", "util %", "roof %", "read B", "written B");
@@ -55,6 +108,7 @@ static espl_status print(espl_cli *cli, const espl_sweep *w, espl_store *store, 
     print_cell(f, &w->point[cell % w->points], w->net[cell / w->points].name, &v);
     espl_store_variant_clear(&v);
   }
+  for (int32_t net = 0; net < w->nets && w->points > 1; net++) ESPL_TRY(print_front(cli, w, store, run, net));
   fprintf(f, "%d cells: %d computed, %d known before, %d refused; espalier report %s -o DIR --run %lld writes them as CSV\n", (int)(w->nets * w->points), (int)n->computed, (int)n->known,
           (int)n->refused, db, (long long)run);
   return ESPL_OK;
