@@ -12,7 +12,7 @@
 #include "quant/tfl.h"
 #include "tflite/tflite.h"
 
-enum { MAX_FILES = 64 };
+enum { MAX_FILES = 64, FLOAT_BATCH = 8 };
 
 typedef struct job {
   espl_cli *cli;
@@ -32,6 +32,7 @@ static espl_status images_in(const job *j, const char *path, const espl_tensor *
   int64_t want = espl_shape_elems(s), own[4] = {1, s.c, s.h, s.w};
   bool flat = t->dims == 2 && s.h == 1 && s.w == 1 && t->dim[1] == s.c, fits = flat || ((t->dims == 3 || t->dims == 4) && t->elems > 0);
   for (int d = 1; fits && !flat && d < 4; d++) fits = t->dim[t->dims - 4 + d] == own[d];
+  fits |= s.h == 1 && t->dims == 3 && t->dim[1] == s.c && t->dim[2] == s.w; /* sequences [n,c,l] */
   espl_dims_text(found, sizeof found, t->dims, t->dim);
   *n = t->elems / want;
   if (!fits || *n < 1)
@@ -42,10 +43,20 @@ static espl_status images_in(const job *j, const char *path, const espl_tensor *
   return ESPL_OK;
 }
 
-static espl_status run_float(const job *j, const float *in, float *out) {
+/* n images, a few at a time: a plan for so many, and one for the rest. */
+static espl_status run_float(const job *j, int64_t n, const float *in, float *out) {
+  int64_t each = espl_shape_elems(j->g->node[0].shape), result = espl_shape_elems(j->g->node[j->g->output].shape), have = 0;
   espl_exec *x = NULL;
-  ESPL_TRY(espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &j->cli->err));
-  espl_status s = espl_exec_forward(x, in, out, &j->cli->err);
+  espl_status s = ESPL_OK;
+  for (int64_t at = 0, batch; s == ESPL_OK && at < n; at += batch) {
+    batch = n - at < FLOAT_BATCH ? n - at : FLOAT_BATCH;
+    if (batch != have) {
+      espl_exec_free(x);
+      x = NULL;
+      s = espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, (int32_t)(have = batch), &x, &j->cli->err);
+    }
+    if (s == ESPL_OK) s = espl_exec_forward(x, in + at * each, out + at * result, &j->cli->err);
+  }
   espl_exec_free(x);
   return s;
 }
@@ -99,7 +110,8 @@ static espl_status run_file(const job *j, const char *path) {
   ESPL_TRY(espl_npy_read(path, &t, &j->cli->err));
   espl_status s = images_in(j, path, t, &n, &in);
   if (s == ESPL_OK && !(value = espl_calloc((size_t)(n * out), sizeof *value))) s = espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
-  for (int64_t i = 0; s == ESPL_OK && i < n; i++) s = j->int8 ? run_int8(j, in + i * each, value + i * out) : run_float(j, in + i * each, value + i * out);
+  if (s == ESPL_OK && !j->int8) s = run_float(j, n, in, value);
+  for (int64_t i = 0; s == ESPL_OK && j->int8 && i < n; i++) s = run_int8(j, in + i * each, value + i * out);
   if (s == ESPL_OK) s = write_result(j, path, n, value);
   free(in);
   free(value);

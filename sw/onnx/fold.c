@@ -35,7 +35,7 @@ static espl_status shape_of_flow(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   espl_shape s = im->g->node[v->id].shape;
-  espl_tensor stand_in = {.type = ESPL_T_FLOAT, .dims = v->rank, .dim = {1, s.c, s.h, s.w}};
+  espl_tensor stand_in = {.type = ESPL_T_FLOAT, .dims = v->rank, .dim = {1, s.c, v->rank == 3 ? s.w : s.h, s.w}};
   return evaluate(im, n, (const espl_tensor *[]){&stand_in});
 }
 

@@ -175,14 +175,14 @@ static espl_status input_shape(espli_import *im, const Onnx__ValueInfoProto *in,
   const Onnx__TensorShapeProto *shape = t->tensor_type->shape;
   if (espl_type_is_int((espl_type)t->tensor_type->elem_type))
     return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: is of type %s, the network graph takes reals", name, espl_type_name((espl_type)t->tensor_type->elem_type));
-  if (shape->n_dim != 4 && shape->n_dim != 2)
-    return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: has %zu dimensions, [N,C,H,W] and [N,C] are supported", name, shape->n_dim);
+  if (shape->n_dim < 2 || shape->n_dim > 4)
+    return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: has %zu dimensions, [N,C,H,W], [N,C,L] and [N,C] are supported", name, shape->n_dim);
   int32_t extent[3] = {1, 1, 1};
   for (size_t d = 1; d < shape->n_dim; d++) {
     const Onnx__TensorShapeProto__Dimension *x = shape->dim[d];
     bool known = x->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && x->dim_value > 0 && x->dim_value <= INT32_MAX;
     if (!known) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "input %s: dimension %zu has no fixed extent (only the batch may vary)", name, d);
-    extent[d - 1] = (int32_t)x->dim_value;
+    extent[shape->n_dim == 3 && d == 2 ? 2 : d - 1] = (int32_t)x->dim_value; /* a sequence is an image of one row */
   }
   if ((int64_t)extent[0] * extent[1] > INT32_MAX || (int64_t)extent[0] * extent[1] * extent[2] > INT32_MAX)
     return espl_fail(im->err, ESPL_E_INPUT, "input %s: more than 2^31-1 elements an image", name);

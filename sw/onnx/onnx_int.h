@@ -29,7 +29,7 @@ typedef struct espli_value {
   Onnx__TensorProto *proto;       /* CONST not decoded yet */
   espl_tensor *konst;            /* CONST, owned */
   int32_t id;                     /* FLOW: value of our graph */
-  int rank;                       /* FLOW: 4 for [N,C,H,W], 2 for [N,C] */
+  int rank;                       /* FLOW: 4 for [N,C,H,W], 3 for [N,C,L] (H = 1, W = L in the graph), 2 for [N,C] */
   int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
   bool integer;                   /* FLOW: quantized, only DequantizeLinear may read it */
   bool on_grid;                   /* FLOW: dequantized, so quantizing it again changes nothing */

@@ -49,7 +49,7 @@ static espl_status op_instancenorm(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   int32_t id;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  if (v->rank != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its input has %d dimensions, expected 4", v->rank);
+  if (v->rank < 3) return espli_refuse(im, n, ESPL_E_INPUT, "its input has %d dimensions, expected 3 or 4", v->rank);
   espl_node p = {.op = ESPL_OP_INSTANCENORM, .inputs = 1, .input = {v->id}, .eps = espli_attr_float(n, "epsilon", 1e-5f)};
   ESPL_TRY(espli_define_node(im, n, &p, v->rank, &id));
   for (size_t k = 0; k < 2; k++) {

@@ -15,7 +15,7 @@ static espl_status op_flatten(espli_import *im, const Onnx__NodeProto *n) {
   return espli_define_node(im, n, &p, 2, NULL);
 }
 
-/* The same elements with rank 2 or with rank 4 and the shape they have: an alias, or a FLATTEN where H*W > 1. */
+/* The same elements with rank 2, or with rank 3 or 4 and the shape they have: an alias, or a FLATTEN where H*W > 1. */
 static espl_status as_rank(espli_import *im, const Onnx__NodeProto *n, espli_value *v, int rank) {
   espl_shape s = im->g->node[v->id].shape;
   if (rank == 2 && (s.h > 1 || s.w > 1)) {
@@ -58,7 +58,7 @@ static espl_status op_reshape(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(espli_ints(im, n, "shape", 1, dim, &dims));
   if (dims < 1) return espli_refuse(im, n, ESPL_E_INPUT, "has no target shape");
   espl_shape s = im->g->node[v->id].shape;
-  int64_t have[4] = {1, s.c, s.h, s.w};
+  int64_t have[4] = {1, s.c, v->rank == 3 ? s.w : s.h, s.w};
   if (im->batch > 1 && dim[0] == im->batch) dim[0] = 1;
   if (espli_attr_int(n, "allowzero", 0))
     for (int d = 0; d < dims; d++)
@@ -67,20 +67,11 @@ static espl_status op_reshape(espli_import *im, const Onnx__NodeProto *n) {
     return espli_refuse(im, n, ESPL_E_INPUT, "its target shape does not hold the %lld elements of an image", (long long)espl_shape_elems(s));
   if (dims == 2 && dim[0] == 1) return as_rank(im, n, v, 2);
   if (dims == 4 && dim[0] == 1 && dim[1] == s.c && dim[2] == s.h && dim[3] == s.w) return as_rank(im, n, v, 4);
+  if (dims == 3 && dim[0] == 1 && dim[1] == s.c && s.h == 1 && dim[2] == s.w) return as_rank(im, n, v, 3);
   return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only a reshape to [N,C*H*W] or between [N,C] and [N,C,1,1] is supported");
 }
 
-/* True when `axes` are 2 and 3 (counted in rank 4) in any order. */
-static bool axes_hw(const int64_t *axes, int count) {
-  int seen = 0;
-  for (int k = 0; k < count; k++) {
-    int64_t a = axes[k] < 0 ? axes[k] + 4 : axes[k];
-    if (a == 2 || a == 3) seen |= 1 << a;
-    else return false;
-  }
-  return seen == (1 << 2 | 1 << 3);
-}
-
+/* Squeeze takes away, Unsqueeze adds extents of 1 behind the channels: H and W of an image, L of a sequence, or the row between the two. */
 static espl_status op_squeeze(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   int64_t axes[ESPLI_ONNX_DIMS];
@@ -89,9 +80,17 @@ static espl_status op_squeeze(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(espli_ints(im, n, "axes", 1, axes, &count));
   bool squeeze = n->op_type[0] == 'S';
   espl_shape s = im->g->node[v->id].shape;
-  if (!axes_hw(axes, count) || v->rank != (squeeze ? 4 : 2) || s.h != 1 || s.w != 1)
-    return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only H and W of extent 1 (axes 2, 3) can be taken away or added");
-  return as_rank(im, n, v, squeeze ? 2 : 4);
+  int larger = squeeze ? v->rank : v->rank + (count > 0 ? count : 0), smaller = larger - (count > 0 ? count : 0), seen = 0;
+  for (int k = 0; k < count; k++) {
+    int64_t a = axes[k] < 0 ? axes[k] + larger : axes[k];
+    seen |= a >= 0 && a < 8 ? 1 << a : 1 << 8;
+  }
+  const int h = 1 << 2, w = 1 << 3;
+  bool image = larger == 4 && smaller == 2 && seen == (h | w) && s.h == 1 && s.w == 1;
+  bool sequence = larger == 3 && smaller == 2 && seen == h && s.h == 1 && s.w == 1;
+  bool row = larger == 4 && smaller == 3 && seen == h && s.h == 1;
+  if (image || sequence || row) return as_rank(im, n, v, squeeze ? smaller : larger);
+  return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only H and W of extent 1 (axes 2, 3), or the row of an image of one row, can be taken away or added");
 }
 
 /* Slice arguments: attributes before operator set 10, inputs 1 to 4 since; *count axes. */
@@ -120,7 +119,7 @@ static espl_status op_slice(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   ESPL_TRY(slice_args(im, n, v->rank, start, end, axis, step, &count));
   espl_shape s = im->g->node[v->id].shape;
-  int64_t extent[4] = {im->batch > 1 ? im->batch : 1, s.c, s.h, s.w}, stride[4] = {1, 1, 1, 1};
+  int64_t extent[4] = {im->batch > 1 ? im->batch : 1, s.c, v->rank == 3 ? s.w : s.h, s.w}, stride[4] = {1, 1, 1, 1};
   for (int k = 0; k < count; k++) {
     int64_t e = extent[axis[k]];
     bool whole = (start[k] == 0 || start[k] <= -e) && end[k] >= e && step[k] >= 1 && step[k] <= 65535;
@@ -129,6 +128,7 @@ static espl_status op_slice(espli_import *im, const Onnx__NodeProto *n) {
                           (long long)axis[k], (long long)start[k], (long long)end[k], (long long)step[k]);
     stride[axis[k]] = step[k];
   }
+  if (v->rank == 3) stride[3] = stride[2], stride[2] = 1;
   if (stride[2] == 1 && stride[3] == 1) return espli_define_alias(im, n, v, v->rank);
   espl_node p = {.op = ESPL_OP_SUBSAMPLE, .inputs = 1, .input = {v->id}, .conv = {.sh = (int32_t)stride[2], .sw = (int32_t)stride[3]}};
   return espli_define_node(im, n, &p, v->rank, NULL);
@@ -164,6 +164,7 @@ static espl_status op_pad(espli_import *im, const Onnx__NodeProto *n) {
   double zero = im->opset < 11 ? (double)espli_attr_float(n, "value", 0.0f) : fill && fill->elems == 1 ? espl_tensor_at(fill, 0) : fill || espli_has_input(n, 2) ? 1 : 0;
   if (zero != 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only padding with zero is supported");
   ESPL_TRY(pad_args(im, n, v->rank, before, after));
+  if (v->rank == 3) before[3] = before[2], after[3] = after[2], before[2] = after[2] = 0;
   bool channels = before[1] || after[1], image = before[2] || before[3] || after[2] || after[3];
   if (channels && (image || v->pad[0] || v->pad[1] || v->pad[2] || v->pad[3]))
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "pads channels and H or W at once");

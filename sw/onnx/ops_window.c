@@ -3,18 +3,20 @@
 
 #include "onnx/onnx_int.h"
 
-/* Two small positive or four small non-negative integers of an attribute, with a default. */
-static espl_status extents(espli_import *im, const Onnx__NodeProto *n, const char *attr, int want, int32_t otherwise, int32_t *out) {
+/* Two small positive or four small non-negative integers of an attribute, with a default. A value of rank 3 ([N,C,L]) is an image of one row: its
+ * attributes have half as many numbers, and the row's are those of a window that does nothing. */
+static espl_status extents(espli_import *im, const Onnx__NodeProto *n, int rank, const char *attr, int want, int32_t otherwise, int32_t *out) {
   int64_t v[ESPLI_ONNX_DIMS];
-  int count;
+  int count, each = rank == 3 ? want / 2 : want;
   ESPL_TRY(espli_ints(im, n, attr, 0, v, &count));
   for (int k = 0; k < want; k++) out[k] = otherwise;
   if (count < 0) return ESPL_OK;
-  if (count != want) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s has %d values, expected %d (two-dimensional)", attr, count, want);
-  for (int k = 0; k < want; k++) {
+  if (count != each) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s has %d values, expected %d", attr, count, each);
+  for (int k = 0; k < each; k++) {
     if (v[k] < 0 || v[k] > 65535) return espli_refuse(im, n, ESPL_E_INPUT, "%s holds %lld, expected 0 to 65535", attr, (long long)v[k]);
-    out[k] = (int32_t)v[k];
+    out[rank == 3 ? 2 * k + 1 : k] = (int32_t)v[k];
   }
+  if (rank == 3 && strcmp(attr, "kernel_shape") == 0) out[0] = 1;
   return ESPL_OK;
 }
 
@@ -38,11 +40,11 @@ static void ceil_pads(int32_t in, int32_t k, int32_t s, int32_t d, int32_t befor
 }
 
 /* Everything but the kernel extents; `pending` is the padding of the value that is read. */
-static espl_status window(espli_import *im, const Onnx__NodeProto *n, espl_shape in, const int32_t pending[4], espl_conv_attr *a) {
+static espl_status window(espli_import *im, const Onnx__NodeProto *n, int rank, espl_shape in, const int32_t pending[4], espl_conv_attr *a) {
   int32_t s[2], d[2], p[4];
-  ESPL_TRY(extents(im, n, "strides", 2, 1, s));
-  ESPL_TRY(extents(im, n, "dilations", 2, 1, d));
-  ESPL_TRY(extents(im, n, "pads", 4, 0, p));
+  ESPL_TRY(extents(im, n, rank, "strides", 2, 1, s));
+  ESPL_TRY(extents(im, n, rank, "dilations", 2, 1, d));
+  ESPL_TRY(extents(im, n, rank, "pads", 4, 0, p));
   if (!s[0] || !s[1] || !d[0] || !d[1] || !a->kh || !a->kw) return espli_refuse(im, n, ESPL_E_INPUT, "a kernel extent, stride or dilation is 0");
   int64_t high = (int64_t)in.h + pending[0] + pending[2], wide = (int64_t)in.w + pending[1] + pending[3];
   if (high > INT32_MAX || wide > INT32_MAX) return espli_refuse(im, n, ESPL_E_INPUT, "input and padding span more than 2^31-1 elements");
@@ -68,8 +70,16 @@ static espl_status window(espli_import *im, const Onnx__NodeProto *n, espl_shape
   return ESPL_OK;
 }
 
-static espl_status need_rank4(espli_import *im, const Onnx__NodeProto *n, const espli_value *v) {
-  return v->rank == 4 ? ESPL_OK : espli_refuse(im, n, ESPL_E_INPUT, "reads %s of shape [N,C], expected [N,C,H,W]", v->name);
+static espl_status need_image(espli_import *im, const Onnx__NodeProto *n, const espli_value *v) {
+  return v->rank >= 3 ? ESPL_OK : espli_refuse(im, n, ESPL_E_INPUT, "reads %s of shape [N,C], expected [N,C,H,W] or [N,C,L]", v->name);
+}
+
+/* Extents of a weight as [A,B,KH,KW]. */
+static espl_status weight_dims(espli_import *im, const Onnx__NodeProto *n, const espl_tensor *w, int rank, int32_t dim[4]) {
+  if (w->dims != rank) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "weight %s has %d dimensions, expected %d", n->input[1], w->dims, rank);
+  dim[2] = 1;
+  for (int d = 0; d < rank; d++) dim[d < 2 ? d : d + 4 - rank] = (int32_t)w->dim[d];
+  return ESPL_OK;
 }
 
 static espl_status conv_bias(espli_import *im, const Onnx__NodeProto *n, int32_t id, int32_t o) {
@@ -85,12 +95,12 @@ static espl_status op_conv(espli_import *im, const Onnx__NodeProto *n) {
   const espl_tensor *w;
   int32_t k[2], dim[4], id;
   ESPL_TRY(espli_flow(im, n, 0, true, &v));
-  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(need_image(im, n, v));
   ESPL_TRY(espli_const(im, n, 1, &w));
   if (!w) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its weight is computed at run time");
-  if (w->dims != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "weight %s has %d dimensions, expected 4 (two-dimensional convolution)", n->input[1], w->dims);
-  for (int d = 0; d < 4; d++) dim[d] = (int32_t)w->dim[d];
-  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
+  const int rank = v->rank;
+  ESPL_TRY(weight_dims(im, n, w, rank, dim));
+  ESPL_TRY(extents(im, n, rank, "kernel_shape", 2, 0, k));
   if (!k[0]) k[0] = dim[2], k[1] = dim[3];
   int64_t groups = espli_attr_int(n, "group", 1);
   espl_shape in = im->g->node[v->id].shape;
@@ -98,19 +108,19 @@ static espl_status op_conv(espli_import *im, const Onnx__NodeProto *n) {
   if (groups < 1 || groups > in.c || in.c % groups || in.c / groups != dim[1])
     return espli_refuse(im, n, ESPL_E_INPUT, "weight %s has %d input channels, the tensor has %d in %lld groups", n->input[1], dim[1], in.c, (long long)groups);
   espl_node p = {.op = ESPL_OP_CONV, .inputs = 1, .input = {v->id}, .shape = {dim[0], 0, 0}, .conv = {.kh = k[0], .kw = k[1], .groups = (int32_t)groups}};
-  ESPL_TRY(window(im, n, in, v->pad, &p.conv));
-  ESPL_TRY(espli_define_node(im, n, &p, 4, &id));
+  ESPL_TRY(window(im, n, rank, in, v->pad, &p.conv));
+  ESPL_TRY(espli_define_node(im, n, &p, rank, &id));
   ESPL_TRY(espli_set_param(im, n, id, ESPL_PARAM_WEIGHT, n->input[1], 4, dim, w->f));
   return conv_bias(im, n, id, dim[0]);
 }
 
 /* Pads by auto_pad or output_shape are taken over as numbers. */
-static espl_status transposed_pads(espli_import *im, const Onnx__NodeProto *n, espl_shape in, espl_conv_attr *a) {
+static espl_status transposed_pads(espli_import *im, const Onnx__NodeProto *n, int rank, espl_shape in, espl_conv_attr *a) {
   int32_t p[4], extra[2], want[2];
   bool upper = espli_attr_is(n, "auto_pad", "SAME_UPPER", false), lower = espli_attr_is(n, "auto_pad", "SAME_LOWER", false);
-  ESPL_TRY(extents(im, n, "pads", 4, 0, p));
-  ESPL_TRY(extents(im, n, "output_padding", 2, 0, extra));
-  ESPL_TRY(extents(im, n, "output_shape", 2, 0, want));
+  ESPL_TRY(extents(im, n, rank, "pads", 4, 0, p));
+  ESPL_TRY(extents(im, n, rank, "output_padding", 2, 0, extra));
+  ESPL_TRY(extents(im, n, rank, "output_shape", 2, 0, want));
   const int64_t small[2] = {in.h, in.w}, k[2] = {a->kh, a->kw}, s[2] = {a->sh, a->sw}, d[2] = {a->dh, a->dw};
   for (int j = 0; j < 2; j++) {
     int64_t full = (small[j] - 1) * s[j] + (k[j] - 1) * d[j] + 1 + extra[j], target = want[j] ? want[j] : upper || lower ? small[j] * s[j] : 0;
@@ -130,21 +140,22 @@ static espl_status op_convtranspose(espli_import *im, const Onnx__NodeProto *n) 
   const espl_tensor *w;
   int32_t k[2], s[2], d[2], dim[4], id;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(need_image(im, n, v));
   ESPL_TRY(espli_const(im, n, 1, &w));
-  if (!w || w->dims != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its weight is no constant of 4 dimensions");
-  for (int j = 0; j < 4; j++) dim[j] = (int32_t)w->dim[j];
-  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
-  ESPL_TRY(extents(im, n, "strides", 2, 1, s));
-  ESPL_TRY(extents(im, n, "dilations", 2, 1, d));
+  if (!w) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its weight is computed at run time");
+  const int rank = v->rank;
+  ESPL_TRY(weight_dims(im, n, w, rank, dim));
+  ESPL_TRY(extents(im, n, rank, "kernel_shape", 2, 0, k));
+  ESPL_TRY(extents(im, n, rank, "strides", 2, 1, s));
+  ESPL_TRY(extents(im, n, rank, "dilations", 2, 1, d));
   int64_t groups = espli_attr_int(n, "group", 1);
   espl_shape in = im->g->node[v->id].shape;
   if ((k[0] && (k[0] != dim[2] || k[1] != dim[3])) || dim[0] != in.c || groups < 1 || groups > in.c || dim[1] < 1 || (int64_t)dim[1] * groups > 65535)
     return espli_refuse(im, n, ESPL_E_INPUT, "weight %s is [%d,%d,%d,%d] for %d channels in %lld groups", n->input[1], dim[0], dim[1], dim[2], dim[3], in.c, (long long)groups);
   espl_node p = {.op = ESPL_OP_CONVTRANSPOSE, .inputs = 1, .input = {v->id}, .shape = {dim[1] * (int32_t)groups, 0, 0},
                  .conv = {.kh = dim[2], .kw = dim[3], .sh = s[0], .sw = s[1], .dh = d[0], .dw = d[1], .groups = (int32_t)groups}};
-  ESPL_TRY(transposed_pads(im, n, in, &p.conv));
-  ESPL_TRY(espli_define_node(im, n, &p, 4, &id));
+  ESPL_TRY(transposed_pads(im, n, rank, in, &p.conv));
+  ESPL_TRY(espli_define_node(im, n, &p, rank, &id));
   ESPL_TRY(espli_set_param(im, n, id, ESPL_PARAM_WEIGHT, n->input[1], 4, dim, w->f));
   return conv_bias(im, n, id, p.shape.c);
 }
@@ -155,14 +166,15 @@ static espl_status pool(espli_import *im, const Onnx__NodeProto *n, espl_op op) 
   espl_node p = {.op = op, .inputs = 1};
   int32_t k[2];
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(need_rank4(im, n, v));
-  ESPL_TRY(extents(im, n, "kernel_shape", 2, 0, k));
+  ESPL_TRY(need_image(im, n, v));
+  const int rank = v->rank;
+  ESPL_TRY(extents(im, n, rank, "kernel_shape", 2, 0, k));
   if (n->n_output > 1 && n->output[1][0]) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its second output (indices) is not supported");
   p.input[0] = v->id;
   p.conv.kh = k[0], p.conv.kw = k[1];
   p.conv.count_include_pad = op == ESPL_OP_AVGPOOL && espli_attr_int(n, "count_include_pad", 0) != 0;
-  ESPL_TRY(window(im, n, im->g->node[v->id].shape, none, &p.conv));
-  return espli_define_node(im, n, &p, 4, NULL);
+  ESPL_TRY(window(im, n, rank, im->g->node[v->id].shape, none, &p.conv));
+  return espli_define_node(im, n, &p, rank, NULL);
 }
 
 static espl_status op_maxpool(espli_import *im, const Onnx__NodeProto *n) { return pool(im, n, ESPL_OP_MAXPOOL); }
@@ -171,18 +183,18 @@ static espl_status op_avgpool(espli_import *im, const Onnx__NodeProto *n) { retu
 static espl_status op_global_avg(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(need_image(im, n, v));
   espl_node p = {.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {v->id}};
-  return espli_define_node(im, n, &p, 4, NULL);
+  return espli_define_node(im, n, &p, v->rank, NULL);
 }
 
 static espl_status op_global_max(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(need_image(im, n, v));
   espl_shape s = im->g->node[v->id].shape;
   espl_node p = {.op = ESPL_OP_MAXPOOL, .inputs = 1, .input = {v->id}, .conv = {.kh = s.h, .kw = s.w, .sh = 1, .sw = 1, .dh = 1, .dw = 1}};
-  return espli_define_node(im, n, &p, 4, NULL);
+  return espli_define_node(im, n, &p, v->rank, NULL);
 }
 
 static espl_status op_reduce_mean(espli_import *im, const Onnx__NodeProto *n) {
@@ -190,13 +202,13 @@ static espl_status op_reduce_mean(espli_import *im, const Onnx__NodeProto *n) {
   int64_t axes[ESPLI_ONNX_DIMS];
   int count;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(need_rank4(im, n, v));
+  ESPL_TRY(need_image(im, n, v));
   ESPL_TRY(espli_ints(im, n, "axes", 1, axes, &count));
-  for (int k = 0; k < count; k++) axes[k] += axes[k] < 0 ? 4 : 0;
-  bool hw = count == 2 && ((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2));
+  for (int k = 0; k < count; k++) axes[k] += axes[k] < 0 ? v->rank : 0;
+  bool hw = v->rank == 3 ? count == 1 && axes[0] == 2 : count == 2 && ((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2));
   if (!hw) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only the mean over H and W (axes 2, 3) is supported");
   espl_node p = {.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {v->id}};
-  return espli_define_node(im, n, &p, espli_attr_int(n, "keepdims", 1) ? 4 : 2, NULL);
+  return espli_define_node(im, n, &p, espli_attr_int(n, "keepdims", 1) ? v->rank : 2, NULL);
 }
 
 espli_handler espli_window_handler(const char *op_type) {

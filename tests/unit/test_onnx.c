@@ -598,6 +598,57 @@ Test(onnx, stored_number_types) {
   }
 }
 
+/* The file at `file`, which holds x [1,c,h,w] -> y, both ways. */
+static void expect_two_ways_agree(int64_t c, int64_t h, int64_t w) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_tprogram *p = NULL;
+  espl_exec *x = NULL;
+  espl_tensor *in = espl_tensor_new(ESPL_T_FLOAT, 4, (int64_t[]){1, c, h, w}), *out[1] = {NULL};
+  for (int64_t k = 0; k < in->elems; k++) in->f[k] = (float)((k * 5) % 13) * 0.25f - 1.5f;
+  OK(espl_onnx_read(file, &g, &err));
+  OK(espl_onnx_program(file, &p, &err));
+  OK(espl_tprogram_run(p, (const espl_tensor *const *)&in, out, ESPL_TLIMITS_DEFAULT, &err));
+  cr_assert_eq(out[0]->elems, espl_shape_elems(g->node[g->output].shape));
+  float *fast = espl_calloc((size_t)out[0]->elems, sizeof *fast);
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &err));
+  OK(espl_exec_forward(x, in->f, fast, &err));
+  for (int64_t k = 0; k < out[0]->elems; k++) cr_assert_float_eq(fast[k], out[0]->f[k], 1e-5, "element %lld: %g, %g", (long long)k, (double)fast[k], (double)out[0]->f[k]);
+  free(fast);
+  espl_exec_free(x);
+  espl_tensor_free(in);
+  espl_tensor_free(out[0]);
+  espl_tprogram_free(p);
+  espl_graph_free(g);
+}
+
+/* One row: [N,C,1,L] to [N,C,L] and back, with one-dimensional operators between. */
+Test(onnx, one_dimensional_operators) {
+  model *m = new_model(13, 2, 1, 20, "y");
+  put_ints(m, "row", 1, (int64_t[]){2});
+  put_ints(m, "pads", 6, (int64_t[]){0, 0, 1, 0, 0, 2});
+  put_floats(m, "W", 3, (int64_t[]){4, 2, 3});
+  put_floats(m, "T", 3, (int64_t[]){4, 3, 4});
+  put_node(m, "Squeeze", "x,row", "s");
+  put_node(m, "Pad", "s,pads", "p");
+  Onnx__NodeProto *n = put_node(m, "Conv", "p,W", "c");
+  attr_ints(m, n, "strides", 1, (int64_t[]){2});
+  attr_ints(m, n, "pads", 2, (int64_t[]){1, 0});
+  n = put_node(m, "ConvTranspose", "c,T", "t"); /* 10 + 1 columns to (11 - 1) * 3 + 4 + 2 - 1 = 35 */
+  attr_ints(m, n, "strides", 1, (int64_t[]){3});
+  attr_ints(m, n, "pads", 2, (int64_t[]){0, 1});
+  attr_ints(m, n, "output_padding", 1, (int64_t[]){2});
+  n = put_node(m, "MaxPool", "t", "q");
+  attr_ints(m, n, "kernel_shape", 1, (int64_t[]){3});
+  attr_ints(m, n, "strides", 1, (int64_t[]){2});
+  put_node(m, "Tanh", "q", "a");
+  put_node(m, "Unsqueeze", "a,row", "y");
+  espl_graph *g = read_ok(m);
+  cr_expect(g->node[g->output].shape.c == 3 && g->node[g->output].shape.h == 1 && g->node[g->output].shape.w == 17);
+  espl_graph_free(g);
+  expect_two_ways_agree(2, 1, 20);
+}
+
 /* ---- refusals ---- */
 
 Test(onnx, operators_refused_bad) {
