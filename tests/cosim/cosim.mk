@@ -12,10 +12,13 @@ TEST_TARGETS += cosim mutations
 $(BUILD)/tests/cosim/%.o: CPPFLAGS += -Itests/cosim
 $(BUILD)/cosim: $(COSIM_OBJ) $(BUILD)/libespl.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/shrink_test: $(BUILD)/tests/cosim/shrink_test.o $(filter-out %/cosim.o,$(COSIM_OBJ)) $(BUILD)/libespl.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 -include $(COSIM_OBJ:.o=.d)
 
 cosim: ## 2,000 random programs: C model and Verilated core agree (SEED= COSIM_MACHINES="NAME:PROGRAMS ...")
-	@$(SUB) $(BUILD)/cosim
+	@$(SUB) $(BUILD)/cosim $(BUILD)/shrink_test
+	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./shrink_test
 	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(SEED) $(addprefix --machine ,$(COSIM_MACHINES)) --coverage --quiet
 mutations: ## three wrong cores (chosen by SEED=) must be found by the random programs, and the programs shrunk
 	@$(SUB) $(BUILD)/cosim

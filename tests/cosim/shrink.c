@@ -177,8 +177,28 @@ static bool without_tile(shrinker *s, uint32_t store) {
   return !s->drop[p->bad_at < p->n ? p->bad_at : p->n - 1] && without(s);
 }
 
-static bool shrink_commands(shrinker *s) {
+/* No weight credits any more: the loads that give them go, the computes ask for none. */
+static bool without_credits(shrinker *s) {
+  pg_program *p = s->p;
   bool any = false;
+  pg_cmd *kept = malloc(p->n * sizeof *kept);
+  if (!kept) return false;
+  memcpy(kept, p->cmd, p->n * sizeof *kept);
+  for (uint32_t i = 0; i < p->n; i++) {
+    uint32_t *w = p->cmd[i].w, opcode = w[0] & 15u;
+    s->drop[i] = opcode == ESPL_OPC_LOAD && espl_bits_get(w, 10, 1) && may_drop(p, i);
+    if (opcode == ESPL_OPC_COMPUTE) w[0] &= ~(1u << 12);
+    any = any || s->drop[i];
+  }
+  uint32_t n = p->n;
+  any = any && without(s);
+  if (!any) memcpy(p->cmd, kept, n * sizeof *kept);
+  free(kept);
+  return any;
+}
+
+static bool shrink_commands(shrinker *s) {
+  bool any = without_credits(s);
   for (uint32_t size = s->p->n / 2; size > 0 && !exhausted(s); size /= 2)
     for (uint32_t at = 0; at < s->p->n && !exhausted(s);) {
       if (without_range(s, at, at + size)) any = true; /* the next ones have moved here */
