@@ -5,11 +5,12 @@
 #include "base/fsio.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/quantized.h"
 #include "map/machine_yaml.h"
 #include "steer/single.h"
 
 typedef struct options {
-  const char *data, *machine, *out, *mean, *std;
+  const char *data, *machine, *out, *mean, *std, *resize;
   int kind, rule, raw;
   double budget, tune, lr;
 } options;
@@ -22,6 +23,7 @@ static espl_status settings(espl_cli *cli, const options *o, const char *network
   s->budget = o->budget;
   s->tune_epochs = o->tune;
   s->tune_lr = (float)o->lr;
+  ESPL_TRY(espl_cli_size(o->resize, &s->width, &s->height, &cli->err));
   if (o->machine) ESPL_TRY(espl_machine_load(o->machine, &s->machine, &cli->err));
   if (!o->mean && !o->std && !o->raw) return ESPL_OK;
   s->preprocess_given = 1;
@@ -82,6 +84,7 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "kind", .type = ESPL_OPT_CHOICE, .arg = "KIND", .value = &o.kind, .choices = kinds, .required = 1, .help = "channels, zero tiles or kernel rows and columns"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .required = 1, .help = "folder of a data set, or builtin"},
+      {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &o.resize, .help = "bring images to this size first (default: as they are)"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.out, .required = 1, .help = "ONNX file to write"},
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &o.machine, .help = "machine file, or a name in configs/machines (default 16x16)"},
       {.name = "budget", .type = ESPL_OPT_NUMBER, .arg = "SHARE", .value = &o.budget, .min = 0.05, .max = 1, .help = "cycles allowed, as a share of the network's (default 0.65)"},

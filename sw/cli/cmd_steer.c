@@ -6,11 +6,12 @@
 #include "base/yaml.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/quantized.h"
 #include "cli/study.h"
 #include "map/machine_yaml.h"
 
 struct overrides {
-  const char *db, *out, *data, *network, *mean, *std, *machine;
+  const char *db, *out, *data, *network, *mean, *std, *machine, *resize;
   double budget, tune, train;
   int raw, fast, no_rtl;
 };
@@ -19,6 +20,7 @@ struct overrides {
 
 static espl_status apply(espl_cli *cli, const struct overrides *o, espl_study *s) {
   if (o->data) s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data;
+  if (o->resize) ESPL_TRY(espl_cli_size(o->resize, &s->width, &s->height, &cli->err));
   if (o->network) {
     const char *file = strrchr(o->network, '/');
     s->network = o->network;
@@ -46,6 +48,7 @@ static espl_status run(espl_cli *cli, int argc, char **argv, int from_file) {
       {.name = "db", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.db, .help = "results store (default OUT/espalier.db)"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.out, .help = "networks and report (default out)"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .help = "data set folder, or builtin"},
+      {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &o.resize, .help = "bring images to this size first (default: as they are)"},
       {.name = "network", .type = ESPL_OPT_STRING, .arg = "NET", .value = &o.network, .help = "ONNX file, or resnet8, resnet20, lenet5, lenet-300-100 to train one"},
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},

@@ -53,6 +53,7 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
   espl_hash_string(&h, s->name);
   espl_hash_string(&h, s->network);
   espl_hash_string(&h, s->data);
+  if (s->width) espl_hash_u64(&h, (uint64_t)s->width << 32 | (uint64_t)s->height);
   if (names_file(s->network)) ESPL_TRY(hash_file(&h, s->network, err));
   if (s->trained) ESPL_TRY(hash_file(&h, s->trained, err));
   espl_hash_u64(&h, espl_machine_hash(&s->machine));
@@ -251,8 +252,8 @@ static espl_status make_variants(espl_study_state *st, espl_err *err) {
 espl_status espl_study_open_data(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   ESPL_TRY(espl_machine_check(&s->machine, err));
-  ESPL_TRY(espl_data_open(s->data, ESPL_SPLIT_TRAIN, s->seed, &st->train, err));
-  return espl_data_open(s->data, ESPL_SPLIT_VAL, s->seed, &st->val, err);
+  ESPL_TRY(espl_data_open_sized(s->data, ESPL_SPLIT_TRAIN, s->seed, s->width, s->height, &st->train, err));
+  return espl_data_open_sized(s->data, ESPL_SPLIT_VAL, s->seed, s->width, s->height, &st->val, err);
 }
 
 /* Whether the network can be read, fits the data and can be mapped to the machine, before hours go into it: ranges of a random input do. */

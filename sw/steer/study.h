@@ -15,6 +15,7 @@ typedef struct espl_study {
   const char *network;      /* ONNX file, or the name of an own network ("resnet8") that is then trained */
   const char *trained;      /* ONNX file of that own network already trained; NULL: train */
   const char *data;         /* folder; NULL: the built-in set */
+  int32_t width, height;    /* images are brought to this size; 0: as they are */
   espl_preprocess preprocess;
   int preprocess_given;     /* otherwise the network's own metadata, then the default */
   espl_machine machine;

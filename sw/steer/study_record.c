@@ -250,7 +250,7 @@ espl_status espl_study_test(espl_study_state *st, espl_err *err) {
   struct names l = {0};
   espl_dataset *test = NULL;
   espl_status s = espl_store_each_variant(st->store, st->run, collect, &l, err);
-  if (s == ESPL_OK) s = espl_data_open(st->s->data, ESPL_SPLIT_TEST, st->s->seed, &test, err);
+  if (s == ESPL_OK) s = espl_data_open_sized(st->s->data, ESPL_SPLIT_TEST, st->s->seed, st->s->width, st->s->height, &test, err);
   for (int i = 0; s == ESPL_OK && i < l.n; i++) {
     s = test_one(st, l.name[i], test, err);
     espl_progress_at(st->progress, (double)(i + 1) / l.n);
