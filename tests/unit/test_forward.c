@@ -1,0 +1,160 @@
+/* Operators that only run forward: written and read again, evaluated in two ways, refused by the integer lowering; one-dimensional networks. */
+#include "nn/nn.h"
+#include "onnx/program.h"
+#include "onnx_files.h"
+#include "quant/qnet.h"
+
+#include <math.h>
+
+TestSuite(forward, .init = make_dir, .fini = remove_dir, .timeout = 120);
+
+/* The operators that only run forward: all of them in one graph, with the shapes worked out by hand. */
+static espl_graph *forward_operators(void) {
+  espl_err err = {0};
+  espl_graph *g = espl_graph_new("forward", (espl_shape){4, 5, 6});
+  int32_t v = 0, gate;
+#define ADD(...) OK(espl_graph_add(g, &(espl_node){__VA_ARGS__}, &v, &err))
+#define PARAM(kind, dims, ...)                                                                                              \
+  do {                                                                                                                       \
+    OK(espl_graph_add_param(g, v, ESPL_PARAM_##kind, NULL, dims, (int32_t[]){__VA_ARGS__}, &err));                         \
+    espl_param *p_ = g->node[v].param[ESPL_PARAM_##kind];                                                                    \
+    for (int64_t k_ = 0; k_ < p_->elems; k_++) p_->value[k_] = (float)((k_ * 7 + v) % 11) * 0.1f - 0.4f;                     \
+  } while (0)
+  ADD(.op = ESPL_OP_CONVTRANSPOSE, .inputs = 1, .input = {0}, .shape = {6, 0, 0}, .conv = {3, 2, 2, 1, 1, 2, 1, 0, 0, 1, 2, .extra_h = 1});
+  PARAM(WEIGHT, 4, 4, 3, 3, 2);
+  PARAM(BIAS, 1, 6);
+  cr_assert(g->node[v].shape.c == 6 && g->node[v].shape.h == 4 * 2 + 3 + 1 - 1 && g->node[v].shape.w == 5 + 3 - 1);
+  ADD(.op = ESPL_OP_LEAKYRELU, .inputs = 1, .input = {v}, .alpha = 0.125f);
+  ADD(.op = ESPL_OP_INSTANCENORM, .inputs = 1, .input = {v}, .eps = 0.5f);
+  PARAM(GAMMA, 1, 6);
+  PARAM(BETA, 1, 6);
+  ADD(.op = ESPL_OP_PRELU, .inputs = 1, .input = {v});
+  PARAM(GAMMA, 1, 6);
+  ADD(.op = ESPL_OP_RESIZE, .inputs = 1, .input = {v}, .resize = {ESPL_WORD_LINEAR, ESPL_WORD_HALF_PIXEL, ESPL_WORD_ROUND_PREFER_FLOOR, 0.5f, 1.5f});
+  cr_assert(g->node[v].shape.h == 5 && g->node[v].shape.w == 10);
+  ADD(.op = ESPL_OP_HARDSWISH, .inputs = 1, .input = {v});
+  gate = v;
+  ADD(.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {v});
+  ADD(.op = ESPL_OP_HARDSIGMOID, .inputs = 1, .input = {v}, .alpha = 0.25f, .beta = 0.5f);
+  ADD(.op = ESPL_OP_MUL, .inputs = 2, .input = {v, gate});
+  ADD(.op = ESPL_OP_SIGMOID, .inputs = 1, .input = {v});
+  ADD(.op = ESPL_OP_SUB, .inputs = 2, .input = {v, gate});
+  ADD(.op = ESPL_OP_TANH, .inputs = 1, .input = {v});
+  ADD(.op = ESPL_OP_SPREADADD, .inputs = 2, .input = {gate + 2, v});
+  ADD(.op = ESPL_OP_RESIZE, .inputs = 1, .input = {v}, .resize = {ESPL_WORD_NEAREST, ESPL_WORD_ASYMMETRIC, ESPL_WORD_FLOOR, 2, 1});
+  ADD(.op = ESPL_OP_DIV, .inputs = 2, .input = {v, gate + 2});
+#undef PARAM
+#undef ADD
+  return g;
+}
+
+Test(forward, round_trip) {
+  espl_graph *g = forward_operators();
+  round_trip(g);
+  espl_graph_free(g);
+}
+
+/* Two evaluations of one graph: oneDNN on the graph, and the written file operator by operator. */
+Test(forward, two_ways) {
+  espl_err err = {0};
+  espl_graph *g = forward_operators();
+  espl_tprogram *p = NULL;
+  espl_exec *x = NULL;
+  espl_tensor *in = espl_tensor_new(ESPL_T_FLOAT, 4, (int64_t[]){2, 4, 5, 6}), *out[1] = {NULL};
+  for (int64_t k = 0; k < in->elems; k++) in->f[k] = (float)((k * 5) % 13) * 0.25f - 1.5f;
+  OK(espl_onnx_write(g, file, &err));
+  OK(espl_onnx_program(file, &p, &err));
+  OK(espl_tprogram_run(p, (const espl_tensor *const *)&in, out, ESPL_TLIMITS_DEFAULT, &err));
+  cr_assert(out[0]->dims == 4 && out[0]->dim[0] == 2 && out[0]->dim[1] == 6 && out[0]->dim[2] == 10 && out[0]->dim[3] == 10);
+  float *fast = espl_calloc((size_t)out[0]->elems, sizeof *fast);
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 2, &x, &err));
+  OK(espl_exec_forward(x, in->f, fast, &err));
+  for (int64_t k = 0; k < out[0]->elems; k++)
+    cr_assert(fabsf(fast[k] - out[0]->f[k]) <= 1e-5f * (1 + fabsf(fast[k])), "element %lld: %g, %g", (long long)k, (double)fast[k], (double)out[0]->f[k]);
+  espl_exec *train = NULL;
+  cr_expect_eq(espl_exec_new(g, ESPL_MODE_TRAIN, ESPL_F32, 2, &train, &err), ESPL_E_UNSUPPORTED);
+  cr_expect(strstr(err.msg, "cannot be trained"), "%s", err.msg);
+  free(fast);
+  espl_exec_free(x);
+  espl_tensor_free(in);
+  espl_tensor_free(out[0]);
+  espl_tprogram_free(p);
+  espl_graph_free(g);
+}
+
+/* Each of them is refused by the integer lowering with its own reason. */
+Test(forward, have_no_machine_form) {
+  espl_err err = {0};
+  espl_graph *g = forward_operators();
+  espl_qnet *q = NULL;
+  espl_quant_config c;
+  espl_quant_default(&c);
+  espl_preprocess pp = {0};
+  cr_expect_eq(espl_quantize(g, NULL, &pp, &c, &q, &err), ESPL_E_UNSUPPORTED);
+  cr_expect(strstr(err.msg, "(CONVTRANSPOSE): the machine has no transposed convolution"), "%s", err.msg);
+  espl_graph_free(g);
+}
+
+/* The independent reader: python3-onnx's checker with shape inference. */
+Test(forward, written_file_passes_the_checker) {
+  if (system("/usr/bin/python3 -c 'import onnx' 2>/dev/null") != 0) cr_skip_test("python3-onnx is absent");
+  espl_err err = {0};
+  espl_graph *g = forward_operators();
+  OK(espl_onnx_write(g, file, &err));
+  char *cmd = espl_format("/usr/bin/python3 -c \"import onnx; m = onnx.load('%s'); onnx.checker.check_model(m, full_check=True); "
+                    "m = onnx.shape_inference.infer_shapes(m, strict_mode=True); assert m.opset_import[0].version == 14\"", file);
+  cr_expect_eq(system(cmd), 0);
+  free(cmd);
+  espl_graph_free(g);
+}
+
+/* The file at `file`, which holds x [1,c,h,w] -> y, both ways. */
+static void expect_two_ways_agree(int64_t c, int64_t h, int64_t w) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_tprogram *p = NULL;
+  espl_exec *x = NULL;
+  espl_tensor *in = espl_tensor_new(ESPL_T_FLOAT, 4, (int64_t[]){1, c, h, w}), *out[1] = {NULL};
+  for (int64_t k = 0; k < in->elems; k++) in->f[k] = (float)((k * 5) % 13) * 0.25f - 1.5f;
+  OK(espl_onnx_read(file, &g, &err));
+  OK(espl_onnx_program(file, &p, &err));
+  OK(espl_tprogram_run(p, (const espl_tensor *const *)&in, out, ESPL_TLIMITS_DEFAULT, &err));
+  cr_assert_eq(out[0]->elems, espl_shape_elems(g->node[g->output].shape));
+  float *fast = espl_calloc((size_t)out[0]->elems, sizeof *fast);
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &err));
+  OK(espl_exec_forward(x, in->f, fast, &err));
+  for (int64_t k = 0; k < out[0]->elems; k++) cr_assert_float_eq(fast[k], out[0]->f[k], 1e-5, "element %lld: %g, %g", (long long)k, (double)fast[k], (double)out[0]->f[k]);
+  free(fast);
+  espl_exec_free(x);
+  espl_tensor_free(in);
+  espl_tensor_free(out[0]);
+  espl_tprogram_free(p);
+  espl_graph_free(g);
+}
+
+/* One row: [N,C,1,L] to [N,C,L] and back, with one-dimensional operators between. */
+Test(forward, one_dimensional_operators) {
+  model *m = new_model(13, 2, 1, 20, "y");
+  put_ints(m, "row", 1, (int64_t[]){2});
+  put_ints(m, "pads", 6, (int64_t[]){0, 0, 1, 0, 0, 2});
+  put_floats(m, "W", 3, (int64_t[]){4, 2, 3});
+  put_floats(m, "T", 3, (int64_t[]){4, 3, 4});
+  put_node(m, "Squeeze", "x,row", "s");
+  put_node(m, "Pad", "s,pads", "p");
+  Onnx__NodeProto *n = put_node(m, "Conv", "p,W", "c");
+  attr_ints(m, n, "strides", 1, (int64_t[]){2});
+  attr_ints(m, n, "pads", 2, (int64_t[]){1, 0});
+  n = put_node(m, "ConvTranspose", "c,T", "t"); /* 10 + 1 columns to (11 - 1) * 3 + 4 + 2 - 1 = 35 */
+  attr_ints(m, n, "strides", 1, (int64_t[]){3});
+  attr_ints(m, n, "pads", 2, (int64_t[]){0, 1});
+  attr_ints(m, n, "output_padding", 1, (int64_t[]){2});
+  n = put_node(m, "MaxPool", "t", "q");
+  attr_ints(m, n, "kernel_shape", 1, (int64_t[]){3});
+  attr_ints(m, n, "strides", 1, (int64_t[]){2});
+  put_node(m, "Tanh", "q", "a");
+  put_node(m, "Unsqueeze", "a,row", "y");
+  espl_graph *g = read_ok(m);
+  cr_expect(g->node[g->output].shape.c == 3 && g->node[g->output].shape.h == 1 && g->node[g->output].shape.w == 17);
+  espl_graph_free(g);
+  expect_two_ways_agree(2, 1, 20);
+}
