@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0x0f7367bfu
+#define ESPL_SPEC_HASH 0x6b6953c8u
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -198,7 +198,7 @@ typedef struct espl_cmd_compute {
   uint32_t credit; /* 0..1: take one weight credit per tile */
   uint32_t dw; /* 0..1: depthwise: each column multiplies its own channel, a tile is dw_rows+1 x dw_cols+1 taps; not together with sparse */
   uint32_t act_base; /* 0..65535: pixel word (G bytes) of channel block 0 in each bank of the activation buffer */
-  uint32_t wgt_base; /* 0..65535: row of the first tile in the weight buffer; a row is ROW_BYTES = C*W_BITS/8 bytes; tile i starts at wgt_base + i*R */
+  uint32_t wgt_base; /* 0..65535: row of the first tile in the weight buffer; a row is ROW_BYTES = C*W_BITS/8 bytes; tile i starts at wgt_base + i*R, depthwise at wgt_base + i*(dw_rows+1)*(columns in the array) */
   uint32_t idx_base; /* 0..4095: entry of the first tile in the index buffer; dw: activation bank of column 0 */
   uint32_t n_tiles; /* 0..65535: tiles present; 0 only when sparse, then one pass of zeros is run */
   uint32_t out_h; /* 1..4095: output rows of the tile, before pooling */

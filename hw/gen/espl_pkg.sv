@@ -2,7 +2,7 @@
 // verilator lint_off UNUSEDPARAM
 package espl_pkg;
 
-  localparam logic [31:0] SpecHash = 32'h0f7367bf;
+  localparam logic [31:0] SpecHash = 32'h6b6953c8;
   localparam logic [3:0] OpCfg = 4'd1;
   localparam logic [3:0] OpLoad = 4'd2;
   localparam logic [3:0] OpCompute = 4'd3;

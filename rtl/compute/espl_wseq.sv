@@ -4,6 +4,7 @@
 // Rows are addressed in c+1 .. c+Rows, one a cycle; tile_rdy_o rises at c+1+Rows/2: a pass whose first pixel is addressed from
 // c+2+Rows/2 on finds every weight in place (law of espl_array: both reach it two cycles after their address).
 // The command leaves the walker with its last tile. No tile at all: one tile of zero weights, without credit or index entry.
+// A depthwise tile is stored without the rows that are no tap: the address stands still while they are loaded with zeros.
 // Dense order: channel block outermost, present kernel rows, present kernel columns; masks are eaten from the lowest bit.
 module espl_wseq #(
   parameter int Rows = 4,
@@ -118,6 +119,7 @@ module espl_wseq #(
   logic       last_tile;
   logic       entry_ok;
   logic       take;
+  logic       row_skip;  // depthwise: the row is no tap, it is not stored
   logic       room;
   logic       sparse;
   logic [7:0] ky;
@@ -210,7 +212,7 @@ module espl_wseq #(
     if (take) row_q <= '0;
     else if (run_q) row_q <= row_q + RowSh'(1);
     if (take && fresh_q) addr_q <= cmd[espl_pkg::ComputeWgtBaseLsb+:16];
-    else if (run_q) addr_q <= addr_q + 16'd1;
+    else if (run_q && !row_skip) addr_q <= addr_q + 16'd1;
     if (take) row_zero_q <= zero;
   end
 
@@ -254,7 +256,8 @@ module espl_wseq #(
     assign lower = rows_q[1] && pair[RowSh-2];  // the half with streams 2 and 3
     assign k = {lower, row_q[0]};
     assign tap = lower ? pair - (RowSh - 1)'(Pairs / 2) : pair;
-    assign row_zero_o = row_zero_q || (row_dw_q && (k > rows_q || 8'(tap) > {4'd0, cols_q}));
+    assign row_skip = row_dw_q && (k > rows_q || 8'(tap) > {4'd0, cols_q});
+    assign row_zero_o = row_zero_q || row_skip;
     always_ff @(posedge clk_i) begin
       if (hand_i) begin
         dw_q       <= cmd_i[espl_pkg::ComputeDwLsb];
@@ -273,6 +276,7 @@ module espl_wseq #(
       end
     end
   end else begin : gen_no_dw
+    assign row_skip = 1'b0;
     assign row_zero_o = row_zero_q;
     assign tile_dw_o = 1'b0;
     assign tile_dw_bank_o = 8'd0;

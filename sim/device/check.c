@@ -195,7 +195,7 @@ static uint32_t high_bit(uint32_t v) { return 31u - (uint32_t)__builtin_clz(v); 
 
 static espl_status check_tiles(struct check *c, const espl_cmd_compute *k, const uint8_t *idx) {
   const espl_machine *m = c->m;
-  uint32_t tile = (uint32_t)espl_tile_bytes(m), row = (uint32_t)espl_row_bytes(m);
+  uint32_t row = (uint32_t)espl_row_bytes(m), tile = (uint32_t)(k->dw ? espl_dw_tile_rows(m, (int32_t)c->geom.dw_rows + 1, (int32_t)c->geom.dw_cols + 1) : m->rows) * row;
   if (((uint64_t)k->wgt_base * row + (uint64_t)k->n_tiles * tile) > c->buf[BUF_WGT].size)
     return FAIL(c, "%u weight tiles from row %u leave the weight buffer", (unsigned)k->n_tiles, (unsigned)k->wgt_base);
   for (uint32_t i = 0; i < k->n_tiles; i++) {

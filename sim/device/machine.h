@@ -60,6 +60,8 @@ static inline int32_t espl_dw_taps(const espl_machine *m, int32_t n) { return n 
 /* Largest size (rows, columns, groups) and largest offset that a command may name. */
 static inline int32_t espl_dim_max(const espl_machine *m) { return (1 << m->dim_bits) - 1; }
 static inline int32_t espl_offset_max(const espl_machine *m) { return (1 << (m->dim_bits - 1)) - 1; }
+/* Rows of a tile of n kernel rows and t kernel columns that are taps, and stored. */
+static inline int32_t espl_dw_tile_rows(const espl_machine *m, int32_t n, int32_t t) { return n * (t < espl_dw_taps(m, n) ? t : espl_dw_taps(m, n)); }
 static inline int32_t espl_row_bytes(const espl_machine *m) { return m->cols * m->w_bits / 8; }
 static inline int32_t espl_tile_bytes(const espl_machine *m) { return m->rows * espl_row_bytes(m); }
 

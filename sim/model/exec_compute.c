@@ -81,6 +81,16 @@ static void pass_depthwise(espl_exec_state *s, const espl_cmd_compute *c, struct
     }
 }
 
+/* Array rows of a depthwise tile that are stored, in their order in the weight buffer. */
+static uint32_t depthwise_rows(const espl_machine *m, const espl_cmd_comp_geom *q, uint8_t row[256]) {
+  uint32_t n = q->dw_rows + 1, room = (uint32_t)espl_dw_taps(m, (int32_t)n), count = 0;
+  for (uint32_t r = 0; r < (uint32_t)m->rows; r++) {
+    uint32_t half = n > 2 && r / 2 >= room, k = 2 * half + r % 2, t = r / 2 - half * room;
+    if (k < n && t < room && t <= q->dw_cols) row[count++] = (uint8_t)r;
+  }
+  return count;
+}
+
 void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
   const espl_machine *m = s->m;
   uint32_t cols = (uint32_t)m->cols, rows = (uint32_t)m->rows, depth = 1u << m->acc_aw, wsize = 1u << m->wgt_aw;
@@ -88,11 +98,14 @@ void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
   if (c->first)
     for (uint64_t p = 0; p < (uint64_t)c->out_h * c->out_w && p < depth; p++) memset(acc + p * cols, 0, cols * sizeof *acc);
   int8_t tile[256 * 256];
+  uint8_t row[256];
+  for (uint32_t r = 0; r < rows; r++) row[r] = (uint8_t)r;
+  uint32_t stored = c->dw ? depthwise_rows(m, &s->geom, row) : rows;
   for (uint32_t i = 0; i < c->n_tiles; i++) {
     struct tap t = c->sparse ? sparse_tap(s, c->idx_base + i) : dense_tap(s, i);
-    for (uint32_t r = 0; r < rows; r++) {
-      uint32_t at = ((c->wgt_base + i * rows + r) * cols) & (wsize - 1);
-      memcpy(tile + (size_t)r * cols, s->wgt + at, cols); /* rows are C bytes and the buffer a power of two: no row wraps */
+    for (uint32_t r = 0; r < stored; r++) {
+      uint32_t at = ((c->wgt_base + i * stored + r) * cols) & (wsize - 1);
+      memcpy(tile + (size_t)row[r] * cols, s->wgt + at, cols); /* rows are C bytes and the buffer a power of two: no row wraps */
     }
     if (c->dw) pass_depthwise(s, c, t, tile, acc);
     else pass(s, c, t, tile, acc);

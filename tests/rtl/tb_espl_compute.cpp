@@ -159,13 +159,18 @@ struct Bench {
   }
   // One depthwise pass: column c takes channel c; array row 2p + h is tap p of kernel row h, from the middle on of kernel row 2 + h if there
   // are more than two.
+  int8_t depthwise_weight(const espl_cmd_compute& c, int tile, int at, int col) {
+    const int n = (int)geom.dw_rows + 1, room = n > 2 ? R / 4 : R / 2, stored = n * std::min((int)geom.dw_cols + 1, room);
+    uint32_t row = (c.wgt_base + (uint32_t)(tile * stored + at)) & 0xffff;
+    return (int8_t)wgt[(row * C + (uint32_t)col) & (uint32_t)(WGT_BYTES - 1)];
+  }
   void depthwise(const espl_cmd_compute& c, int tile, int cb, int ky, int kx, bool first) {
     const int first_bank = (int)c.idx_base / (DW_CHANNELS / G) * (DW_CHANNELS / G) % NB;
     for (uint32_t y = 0; y < c.out_h; y++)
       for (uint32_t x = 0; x < c.out_w; x++)
         for (int col = 0; col < C; col++) {
           int32_t sum = 0;
-          for (int r = 0; r < R; r++) {
+          for (int r = 0, at = 0; r < R; r++) {  // rows that are no tap are not stored
             int k = r % 2, tap = r / 2;
             if (geom.dw_rows > 1 && r >= R / 2) k += 2, tap -= R / 4;
             if (k > (int)geom.dw_rows || tap > (int)geom.dw_cols) continue;
@@ -173,7 +178,7 @@ struct Bench {
             bool pad = iy < 0 || iy >= (int)geom.in_h || ix < 0 || ix >= (int)geom.in_w;
             uint32_t word = (c.act_base + (uint32_t)cb * geom.plane_words + (uint32_t)iy * geom.row_words + (uint32_t)ix) & (uint32_t)(PIX_WORDS - 1);
             int a = (int8_t)(pad ? geom.zi : act[first_bank + col % DW_CHANNELS / G][word * (uint32_t)G + (uint32_t)(col % G)]);
-            sum += weight(c, tile, r, col) * a;
+            sum += depthwise_weight(c, tile, at++, col) * a;
           }
           int32_t& v = acc[c.bank][y * c.out_w + x][col];
           v = (int32_t)((first ? 0u : (uint32_t)v) + (uint32_t)sum);
