@@ -58,6 +58,7 @@ void map_depthwise_use(map_geom *g) {
   }
   if (!g->dw) return;
   g->block = espl_dw_channels(g->m);
+  g->tile_rows = espl_dw_tile_rows(g->m, g->dw_rows, g->dw_cols);
   g->ky_mask = starts(l->kh, g->dw_rows);
   g->kx_mask = starts(span_cols(g), g->dw_cols);
 }
@@ -86,12 +87,13 @@ int32_t map_depthwise_taps(const map_geom *g, const map_tile *t) {
 
 void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, int8_t *out) {
   const espl_qlayer *l = g->l;
-  int32_t cols = g->m->cols, room = espl_dw_taps(g->m, g->dw_rows), ky, kx;
-  memset(out, 0, (size_t)espl_tile_bytes(g->m));
+  int32_t cols = g->m->cols, ky, kx;
+  memset(out, 0, (size_t)g->tile_bytes);
   for (int32_t k = 0; k < g->dw_rows; k++)
     for (int32_t j = 0; j < g->dw_cols; j++) {
       if (!tap_of(g, t, k, j, &ky, &kx)) continue;
-      int8_t *row = out + (int64_t)(2 * ((k >= 2 ? room : 0) + j) + k % 2) * cols;
+      int32_t upper = map_min(g->dw_rows, 2), own = k < 2 ? upper : g->dw_rows - 2; /* kernel rows in the half of the array, and in this one's */
+      int8_t *row = out + (int64_t)((k < 2 ? 0 : upper * g->dw_cols) + own * j + k % 2) * cols;
       for (int32_t c = 0; c < g->block && column * g->block + c < l->out_c; c++) {
         int64_t o = (int64_t)column * g->block + c;
         row[c] = l->w[((o * l->in_c + o) * l->kh + ky) * l->kw + kx];

@@ -232,15 +232,17 @@ static int32_t bring_index(emit *e, int32_t t, int32_t t1) {
   return load_run(e, 2, e->at->index + 4u * (uint32_t)t, 4u * (uint32_t)at, 4u * (uint32_t)n, 0, MAP_CL, wait);
 }
 
-static void bring_weights(emit *e, int32_t t, int32_t t1) {
-  uint32_t bytes = (uint32_t)espl_tile_bytes(e->g->m);
-  int32_t n = t1 - t, wait, unit = map_max(1, e->g->m->bus_bytes / (int32_t)bytes);
+/* Native depthwise: credits count tiles of R rows, so its weights are waited for by a token. */
+static int32_t bring_weights(emit *e, int32_t t, int32_t t1) {
+  uint32_t bytes = (uint32_t)e->g->tile_bytes;
+  int32_t n = t1 - t, wait, unit = e->g->m->bus_bytes / map_min(e->g->m->bus_bytes, (int32_t)(bytes & -bytes));
   int32_t at = ring_take(&e->weight, n, t % unit, unit, &wait);
   for (int32_t i = 0; i < n; i++) {
     e->wslot[t + i] = at + i;
     e->weight.owner[at + i] = t + i;
   }
-  (void)load_run(e, 1, e->at->weights + bytes * (uint32_t)t, bytes * (uint32_t)at, bytes * (uint32_t)n, 1, MAP_CL, wait);
+  int32_t loaded = load_run(e, 1, e->at->weights + bytes * (uint32_t)t, bytes * (uint32_t)at, bytes * (uint32_t)n, !e->g->dw, MAP_CL, wait);
+  return e->g->dw ? loaded : -1;
 }
 
 static void compute_cfg(emit *e, const map_span *y, const map_span *x, bool tiles, uint32_t ky, uint32_t kx, int32_t total, uint32_t macs, uint32_t dense) {
@@ -283,7 +285,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   slot *s = NULL;
   if (!empty && e->p->resident) wait = map_max(wait, need_resident(e, y, b0, b1));
   else if (!empty) wait = map_max(wait, need_slot(e, y, x, b1, &s));
-  if (cold) bring_weights(e, t, t1);
+  if (cold) wait = map_max(wait, bring_weights(e, t, t1));
   uint32_t ky, kx;
   taps_of(g, column, t, t1 - t, &ky, &kx);
   uint64_t macs = 0, pixels = (uint64_t)y->useful * (uint64_t)x->useful;
@@ -293,7 +295,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   compute_cfg(e, y, x, s != NULL, ky, kx, map_max(t1 - t, present + (last ? absent : 0)), clamp32(macs), dense);
   e->macs += clamp32(macs);
   e->macs_dense += dense;
-  espl_cmd_compute c = {.first = first, .last = last, .bank = (uint32_t)e->bank, .sparse = g->sparse, .dw = g->dw, .credit = cold, .n_tiles = (uint32_t)(t1 - t)};
+  espl_cmd_compute c = {.first = first, .last = last, .bank = (uint32_t)e->bank, .sparse = g->sparse, .dw = g->dw, .credit = cold && !g->dw, .n_tiles = (uint32_t)(t1 - t)};
   c.out_h = (uint32_t)(y->c1 - y->c0);
   c.out_w = (uint32_t)(x->c1 - x->c0);
   c.off_y = y->c0 * g->vsy - g->l->pt - (s ? y->i0 : 0);
@@ -301,7 +303,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   int32_t base = s ? slot_base(e, s, y, x) : 0, from = s ? s->chunk * e->p->chunk_cb : 0, plane = s ? e->p->slot_words / e->p->chunk_cb : g->plane_words;
   c.act_base = (uint32_t)(base + (g->sparse ? 0 : (b0 - from) * plane));
   if (!empty) {
-    c.wgt_base = (uint32_t)(e->wslot[t] * g->m->rows);
+    c.wgt_base = (uint32_t)(e->wslot[t] * g->tile_rows);
     if (g->sparse) c.idx_base = (uint32_t)e->islot[t];
     if (g->dw) c.idx_base = (uint32_t)map_depthwise_bank(g, column);
   }
@@ -416,7 +418,7 @@ static bool start(emit *e) {
   e->slot = espl_calloc((size_t)e->p->slots + 1, sizeof *e->slot);
   e->wslot = malloc(tiles * sizeof(int32_t));
   e->islot = malloc(tiles * sizeof(int32_t));
-  int64_t wcap = (1ll << m->wgt_aw) / espl_tile_bytes(m), by_row = 65536 / m->rows;
+  int64_t wcap = (1ll << m->wgt_aw) / g->tile_bytes, by_row = 65536 / g->tile_rows;
   bool ok = ring_init(&e->weight, (int32_t)(wcap < by_row ? wcap : by_row)) && ring_init(&e->index, m->idx_aw > 0 ? 1 << m->idx_aw : 0) &&
             ring_init(&e->param, (1 << m->par_aw) / m->cols);
   if (!ok || !e->rows_have || !e->rows_load || !e->slot || !e->wslot || !e->islot) return false;

@@ -71,7 +71,7 @@ static void constants(map_estimator *e) {
   e->flush = rq + 4;
   e->depth = map_max(1, map_min(m->queue_depth, QUEUE)); /* without queues a command is popped in the cycle after */
   e->banks = m->acc_banks;
-  int64_t cap = (1ll << m->wgt_aw) / espl_tile_bytes(m), by_row = 65536 / m->rows;
+  int64_t cap = (1ll << m->wgt_aw) / g->tile_bytes, by_row = 65536 / g->tile_rows;
   e->weight_cap = (int32_t)(cap < by_row ? cap : by_row);
   e->param_cap = (1 << m->par_aw) / m->cols;
 }
@@ -198,7 +198,7 @@ static double bring_acts(map_estimator *e, const work *w, int32_t b0, int32_t b1
 
 /* One COMPUTE of n tiles; acts: when its activations are there. Returns the end of its last pass. */
 static double segment(map_estimator *e, const work *w, int32_t t, int32_t n, bool cold, bool first, double acts) {
-  double tile = (double)espl_tile_bytes(e->g->m) / e->bus * e->beat, credit = 0, last = 0;
+  double tile = (double)e->g->tile_bytes / e->bus * e->beat, credit = 0, last = 0;
   uint32_t entry = e->ring_tail;
   if (cold) {
     double wait = take_ring(e, n, w->column, t == 0), begin;

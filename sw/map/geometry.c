@@ -213,7 +213,7 @@ static void find_roof(map_geom *g) {
   int64_t tiles = g->tiles;
   g->roof_compute = tiles * pass;
   int64_t groups = g->in_groups;
-  int64_t read = groups * touched_rows(g) * g->row_bytes + tiles * espl_tile_bytes(m) + (int64_t)g->out_groups * g->g * 16;
+  int64_t read = groups * touched_rows(g) * g->row_bytes + tiles * g->tile_bytes + (int64_t)g->out_groups * g->g * 16;
   if (g->sparse) read += 4 * tiles;
   int64_t out = (int64_t)g->out_groups * g->out.h * g->out_row_bytes;
   if (l->res >= 0) read += out;
@@ -261,10 +261,12 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->nb = espl_nb(m);
   g->ncb = map_div_up(l->in_c, m->rows);
   g->block = m->cols;
+  g->tile_rows = m->rows;
   g->in_groups = map_div_up(l->in_c, g->g);
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
   map_depthwise_use(g);
+  g->tile_bytes = g->tile_rows * espl_row_bytes(m);
   g->nco = map_div_up(l->out_c, g->block);
   uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
   g->row_bytes = (uint32_t)g->in.w * gb;

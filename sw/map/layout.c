@@ -75,7 +75,7 @@ static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
   ESPL_TRY(map_geom_init(g, n->q, i, n->m, -1, err));
   ESPL_TRY(choose(n, i, err));
   map_place *at = &n->place[i];
-  ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)espl_tile_bytes(n->m), &at->weights, err));
+  ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)g->tile_bytes, &at->weights, err));
   ESPL_TRY(take(n, (uint64_t)g->nco * (uint64_t)n->m->cols * 16, &at->params, err));
   if (g->sparse) ESPL_TRY(take(n, 4ull * (uint64_t)g->tiles, &at->index, err));
   espl_map_layer *l = &n->p->layer[i];

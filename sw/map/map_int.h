@@ -37,6 +37,8 @@ typedef struct map_geom {
   int32_t nkx, taps;           /* present columns, present rows * present columns */
   bool dw;                     /* native depthwise: masks hold the first rows and columns of the tiles */
   int32_t dw_rows, dw_cols;    /* taps of such a tile; columns in steps of one pixel, so a dilated kernel counts with its gaps */
+  int32_t tile_rows;           /* rows of a tile in the weight buffer: R, or the taps of a depthwise tile */
+  int32_t tile_bytes;          /* of those rows */
   int32_t block;               /* channels of a column block: C, or what a depthwise pass takes */
   bool sparse;                 /* tiles through the index buffer */
   int32_t tiles;               /* of the stream */

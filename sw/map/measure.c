@@ -12,7 +12,7 @@ static map_place measuring_place(const map_geom *g, uint64_t *end) {
   map_place p = {0};
   const struct { uint32_t *to; uint64_t bytes; } part[] = {
       {&p.record, 256}, {&p.in, (uint64_t)g->in_groups * g->plane_bytes}, {&p.out, (uint64_t)g->out_groups * g->out_plane_bytes},
-      {&p.res, (uint64_t)g->out_groups * g->out_plane_bytes}, {&p.weights, (uint64_t)g->tiles * (uint64_t)espl_tile_bytes(g->m)},
+      {&p.res, (uint64_t)g->out_groups * g->out_plane_bytes}, {&p.weights, (uint64_t)g->tiles * (uint64_t)g->tile_bytes},
       {&p.params, (uint64_t)g->nco * (uint64_t)g->m->cols * 16}, {&p.index, 4ull * (uint64_t)g->tiles}};
   for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
     *part[i].to = (uint32_t)at;

@@ -82,7 +82,7 @@ map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, b
 }
 
 static int32_t weight_slots(const map_geom *g) {
-  int64_t by_row = 65536 / g->m->rows, n = (1ll << g->m->wgt_aw) / espl_tile_bytes(g->m);
+  int64_t by_row = 65536 / g->tile_rows, n = (1ll << g->m->wgt_aw) / g->tile_bytes;
   return (int32_t)(n < by_row ? n : by_row);
 }
 
@@ -91,7 +91,7 @@ static void finish(const map_geom *g, map_plan *p) {
   int32_t slots = weight_slots(g);
   p->seg_tiles = g->tiles <= slots ? g->tiles : map_max(1, slots / 4);
   if (g->sparse && g->tiles > 1 << g->m->idx_aw) p->seg_tiles = map_min(p->seg_tiles, map_max(1, (1 << g->m->idx_aw) / 4));
-  int32_t most = (1 << 19) / espl_tile_bytes(g->m);
+  int32_t most = (1 << 19) / g->tile_bytes;
   p->seg_tiles = map_max(1, map_min(p->seg_tiles, most));
   p->cold_cb = map_min(p->chunk_cb, map_max(1, g->ncb / 4));
   p->ratio = 1;

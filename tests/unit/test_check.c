@@ -102,6 +102,12 @@ REFUSED(credit_nobody_gives, p.comp.credit = 1, "no earlier load gives")
 REFUSED(zero_rows, p.act.rows = 0, "BAD_FIELD")
 REFUSED(second_bank_not_built, (p.m.acc_banks = 1, p.comp.bank = 1), "BAD_FIELD")
 
+REFUSED(depthwise_not_built, (p.m.dw_banks = 0, p.comp.dw = 1), "BAD_FIELD")
+REFUSED(depthwise_and_sparse, p.comp.dw = p.comp.sparse = 1, "BAD_FIELD")
+REFUSED(depthwise_of_one_column, p.comp.dw = 1, "one kernel column")
+REFUSED(depthwise_of_too_many_rows, (p.comp.dw = p.geom.dw_cols = 1, p.geom.dw_rows = 3), "reads 3 at once")
+REFUSED(depthwise_rows_meet, (p.comp.dw = p.geom.dw_cols = p.geom.dw_rows = 1), "kernel rows 0 and 1 lie in one of the 4 parts")
+
 Test(check, credit_orders_weights_without_token) {
   struct prog p = start();
   espl_err err = {0};
@@ -137,5 +143,32 @@ Test(exec, one_tile_layer) {
       cr_assert_eq((int8_t)p.mem[OUT + 4 * x + c], q, "pixel %d channel %d", x, c);
     }
   espl_exec_state_free(s);
+  free(p.mem);
+}
+
+/* Two taps across: pixel x becomes W0[c] * a[x][c] + W1[c] * a[x+1][c]; behind the tile the zero point 3. */
+Test(exec, one_depthwise_tile) {
+  struct prog p = start();
+  espl_err err = {0};
+  p.comp.dw = p.geom.dw_cols = 1;
+  p.geom.zi = 3;
+  finish(&p);
+  cr_assert_eq(check(&p, &err), ESPL_OK, "%s", err.msg);
+  for (int i = 0; i < 16; i++) p.mem[ACT + i] = (uint8_t)(5 * i - 20);
+  for (int i = 0; i < 8; i++) p.mem[WGT + i] = (uint8_t)(i < 4 ? i + 1 : 2 - i); /* only the rows that are taps are stored */
+  for (int c = 0; c < 4; c++) {
+    p.mem[PAR + 16 * c + 4] = 1;
+    p.mem[PAR + 16 * c + 8] = 1;
+  }
+  espl_exec_state *s = espl_exec_state_new(&p.m, p.mem);
+  for (uint32_t i = 0; i < p.n; i++) espl_exec_command(s, (const uint32_t *)(const void *)(p.mem + PROG + 16 * i));
+  espl_exec_state_free(s);
+  for (int x = 0; x < 4; x++)
+    for (int c = 0; c < 4; c++) {
+      int next = x < 3 ? 5 * (4 * (x + 1) + c) - 20 : 3, acc = (c + 1) * (5 * (4 * x + c) - 20) + (-2 - c) * next;
+      int want = (acc + 1) >> 1;
+      want = want < -128 ? -128 : want > 127 ? 127 : want;
+      cr_assert_eq((int8_t)p.mem[OUT + 4 * x + c], want, "pixel %d channel %d: %d, expected %d", x, c, (int8_t)p.mem[OUT + 4 * x + c], want);
+    }
   free(p.mem);
 }
