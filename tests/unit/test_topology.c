@@ -513,7 +513,7 @@ Test(topology, equal_layers_share_their_numbers) {
   cr_expect_str_eq(r.layer[2].name, "c");
   cr_expect_eq(r.total.macs, 50u * 20 * (30 + 31 + 30));
   espl_sim_result_clear(&alone);
-  cr_expect_eq(espl_topology_simulate(t, &m, ESPL_TOPO_TIMING, 5, "x.fst", &alone, &err), ESPL_E_INPUT);
+  cr_expect_eq(espl_topology_simulate(t, &m, ESPL_TOPO_TIMING, 5, &(espl_trace){.path = "x.fst", .to = UINT64_MAX}, &alone, &err), ESPL_E_INPUT);
   espl_sim_result_clear(&r);
   espl_topology_free(t);
 }
