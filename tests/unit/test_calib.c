@@ -86,7 +86,7 @@ Test(calib, least_error_weighs_rounding_against_clamping) {
 }
 
 /* Channel 0 from 0 to 255, channel 1 always 100. */
-static uint8_t ramp_and_constant(int image, int channel, int pixel) { return channel ? 100 : (uint8_t)((image * 7 + pixel * 5) % 256); }
+static uint8_t ramp_and_constant(int image, int channel, int pixel) { return (uint8_t)(channel ? 100 : (image * 7 + pixel * 5) % 256); }
 
 static int32_t bias_of(bool correct) {
   espl_dataset d = images(2, ramp_and_constant);
