@@ -26,6 +26,9 @@ rtl/compute/espl_wseq.sv
 rtl/compute/espl_pseq_dw.sv
 rtl/compute/espl_pseq.sv
 rtl/compute/espl_compute_act.sv
+rtl/compute/espl_codebook.sv
+rtl/compute/espl_weights_window.sv
+rtl/compute/espl_weights.sv
 rtl/compute/espl_compute_data.sv
 rtl/compute/espl_compute.sv
 rtl/store/espl_parbuf.sv

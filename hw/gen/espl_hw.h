@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0x6b6953c8u
+#define ESPL_SPEC_HASH 0xdde39a36u
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -198,7 +198,7 @@ typedef struct espl_cmd_compute {
   uint32_t credit; /* 0..1: take one weight credit per tile */
   uint32_t dw; /* 0..1: depthwise: each column multiplies its own channel, a tile is dw_rows+1 x dw_cols+1 taps; not together with sparse */
   uint32_t act_base; /* 0..65535: pixel word (G bytes) of channel block 0 in each bank of the activation buffer */
-  uint32_t wgt_base; /* 0..65535: row of the first tile in the weight buffer; a row is ROW_BYTES = C*W_BITS/8 bytes; tile i starts at wgt_base + i*R, depthwise at wgt_base + i*(dw_rows+1)*(columns in the array) */
+  uint32_t wgt_base; /* 0..65535: row of the first tile in the weight buffer; a row is ROW = ceil(C*bits/8) bytes (COMP_WGT); tile i starts at wgt_base + i*R, depthwise at wgt_base + i*(dw_rows+1)*(columns in the array) */
   uint32_t idx_base; /* 0..4095: entry of the first tile in the index buffer; dw: activation bank of column 0 */
   uint32_t n_tiles; /* 0..65535: tiles present; 0 only when sparse, then one pass of zeros is run */
   uint32_t out_h; /* 1..4095: output rows of the tile, before pooling */
@@ -344,6 +344,19 @@ static inline void espl_cmd_load_stride_decode(const uint32_t w[4], espl_cmd_loa
   c->dst_group = espl_bits_get(w, 96, 16);
 }
 
+/* Format of the weights that following LOAD commands bring: a tile is R*ROW bytes. */
+typedef struct espl_cmd_load_wgt {
+  uint32_t bits; /* 2..8: bits of a stored weight; ROW = ceil(C*bits/8) bytes */
+} espl_cmd_load_wgt;
+static inline void espl_cmd_load_wgt_encode(const espl_cmd_load_wgt *c, uint32_t w[4]) {
+  memset(w, 0, 16);
+  w[0] = 1u | (1u << 4) | (1u << 8);
+  espl_bits_put(w, 16, 4, (uint32_t)c->bits);
+}
+static inline void espl_cmd_load_wgt_decode(const uint32_t w[4], espl_cmd_load_wgt *c) {
+  c->bits = espl_bits_get(w, 16, 4);
+}
+
 /* Activation tile in the buffer and the walk over it. */
 typedef struct espl_cmd_comp_geom {
   uint32_t in_h; /* 1..4095: rows of the tile in the buffer; a tap outside 0..in_h-1 reads zi */
@@ -410,6 +423,59 @@ static inline void espl_cmd_comp_taps_decode(const uint32_t w[4], espl_cmd_comp_
   c->tiles_total = espl_bits_get(w, 48, 16);
   c->macs = espl_bits_get(w, 64, 32);
   c->macs_dense = espl_bits_get(w, 96, 32);
+}
+
+/* Format of the weights of following COMPUTE commands. */
+typedef struct espl_cmd_comp_wgt {
+  uint32_t bits; /* 2..8: bits of a stored weight; ROW = ceil(C*bits/8) bytes */
+  uint32_t book; /* 0..1: 1: the bits are an index into the table of COMP_TABLE; 0: the weight itself, signed */
+} espl_cmd_comp_wgt;
+static inline void espl_cmd_comp_wgt_encode(const espl_cmd_comp_wgt *c, uint32_t w[4]) {
+  memset(w, 0, 16);
+  w[0] = 1u | (2u << 4) | (2u << 8);
+  espl_bits_put(w, 16, 4, (uint32_t)c->bits);
+  espl_bits_put(w, 20, 1, (uint32_t)c->book);
+}
+static inline void espl_cmd_comp_wgt_decode(const uint32_t w[4], espl_cmd_comp_wgt *c) {
+  c->bits = espl_bits_get(w, 16, 4);
+  c->book = espl_bits_get(w, 20, 1);
+}
+
+/* Eight entries of the codebook table; entry 0 of part 0 is not looked at: index 0 is weight 0. */
+typedef struct espl_cmd_comp_table {
+  uint32_t part; /* 0..31: entries 8*part .. 8*part+7 */
+  uint32_t e0; /* 0..255: entry 0 of the part (int8 as a byte) */
+  uint32_t e1; /* 0..255: entry 1 of the part (int8 as a byte) */
+  uint32_t e2; /* 0..255: entry 2 of the part (int8 as a byte) */
+  uint32_t e3; /* 0..255: entry 3 of the part (int8 as a byte) */
+  uint32_t e4; /* 0..255: entry 4 of the part (int8 as a byte) */
+  uint32_t e5; /* 0..255: entry 5 of the part (int8 as a byte) */
+  uint32_t e6; /* 0..255: entry 6 of the part (int8 as a byte) */
+  uint32_t e7; /* 0..255: entry 7 of the part (int8 as a byte) */
+} espl_cmd_comp_table;
+static inline void espl_cmd_comp_table_encode(const espl_cmd_comp_table *c, uint32_t w[4]) {
+  memset(w, 0, 16);
+  w[0] = 1u | (2u << 4) | (3u << 8);
+  espl_bits_put(w, 16, 5, (uint32_t)c->part);
+  espl_bits_put(w, 24, 8, (uint32_t)c->e0);
+  espl_bits_put(w, 32, 8, (uint32_t)c->e1);
+  espl_bits_put(w, 40, 8, (uint32_t)c->e2);
+  espl_bits_put(w, 48, 8, (uint32_t)c->e3);
+  espl_bits_put(w, 56, 8, (uint32_t)c->e4);
+  espl_bits_put(w, 64, 8, (uint32_t)c->e5);
+  espl_bits_put(w, 72, 8, (uint32_t)c->e6);
+  espl_bits_put(w, 80, 8, (uint32_t)c->e7);
+}
+static inline void espl_cmd_comp_table_decode(const uint32_t w[4], espl_cmd_comp_table *c) {
+  c->part = espl_bits_get(w, 16, 5);
+  c->e0 = espl_bits_get(w, 24, 8);
+  c->e1 = espl_bits_get(w, 32, 8);
+  c->e2 = espl_bits_get(w, 40, 8);
+  c->e3 = espl_bits_get(w, 48, 8);
+  c->e4 = espl_bits_get(w, 56, 8);
+  c->e5 = espl_bits_get(w, 64, 8);
+  c->e6 = espl_bits_get(w, 72, 8);
+  c->e7 = espl_bits_get(w, 80, 8);
 }
 
 /* Strides of output and residual tensors, bytes. */
@@ -587,6 +653,11 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
         case 8: { /* LOAD_STRIDE */
           return ESPL_HW_NONE;
         }
+        case 9: { /* LOAD_WGT */
+          if (espl_bits_get(w, 16, 4) < 2u) return ESPL_HW_BAD_FIELD;
+          if (espl_bits_get(w, 16, 4) > 8u) return ESPL_HW_BAD_FIELD;
+          return ESPL_HW_NONE;
+        }
         case 16: { /* COMP_GEOM */
           if (espl_bits_get(w, 16, 12) < 1u) return ESPL_HW_BAD_FIELD;
           if (espl_bits_get(w, 28, 12) < 1u) return ESPL_HW_BAD_FIELD;
@@ -600,6 +671,14 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
         case 17: { /* COMP_TAPS */
           if (espl_bits_get(w, 16, 16) < 1u) return ESPL_HW_BAD_FIELD;
           if (espl_bits_get(w, 32, 16) < 1u) return ESPL_HW_BAD_FIELD;
+          return ESPL_HW_NONE;
+        }
+        case 18: { /* COMP_WGT */
+          if (espl_bits_get(w, 16, 4) < 2u) return ESPL_HW_BAD_FIELD;
+          if (espl_bits_get(w, 16, 4) > 8u) return ESPL_HW_BAD_FIELD;
+          return ESPL_HW_NONE;
+        }
+        case 19: { /* COMP_TABLE */
           return ESPL_HW_NONE;
         }
         case 24: { /* STORE_STRIDE */
@@ -677,7 +756,9 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
   X(acc_aw, AccAw, 2, 12) \
   X(acc_banks, AccBanks, 1, 2) \
   X(acc_w, AccW, 16, 32) \
-  X(w_bits, WBits, 8, 8) \
+  X(w_bits, WBits, 4, 8) \
+  X(w_int4, WInt4, 0, 1) \
+  X(w_book, WBook, 0, 8) \
   X(mul_stages, MulStages, 1, 2) \
   X(rq_lanes, RqLanes, 1, 16) \
   X(rq_cycles, RqCycles, 1, 18) \

@@ -11,7 +11,9 @@
   parameter int AccAw = 2, \
   parameter int AccBanks = 1, \
   parameter int AccW = 16, \
-  parameter int WBits = 8, \
+  parameter int WBits = 4, \
+  parameter int WInt4 = 0, \
+  parameter int WBook = 0, \
   parameter int MulStages = 1, \
   parameter int RqLanes = 1, \
   parameter int RqCycles = 1, \
@@ -39,6 +41,8 @@
   .AccBanks(AccBanks), \
   .AccW(AccW), \
   .WBits(WBits), \
+  .WInt4(WInt4), \
+  .WBook(WBook), \
   .MulStages(MulStages), \
   .RqLanes(RqLanes), \
   .RqCycles(RqCycles), \

@@ -2,7 +2,7 @@
 // verilator lint_off UNUSEDPARAM
 package espl_pkg;
 
-  localparam logic [31:0] SpecHash = 32'h6b6953c8;
+  localparam logic [31:0] SpecHash = 32'hdde39a36;
   localparam logic [3:0] OpCfg = 4'd1;
   localparam logic [3:0] OpLoad = 4'd2;
   localparam logic [3:0] OpCompute = 4'd3;
@@ -160,6 +160,9 @@ package espl_pkg;
   localparam int LoadStrideDstRowW = 16;
   localparam int LoadStrideDstGroupLsb = 96;
   localparam int LoadStrideDstGroupW = 16;
+  localparam logic [2:0] CfgLoadWgt = 3'd1;
+  localparam int LoadWgtBitsLsb = 16;
+  localparam int LoadWgtBitsW = 4;
   localparam logic [2:0] CfgCompGeom = 3'd0;
   localparam int CompGeomInHLsb = 16;
   localparam int CompGeomInHW = 12;
@@ -194,6 +197,30 @@ package espl_pkg;
   localparam int CompTapsMacsW = 32;
   localparam int CompTapsMacsDenseLsb = 96;
   localparam int CompTapsMacsDenseW = 32;
+  localparam logic [2:0] CfgCompWgt = 3'd2;
+  localparam int CompWgtBitsLsb = 16;
+  localparam int CompWgtBitsW = 4;
+  localparam int CompWgtBookLsb = 20;
+  localparam int CompWgtBookW = 1;
+  localparam logic [2:0] CfgCompTable = 3'd3;
+  localparam int CompTablePartLsb = 16;
+  localparam int CompTablePartW = 5;
+  localparam int CompTableE0Lsb = 24;
+  localparam int CompTableE0W = 8;
+  localparam int CompTableE1Lsb = 32;
+  localparam int CompTableE1W = 8;
+  localparam int CompTableE2Lsb = 40;
+  localparam int CompTableE2W = 8;
+  localparam int CompTableE3Lsb = 48;
+  localparam int CompTableE3W = 8;
+  localparam int CompTableE4Lsb = 56;
+  localparam int CompTableE4W = 8;
+  localparam int CompTableE5Lsb = 64;
+  localparam int CompTableE5W = 8;
+  localparam int CompTableE6Lsb = 72;
+  localparam int CompTableE6W = 8;
+  localparam int CompTableE7Lsb = 80;
+  localparam int CompTableE7W = 8;
   localparam logic [2:0] CfgStoreStride = 3'd0;
   localparam int StoreStrideOutGroupLsb = 16;
   localparam int StoreStrideOutGroupW = 32;
@@ -283,6 +310,10 @@ package espl_pkg;
         case ({c[5:4], c[10:8]})
           5'd8: begin // LOAD_STRIDE
           end
+          5'd9: begin // LOAD_WGT
+            if (c[19:16] < 4'd2) bad = 1'b1;
+            if (c[19:16] > 4'd8) bad = 1'b1;
+          end
           5'd16: begin // COMP_GEOM
             if (c[27:16] < 12'd1) bad = 1'b1;
             if (c[39:28] < 12'd1) bad = 1'b1;
@@ -295,6 +326,12 @@ package espl_pkg;
           5'd17: begin // COMP_TAPS
             if (c[31:16] < 16'd1) bad = 1'b1;
             if (c[47:32] < 16'd1) bad = 1'b1;
+          end
+          5'd18: begin // COMP_WGT
+            if (c[19:16] < 4'd2) bad = 1'b1;
+            if (c[19:16] > 4'd8) bad = 1'b1;
+          end
+          5'd19: begin // COMP_TABLE
           end
           5'd24: begin // STORE_STRIDE
           end

@@ -14,6 +14,7 @@
 module espl_array #(
   parameter int Rows = 4,
   parameter int Cols = 4,
+  parameter int WBits = 8,   // bits of a weight
   parameter int MulStages = 1,
   parameter int DwBanks = 0,
   // derived
@@ -27,7 +28,7 @@ module espl_array #(
   input  logic               dw_i,
   input  logic               dw_two_i,
   input  logic [Rows-1:0]    wsel_i,
-  input  logic [8*Cols-1:0]  w_i,
+  input  logic [WBits*Cols-1:0] w_i,
   output logic [24*Cols-1:0] psum_o
 );
 
@@ -53,24 +54,24 @@ module espl_array #(
   end
 
   // Column skew of weight rows, their select and the swap: column c meets them c cycles later.
-  logic [8*Cols-1:0]     w_col;
+  logic [WBits*Cols-1:0] w_col;
   logic [Rows*Cols-1:0]  wsel_col;
   logic [Pairs*Cols-1:0] swap_col;
   for (genvar c = 0; c < Cols; c++) begin : gen_col_skew
     if (c == 0) begin : gen_first
-      assign w_col[7:0] = w_i[7:0];
+      assign w_col[WBits-1:0] = w_i[WBits-1:0];
       assign wsel_col[Rows-1:0] = wsel_i;
       assign swap_col[Pairs-1:0] = swap_row;
     end else begin : gen_delay
-      logic [8*c-1:0]   w_q;
+      logic [WBits*c-1:0] w_q;
       logic [Rows-1:0]  wsel_q;
       logic [Pairs-1:0] swap_q;
       always_ff @(posedge clk_i) begin
-        w_q    <= (8 * c)'({w_q, w_i[8*c+:8]});
+        w_q    <= (WBits * c)'({w_q, w_i[WBits*c+:WBits]});
         wsel_q <= wsel_col[Rows*(c-1)+:Rows];
         swap_q <= swap_col[Pairs*(c-1)+:Pairs];
       end
-      assign w_col[8*c+:8] = w_q[8*c-1-:8];
+      assign w_col[WBits*c+:WBits] = w_q[WBits*c-1-:WBits];
       assign wsel_col[Rows*c+:Rows] = wsel_q;
       assign swap_col[Pairs*c+:Pairs] = swap_q;
     end
@@ -127,13 +128,14 @@ module espl_array #(
         assign psum_in = gen_col[c].gen_pair[i-1].psum_out;
       end
       espl_pe2 #(
+        .WBits    (WBits),
         .MulStages(MulStages)
       ) u_pe2 (
         .clk_i (clk_i),
         .a_i   (a_in),
         .swap_i(swap_col[Pairs*c+i]),
         .wsel_i(wsel_col[Rows*c+2*i+:2]),
-        .w_i   (w_col[8*c+:8]),
+        .w_i   (w_col[WBits*c+:WBits]),
         .psum_i(psum_in),
         .a_o   (a_out),
         .psum_o(psum_out)

@@ -7,13 +7,14 @@
 // With ESPL_SOFT_MUL defined the products come from espl_mul8, for parts without multipliers.
 // With ESPL_ICE40_DSP defined the body is espl_pe2_ice40, equal in every bit and cycle, on the device's multiplier block.
 module espl_pe2 #(
+  parameter int WBits = 8,       // bits of a weight
   parameter int MulStages = 1
 ) (
   input  logic        clk_i,
   input  logic [15:0] a_i,       // row 2i in bits 7..0, row 2i+1 in bits 15..8
   input  logic        swap_i,
   input  logic [1:0]  wsel_i,    // shadow row to write, one bit a row
-  input  logic [7:0]  w_i,
+  input  logic [WBits-1:0] w_i,
   input  logic [23:0] psum_i,
   output logic [15:0] a_o,
   output logic [23:0] psum_o
@@ -21,6 +22,7 @@ module espl_pe2 #(
 
 `ifdef ESPL_ICE40_DSP
   espl_pe2_ice40 #(
+    .WBits    (WBits),
     .MulStages(MulStages)
   ) u_body (
     .clk_i (clk_i),
@@ -34,36 +36,36 @@ module espl_pe2 #(
   );
 `else
   logic [15:0] a_q;
-  logic [15:0] shadow_q;
-  logic [15:0] weight_q;
-  logic signed [15:0] prod0;
-  logic signed [15:0] prod1;
-  logic signed [15:0] prod0_q;
-  logic signed [15:0] prod1_q;
-  logic signed [15:0] term0;
-  logic signed [15:0] term1;
+  logic [2*WBits-1:0] shadow_q;
+  logic [2*WBits-1:0] weight_q;
+  logic signed [7+WBits:0] prod0;
+  logic signed [7+WBits:0] prod1;
+  logic signed [7+WBits:0] prod0_q;
+  logic signed [7+WBits:0] prod1_q;
+  logic signed [7+WBits:0] term0;
+  logic signed [7+WBits:0] term1;
 
   always_ff @(posedge clk_i) begin
     a_q <= a_i;
-    if (wsel_i[0]) shadow_q[7:0] <= w_i;
-    if (wsel_i[1]) shadow_q[15:8] <= w_i;
+    if (wsel_i[0]) shadow_q[WBits-1:0] <= w_i;
+    if (wsel_i[1]) shadow_q[2*WBits-1:WBits] <= w_i;
     if (swap_i) weight_q <= shadow_q;
     prod0_q <= prod0;
     prod1_q <= prod1;
-    psum_o <= psum_i + {{8{term0[15]}}, term0} + {{8{term1[15]}}, term1};
+    psum_o <= psum_i + 24'(term0) + 24'(term1);
   end
 
 `ifdef ESPL_SOFT_MUL
-  espl_mul8 u_mul0 (.a_i(a_q[7:0]), .w_i(weight_q[7:0]), .p_o(prod0));
-  espl_mul8 u_mul1 (.a_i(a_q[15:8]), .w_i(weight_q[15:8]), .p_o(prod1));
+  espl_mul8 #(.WBits(WBits)) u_mul0 (.a_i(a_q[7:0]), .w_i(weight_q[WBits-1:0]), .p_o(prod0));
+  espl_mul8 #(.WBits(WBits)) u_mul1 (.a_i(a_q[15:8]), .w_i(weight_q[2*WBits-1:WBits]), .p_o(prod1));
 `else
-  assign prod0 = $signed(a_q[7:0]) * $signed(weight_q[7:0]);
-  assign prod1 = $signed(a_q[15:8]) * $signed(weight_q[15:8]);
+  assign prod0 = $signed(a_q[7:0]) * $signed(weight_q[WBits-1:0]);
+  assign prod1 = $signed(a_q[15:8]) * $signed(weight_q[2*WBits-1:WBits]);
 `endif
 
   if (MulStages == 2) begin : gen_two_stages
-    logic signed [15:0] late0_q;
-    logic signed [15:0] late1_q;
+    logic signed [7+WBits:0] late0_q;
+    logic signed [7+WBits:0] late1_q;
     always_ff @(posedge clk_i) begin
       late0_q <= prod0_q;
       late1_q <= prod1_q;

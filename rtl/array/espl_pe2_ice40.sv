@@ -3,13 +3,14 @@
 // (B held except on a swap), its product registers are the first multiplier stage; shadow weights, the activation that goes right and the
 // sum stay outside. It is instantiated because inference would merge the column's adder into the block and loses the sum.
 module espl_pe2_ice40 #(
+  parameter int WBits = 8,
   parameter int MulStages = 1
 ) (
   input  logic        clk_i,
   input  logic [15:0] a_i,
   input  logic        swap_i,
   input  logic [1:0]  wsel_i,
-  input  logic [7:0]  w_i,
+  input  logic [WBits-1:0] w_i,
   input  logic [23:0] psum_i,
   output logic [15:0] a_o,
   output logic [23:0] psum_o
@@ -78,8 +79,8 @@ module espl_pe2_ice40 #(
   assign pair = {term[15], term[15:0]} + {term[31], term[31:16]};
   always_ff @(posedge clk_i) begin
     a_o <= a_i;
-    if (wsel_i[0]) shadow_q[7:0] <= w_i;
-    if (wsel_i[1]) shadow_q[15:8] <= w_i;
+    if (wsel_i[0]) shadow_q[7:0] <= 8'($signed(w_i));
+    if (wsel_i[1]) shadow_q[15:8] <= 8'($signed(w_i));
     psum_o <= psum_i + {{7{pair[16]}}, pair};
   end
 

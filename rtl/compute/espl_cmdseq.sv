@@ -1,9 +1,13 @@
 // Front of the compute unit: works on the head of the queue while the tiles of the command before are still walked.
-// CFG: written in one cycle (COMP_TAPS when no command is being walked, COMP_GEOM when moreover no tile waits for its pass).
+// CFG: written in one cycle (COMP_TAPS when no command is being walked, COMP_GEOM when moreover no tile waits for its pass,
+// COMP_WGT and COMP_TABLE when moreover no weight row is addressed in this cycle or was in the one before).
 // COMPUTE: first cycle with all tokens there: pops; a later cycle with the bank free (first) and the walker free: hand_o, in which
 // the walker takes q_cmd_i, the bank is taken, the entry leaves the queue (in place: when the command has retired). With stop_i nothing is taken, popped tokens included.
 // cnt_* : one pulse a command, in the cycle after hand_o.
 module espl_cmdseq #(
+  parameter int WBits = 8,
+  parameter int WInt4 = 0,
+  parameter int WBook = 0,
   parameter int DimBits = 12,  // bits of a size
   parameter int Kernel  = 16,  // kernel rows and columns at most
   parameter int InPlace = 0    // 1: the entry stays until the command has retired (retire_i)
@@ -22,6 +26,7 @@ module espl_cmdseq #(
   output logic         bank_take_o,
   input  logic         walk_valid_i,   // the walker holds a command
   input  logic         tile_wait_i,    // a tile has been taken and its pass not started
+  input  logic         rows_busy_i,    // a weight row is addressed in this cycle or was in the one before
   input  logic         retire_i,       // InPlace: the command handed over is done
   output logic         head_o,         // the head is there and not handed over
   output logic         hand_o,
@@ -43,6 +48,9 @@ module espl_cmdseq #(
   output logic [3:0]   dw_cols_o,
   output logic [Kernel-1:0] ky_mask_o,
   output logic [Kernel-1:0] kx_mask_o,
+  output logic [3:0]   w_bits_o,       // format of stored weights
+  output logic         w_book_o,
+  output logic         table_we_o,     // q_cmd_i holds eight entries of the codebook
   output logic         cnt_cmd_o,
   output logic [31:0]  cnt_macs_o,
   output logic [31:0]  cnt_macs_dense_o,
@@ -65,10 +73,10 @@ module espl_cmdseq #(
   assign need_bank = q_cmd_i[espl_pkg::ComputeFirstLsb];
   assign wait_bank_o = need_bank && !bank_free_i;
   assign pops_ok = !wait_load_o && !wait_store_o;
-  logic cfg_geom;
+  logic cfg_geom, cfg_taps, cfg_format;
   assign cfg_geom = q_cmd_i[espl_pkg::CfgIndexLsb+:3] == espl_pkg::CfgCompGeom;
   assign head_o = q_valid_i && !handed;
-  assign do_cfg = q_valid_i && !stop_i && is_cfg && !walk_valid_i && !(cfg_geom && tile_wait_i);
+  assign do_cfg = q_valid_i && !stop_i && is_cfg && !walk_valid_i && !(cfg_geom && tile_wait_i) && !(cfg_format && rows_busy_i);
   assign do_pops = head_o && !stop_i && !is_cfg && !popped_q && pops_ok;
   assign hand_o = popped_q && !stop_i && !walk_valid_i && !wait_bank_o;
   assign q_pop_o = do_cfg || ((InPlace != 0) ? retire_i : hand_o);
@@ -97,6 +105,33 @@ module espl_cmdseq #(
     else if (do_pops) popped_q <= 1'b1;
   end
 
+  if (WInt4 > 0 || WBook > 0) begin : gen_formats
+    logic [3:0] bits_q;
+    logic       book_q;
+    assign cfg_format = q_cmd_i[espl_pkg::CfgIndexLsb+1];
+    assign cfg_taps   = !cfg_geom && !cfg_format;
+    assign table_we_o = do_cfg && cfg_format && q_cmd_i[espl_pkg::CfgIndexLsb];
+    assign w_bits_o   = bits_q;
+    assign w_book_o   = book_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) begin
+        bits_q <= 4'(WBits);
+        book_q <= 1'b0;
+      end else if (do_cfg && cfg_format && !table_we_o) begin
+        bits_q <= q_cmd_i[espl_pkg::CompWgtBitsLsb+:4];
+        book_q <= q_cmd_i[espl_pkg::CompWgtBookLsb];
+      end
+    end
+  end else begin : gen_one_format
+    assign cfg_format = 1'b0;
+    assign cfg_taps   = !cfg_geom;
+    assign table_we_o = 1'b0;
+    assign w_bits_o   = 4'(WBits);
+    assign w_book_o   = 1'b0;
+    logic unused_rows;
+    assign unused_rows = rows_busy_i;
+  end
+
   always_ff @(posedge clk_i) begin
     if (do_cfg && cfg_geom) begin
       in_h_o        <= q_cmd_i[espl_pkg::CompGeomInHLsb+:DimBits];
@@ -111,7 +146,7 @@ module espl_cmdseq #(
       dw_rows_o     <= q_cmd_i[espl_pkg::CompGeomDwRowsLsb+:2];
       dw_cols_o     <= q_cmd_i[espl_pkg::CompGeomDwColsLsb+:4];
     end
-    if (do_cfg && !cfg_geom) begin
+    if (do_cfg && cfg_taps) begin
       ky_mask_o        <= q_cmd_i[espl_pkg::CompTapsKyMaskLsb+:Kernel];
       kx_mask_o        <= q_cmd_i[espl_pkg::CompTapsKxMaskLsb+:Kernel];
       tiles_total_q    <= q_cmd_i[espl_pkg::CompTapsTilesTotalLsb+:16];

@@ -12,6 +12,9 @@ module espl_compute #(
   parameter int AccAw = 6,
   parameter int AccBanks = 2,
   parameter int AccW = 32,
+  parameter int WBits = 8,
+  parameter int WInt4 = 0,
+  parameter int WBook = 0,
   parameter int MulStages = 1,
   parameter int DimBits = 12,
   parameter int Kernel = 16,
@@ -65,7 +68,8 @@ module espl_compute #(
 
   localparam int GroupSh = $clog2(Group);
   localparam int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16;
-  localparam int RowAw = (WgtAw - $clog2(Cols) < 16) ? WgtAw - $clog2(Cols) : 16;
+  localparam int UnitBytes = (WBook > 0) ? ((Cols > 8) ? Cols / 8 : 1) : (WInt4 > 0) ? Cols / 2 : Cols * WBits / 8;
+  localparam int RowAw = WgtAw - $clog2(UnitBytes);
   localparam int RowSh = $clog2(Rows);
   localparam int IdxAddrW = (IdxAw > 0) ? IdxAw : 1;
   localparam int Streams = (DwBanks > 0) ? DwBanks : 1;
@@ -114,7 +118,25 @@ module espl_compute #(
     end
   end
 
+  // Units of the weight buffer in a row (espl_weights).
+  logic [3:0] w_bits, row_units;
+  logic w_book, table_we, rows_busy;
+  if (WBook > 0 && Cols >= 8) begin : gen_units_bits
+    assign row_units = w_bits;
+  end else if (WBook > 0 && Cols == 4) begin : gen_units_half
+    assign row_units = (w_bits + 4'd1) >> 1;
+  end else if (WBook > 0) begin : gen_units_quarter
+    assign row_units = (w_bits + 4'd3) >> 2;
+  end else if (WInt4 > 0) begin : gen_units_int4
+    assign row_units = (w_bits == 4'd4) ? 4'd1 : 4'd2;
+  end else begin : gen_units_one
+    assign row_units = 4'd1;
+  end
+
   espl_cmdseq #(
+    .WBits(WBits),
+    .WInt4(WInt4),
+    .WBook(WBook),
     .DimBits(DimBits),
     .Kernel (Kernel),
     .InPlace(InPlace)
@@ -133,6 +155,7 @@ module espl_compute #(
     .bank_take_o     (bank_take),
     .walk_valid_i    (walk_valid),
     .tile_wait_i     (tile_wait),
+    .rows_busy_i     (rows_busy),
     .retire_i        (retired),
     .head_o          (head),
     .hand_o          (hand),
@@ -154,6 +177,9 @@ module espl_compute #(
     .dw_cols_o       (dw_cols),
     .ky_mask_o       (ky_mask),
     .kx_mask_o       (kx_mask),
+    .w_bits_o        (w_bits),
+    .w_book_o        (w_book),
+    .table_we_o      (table_we),
     .cnt_cmd_o       (cnt_cmd_o),
     .cnt_macs_o      (cnt_macs_o),
     .cnt_macs_dense_o(cnt_macs_dense_o),
@@ -173,6 +199,7 @@ module espl_compute #(
     .IdxAw   (IdxAw),
     .WgtRowAw(RowAw),
     .DwBanks (DwBanks),
+    .Late    ((WBook > 0) ? 1 : 0),
     .DimBits (DimBits),
     .Kernel  (Kernel),
     .InPlace (InPlace),
@@ -194,11 +221,13 @@ module espl_compute #(
     .dw_cols_i        (dw_cols),
     .ky_mask_i        (ky_mask),
     .kx_mask_i        (kx_mask),
+    .row_units_i      (row_units),
     .credit_avail_i   (credit_avail_i),
     .credit_pop_o     (credit_pop_o),
     .walk_valid_o     (walk_valid),
     .wait_credit_o    (wait_credit),
     .walk_idx_o       (walk_idx),
+    .rows_busy_o      (rows_busy),
     .act_o            (walk_act),
     .idx_re_o         (idx_re),
     .idx_raddr_o      (idx_raddr),
@@ -315,6 +344,10 @@ module espl_compute #(
     .AccAw    (AccAw),
     .AccBanks (AccBanks),
     .AccW     (AccW),
+    .WBits    (WBits),
+    .WInt4    (WInt4),
+    .WBook    (WBook),
+    .RowAw    (RowAw),
     .AccRead  (AccRead),
     .MulStages(MulStages)
   ) u_data (
@@ -333,6 +366,11 @@ module espl_compute #(
     .row_raddr_i (row_raddr),
     .row_num_i   (row_num),
     .row_zero_i  (row_zero),
+    .w_bits_i    (w_bits),
+    .w_book_i    (w_book),
+    .table_we_i  (table_we),
+    .table_part_i(q_cmd_i[espl_pkg::CompTablePartLsb+:5]),
+    .table_data_i(q_cmd_i[espl_pkg::CompTableE0Lsb+:64]),
     .pix_re_i    (pix_re),
     .pix_addr_i  (pix_addr),
     .pix_pad_i   (pix_pad),

@@ -12,16 +12,18 @@ module espl_compute_data #(
   parameter int AccAw = 6,
   parameter int AccBanks = 2,
   parameter int AccW = 32,
+  parameter int WBits = 8,
+  parameter int WInt4 = 0,
+  parameter int WBook = 0,
   parameter int AccRead = 4,   // columns the store unit reads at once
   parameter int MulStages = 1,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int Group = (MinRc < 16) ? MinRc : 16,
   parameter int GroupSh = $clog2(Group),
-  parameter int ColSh = $clog2(Cols),
   parameter int RowSh = $clog2(Rows),
   parameter int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16,
-  parameter int RowAw = (WgtAw - ColSh < 16) ? WgtAw - ColSh : 16,
+  parameter int RowAw = 8,      // bits of a weight row's address, as espl_weights counts
   parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1,
   parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
   parameter int WinW = (Rows > MinRc) ? $clog2(Rows / MinRc) : 1
@@ -41,6 +43,11 @@ module espl_compute_data #(
   input  logic [RowAw-1:0]      row_raddr_i,
   input  logic [RowSh-1:0]      row_num_i,
   input  logic                  row_zero_i,
+  input  logic [3:0]            w_bits_i,
+  input  logic                  w_book_i,
+  input  logic                  table_we_i,
+  input  logic [4:0]            table_part_i,
+  input  logic [63:0]           table_data_i,
   input  logic                  pix_re_i,
   input  logic [PixAw*Streams-1:0] pix_addr_i,
   input  logic [Streams-1:0]    pix_pad_i,
@@ -86,33 +93,42 @@ module espl_compute_data #(
     .feed_o    (feed)
   );
 
-  // Weights: the row, its select and its zero follow the address by two cycles.
-  logic [8*Cols-1:0] row_word;
-  logic [8*Cols-1:0] row_word_q;
-  logic [Rows-1:0]   sel_q;
-  logic              re1_q;
-  logic              zero1_q;
-  logic [RowSh-1:0]  num1_q;
-  espl_beatbuf #(
-    .Aw  (WgtAw),
-    .Beat(BusBytes),
-    .Unit(Cols)
-  ) u_wgtbuf (
-    .clk_i  (clk_i),
-    .we_i   (bw_we_i && bw_sel_i == 2'd1),
-    .waddr_i(bw_addr_i[WgtAw-1:BeatSh]),
-    .wdata_i(bw_data_i),
-    .wstrb_i(bw_strb_i),
-    .re_i   (row_re_i),
-    .raddr_i((WgtAw - ColSh)'(row_raddr_i)),
-    .rdata_o(row_word)
+  // Weights: the row, its select and its zero follow the address by two cycles, with a codebook by three.
+  localparam int Late = (WBook > 0) ? 1 : 0;
+  logic [WBits*Cols-1:0] row_word;
+  logic [WBits*Cols-1:0] row_word_q;
+  logic [Rows-1:0]       sel_q;
+  logic [Late:0]         re_q;
+  logic [Late:0]         zero_q;
+  logic [RowSh*(Late+1)-1:0] num_q;
+  espl_weights #(
+    .Cols    (Cols),
+    .BusBytes(BusBytes),
+    .WgtAw   (WgtAw),
+    .WBits   (WBits),
+    .WInt4   (WInt4),
+    .WBook   (WBook)
+  ) u_weights (
+    .clk_i       (clk_i),
+    .we_i        (bw_we_i && bw_sel_i == 2'd1),
+    .waddr_i     (bw_addr_i[WgtAw-1:BeatSh]),
+    .wdata_i     (bw_data_i),
+    .wstrb_i     (bw_strb_i),
+    .re_i        (row_re_i),
+    .raddr_i     (row_raddr_i),
+    .bits_i      (w_bits_i),
+    .book_i      (w_book_i),
+    .table_we_i  (table_we_i),
+    .table_part_i(table_part_i),
+    .table_data_i(table_data_i),
+    .row_o       (row_word)
   );
   always_ff @(posedge clk_i) begin
-    re1_q      <= row_re_i && !rst_i;
-    zero1_q    <= row_zero_i;
-    num1_q     <= row_num_i;
-    row_word_q <= zero1_q ? '0 : row_word;
-    for (int r = 0; r < Rows; r++) sel_q[r] <= re1_q && num1_q == RowSh'(r);
+    re_q       <= (Late + 1)'({re_q, row_re_i && !rst_i});
+    zero_q     <= (Late + 1)'({zero_q, row_zero_i});
+    num_q      <= (RowSh * (Late + 1))'({num_q, row_num_i});
+    row_word_q <= zero_q[Late] ? '0 : row_word;
+    for (int r = 0; r < Rows; r++) sel_q[r] <= re_q[Late] && num_q[RowSh*Late+:RowSh] == RowSh'(r);
   end
 
   // Index entries of sparse streams.
@@ -141,6 +157,7 @@ module espl_compute_data #(
   espl_array #(
     .Rows     (Rows),
     .Cols     (Cols),
+    .WBits    (WBits),
     .MulStages(MulStages),
     .DwBanks  (DwBanks)
   ) u_array (

@@ -1,16 +1,17 @@
 // Weight sequencer: walks the tiles of one command, loads each into the shadow weights, describes its pass.
 // A tile is taken in cycle c when the row loader is free (or in the last row of the tile before), the shadow is free (the tile
 // before has started its pass, or starts it now), a sparse entry has been read and a credit is there (popped in c).
-// Rows are addressed in c+1 .. c+Rows, one a cycle; tile_rdy_o rises at c+1+Rows/2: a pass whose first pixel is addressed from
-// c+2+Rows/2 on finds every weight in place (law of espl_array: both reach it two cycles after their address).
+// Rows are addressed in c+1 .. c+Rows, one a cycle; tile_rdy_o rises at c+1+Rows/2+Late: a pass whose first pixel is addressed from
+// c+2+Rows/2+Late on finds every weight in place (law of espl_array: a pixel reaches it two cycles after its address, a row 2+Late).
 // The command leaves the walker with its last tile. No tile at all: one tile of zero weights, without credit or index entry.
 // A depthwise tile is stored without the rows that are no tap: the address stands still while they are loaded with zeros.
 // Dense order: channel block outermost, present kernel rows, present kernel columns; masks are eaten from the lowest bit.
 module espl_wseq #(
   parameter int Rows = 4,
   parameter int IdxAw = 0,
-  parameter int WgtRowAw = 8,   // log2 of the rows of the weight buffer
+  parameter int WgtRowAw = 8,   // log2 of the units of the weight buffer
   parameter int DwBanks = 0,
+  parameter int Late = 0,       // 1: rows take a cycle more to expand
   parameter int DimBits = 12,   // bits of a size; the number of tiles has four more
   parameter int Kernel = 16,    // kernel rows and columns at most
   parameter int InPlace = 0,    // 1: cmd_i stands still until the command has retired
@@ -35,11 +36,13 @@ module espl_wseq #(
   input  logic [3:0]          dw_cols_i,
   input  logic [Kernel-1:0]   ky_mask_i,
   input  logic [Kernel-1:0]   kx_mask_i,
+  input  logic [3:0]          row_units_i,    // units of the weight buffer in a row
   input  logic                credit_avail_i,
   output logic                credit_pop_o,
   output logic                walk_valid_o,   // a command is in the walker
   output logic                wait_credit_o,
   output logic [23:0]         walk_idx_o,
+  output logic                rows_busy_o,    // a row is addressed in this cycle or was in the one before
   output logic                act_o,          // a row is addressed, a tile taken or about to be
   // index buffer
   output logic                idx_re_o,
@@ -105,7 +108,8 @@ module espl_wseq #(
   // The row loader and the tile whose pass has not started.
   logic             run_q;
   logic [RowSh-1:0] row_q;
-  logic [15:0]      addr_q;
+  logic [WgtRowAw-1:0] addr_q;
+  logic             run1_q;
   logic             row_zero_q;
   logic             wait_q;
   logic             rdy_q;
@@ -135,7 +139,8 @@ module espl_wseq #(
   assign walk_valid_o = valid_q;
   assign act_o = run_q || (valid_q && (wait_credit_o ? stop_i : room));
   assign row_re_o = run_q;
-  assign row_raddr_o = WgtRowAw'(addr_q);
+  assign row_raddr_o = addr_q;
+  assign rows_busy_o = run_q || run1_q;
   assign row_num_o = row_q;
   assign tile_wait_o = wait_q;
   assign tile_rdy_o = rdy_q;
@@ -211,8 +216,9 @@ module espl_wseq #(
     else if (last_row) run_q <= 1'b0;
     if (take) row_q <= '0;
     else if (run_q) row_q <= row_q + RowSh'(1);
-    if (take && fresh_q) addr_q <= cmd[espl_pkg::ComputeWgtBaseLsb+:16];
-    else if (run_q && !row_skip) addr_q <= addr_q + 16'd1;
+    if (take && fresh_q) addr_q <= WgtRowAw'(20'(cmd[espl_pkg::ComputeWgtBaseLsb+:16]) * 20'(row_units_i));
+    else if (run_q && !row_skip) addr_q <= addr_q + WgtRowAw'(row_units_i);
+    run1_q <= run_q && !rst_i;
     if (take) row_zero_q <= zero;
   end
 
@@ -221,7 +227,7 @@ module espl_wseq #(
     else if (take) wait_q <= 1'b1;
     else if (start_i) wait_q <= 1'b0;
     if (rst_i || take || start_i) rdy_q <= 1'b0;
-    else if (run_q && row_q == RowSh'(Rows / 2 - 1)) rdy_q <= 1'b1;
+    else if (run_q && row_q == RowSh'(Rows / 2 - 1 + Late)) rdy_q <= 1'b1;
   end
 
   // First step with the take, second step one cycle later.

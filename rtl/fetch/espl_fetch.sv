@@ -16,6 +16,9 @@ module espl_fetch #(
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
   parameter int AvgPool  = 1,
+  parameter int WBits    = 8,
+  parameter int WInt4    = 0,
+  parameter int WBook    = 0,
   parameter int DimBits  = 12,
   parameter int Kernel   = 16,
   parameter int InPlace  = 0,   // 1: a command stays the oldest one until its unit lets go of it (q_pop_i)
@@ -137,6 +140,9 @@ module espl_fetch #(
     .Residual(Residual),
     .MaxPool (MaxPool),
     .AvgPool (AvgPool),
+    .WBits   (WBits),
+    .WInt4   (WInt4),
+    .WBook   (WBook),
     .DimBits (DimBits),
     .Kernel  (Kernel)
   ) u_check (

@@ -9,6 +9,9 @@ module espl_fetch_check #(
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
   parameter int AvgPool  = 1,
+  parameter int WBits    = 8,
+  parameter int WInt4    = 0,
+  parameter int WBook    = 0,
   parameter int DimBits  = 12,
   parameter int Kernel   = 16,
   // derived
@@ -24,14 +27,34 @@ module espl_fetch_check #(
   logic [7:0] field_status;
   logic [1:0] buffer, pool;
   logic       bad, excess;
+  logic       plain, indexed;  // weight format of LOAD_WGT and COMP_WGT: built as values, as indices
 
   assign field_status = espl_pkg::cmd_check(cmd_i);
   assign buffer       = cmd_i[espl_pkg::LoadBufferLsb+:2];
   assign pool         = cmd_i[espl_pkg::StorePoolLsb+:2];
 
+  if (WInt4 > 0 || WBook > 0) begin : gen_formats
+    logic [3:0] bits;
+    assign bits    = cmd_i[espl_pkg::CompWgtBitsLsb+:4];
+    assign plain   = bits == 4'(WBits) || (WInt4 > 0 && bits == 4'd4);
+    assign indexed = bits <= 4'(WBook);
+  end else begin : gen_one_format
+    assign plain   = 1'b0;
+    assign indexed = 1'b0;
+  end
+
   always_comb begin
     bad = 1'b0;
     case (cmd_i[3:0])
+      espl_pkg::OpCfg: begin
+        case ({cmd_i[espl_pkg::CfgUnitLsb+:2], cmd_i[espl_pkg::CfgIndexLsb+:3]})
+          {espl_pkg::UnitLoad, espl_pkg::CfgLoadWgt}: bad = !plain && !indexed;
+          {espl_pkg::UnitCompute, espl_pkg::CfgCompWgt}: bad = cmd_i[espl_pkg::CompWgtBookLsb] ? !indexed : !plain;
+          {espl_pkg::UnitCompute, espl_pkg::CfgCompTable}:
+            bad = (WBook == 0) || ({4'd0, cmd_i[espl_pkg::CompTablePartLsb+:5], 3'd0} >= (12'd1 << WBook));
+          default: bad = 1'b0;
+        endcase
+      end
       espl_pkg::OpLoad: begin
         if ((buffer == 2'd0) && ({1'b0, cmd_i[espl_pkg::LoadBankLsb+:8]} >= 9'(Nb))) bad = 1'b1;
         if ((buffer == 2'd2) && (IdxAw == 0)) bad = 1'b1;

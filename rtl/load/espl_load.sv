@@ -8,6 +8,8 @@ module espl_load #(
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
   parameter int WBits    = 8,
+  parameter int WInt4    = 0,
+  parameter int WBook    = 0,
   parameter int Bursts   = 16,  // most bursts the port keeps open
   parameter int DimBits  = 12,  // bits of rows and groups; row_bytes has eight more
   parameter int Flight   = 4,   // commands in flight, 1 or 4
@@ -60,7 +62,7 @@ module espl_load #(
   localparam int MetaW = 1 + BusSh + 9 + BeatW + BankW;  // last, lane, bytes, address, bank
 
   logic [95:0]      stride_q;
-  logic             is_cfg, pops_ok, take, take_load;
+  logic             is_cfg, cfg_stride, pops_ok, take, take_load;
   logic             walk_valid, walk_last, emit;
   logic [31:0]      walk_addr;
   logic [6:0]       walk_beats;
@@ -140,6 +142,25 @@ module espl_load #(
     .data_o (meta)
   );
 
+  // ---- format of weights, kept for each command in flight
+  logic [3:0] fill_bits;
+  if (WInt4 > 0 || WBook > 0) begin : gen_formats
+    logic       cfg_wgt;
+    logic [3:0] bits_q;
+    logic [3:0] fly_bits[0:Flight-1];
+    assign cfg_wgt    = q_cmd_i[espl_pkg::CfgIndexLsb+:3] == espl_pkg::CfgLoadWgt;
+    assign cfg_stride = !cfg_wgt;
+    assign fill_bits  = fly_bits[fill_q];
+    always_ff @(posedge clk_i) begin
+      if (take_load) fly_bits[head_q] <= bits_q;
+      if (rst_i) bits_q <= 4'(WBits);
+      else if (take && is_cfg && cfg_wgt) bits_q <= q_cmd_i[espl_pkg::LoadWgtBitsLsb+:4];
+    end
+  end else begin : gen_one_format
+    assign cfg_stride = 1'b1;
+    assign fill_bits  = 4'(WBits);
+  end
+
   // ---- beats
   assign fill_ctl   = fly_ctl[fill_q][2:0];
   assign sel_credit = fill_ctl[0] && (fill_ctl[2:1] == 2'd1);
@@ -148,12 +169,14 @@ module espl_load #(
     .Rows    (Rows),
     .Cols    (Cols),
     .BusBytes(BusBytes),
-    .WBits   (WBits)
+    .WBits   (WBits),
+    .Choice  (WInt4 > 0 || WBook > 0)
   ) u_beat (
     .clk_i     (clk_i),
     .rst_i     (rst_i),
     .sel_i     (fill_ctl[2:1]),
     .credit_i  (sel_credit),
+    .bits_i    (fill_bits),
     .bank_i    (8'(meta[BankW-1:0])),
     .dst_i     ((20 - BusSh)'(meta[BankW+:BeatW])),
     .lane_i    (meta[BankW+BeatW+9+:BusSh]),
@@ -206,7 +229,7 @@ module espl_load #(
   assign wait_idx_o   = fly_idx[tail_q];
 
   always_ff @(posedge clk_i) begin
-    if (take && is_cfg) stride_q <= q_cmd_i[111:16];
+    if (take && is_cfg && cfg_stride) stride_q <= q_cmd_i[111:16];
     if (take_load) begin
       fly_idx[head_q] <= q_idx_i;
       fly_ctl[head_q] <= {q_cmd_i[espl_pkg::LoadPushStoreLsb], q_cmd_i[espl_pkg::LoadPushComputeLsb],

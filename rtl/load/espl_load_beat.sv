@@ -1,21 +1,23 @@
 // Turns returning beats into buffer writes and counts finished weight tiles.
 // Timing: a beat in cycle t is on bw_* in t+1, its credits on credit_o in t+2, and done_o (last beat of a command) is high in t+1.
-// Law: a tile is Rows*Cols*WBits/8 bytes of a command, counted from its first byte; bytes of a tile cut off at the end give no credit;
+// Law: a tile is Rows rows of ceil(Cols*bits/8) bytes of a command, counted from its first byte (bits = WBits without Choice); bytes of a tile cut off at the end give no credit;
 // from the first faulty beat on a command gives no credit.
 module espl_load_beat #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
   parameter int WBits    = 8,
+  parameter bit Choice   = 1'b0,  // formats of other widths are built
   // derived
   parameter int BusSh  = $clog2(BusBytes),
-  parameter int TileSh = $clog2(Rows * Cols * WBits / 8)
+  parameter int UnitSh = $clog2(Choice ? Rows * ((Cols > 8) ? Cols / 8 : 1) : Rows * Cols * WBits / 8)  // tiles are made of such pieces
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
   // oldest open burst, steady until its last beat
   input  logic [1:0]            sel_i,
   input  logic                  credit_i,     // credits are wanted
+  input  logic [3:0]            bits_i,       // of a stored weight
   input  logic [7:0]            bank_i,
   input  logic [19:BusSh]       dst_i,        // beat address of the first beat
   input  logic [BusSh-1:0]      lane_i,       // lane of the first byte in the first beat
@@ -47,8 +49,9 @@ module espl_load_beat #(
   logic                we_q, done_q, done_err_q, err_pulse_q, credit_on_q, cmd_end_q;
   logic [5:0]          count_q;
   logic [4:0]          credit_q;
-  logic [TileSh-1:0]   tile_q;                // bytes of the unfinished tile
-  logic [TileSh+6:0]   tile_sum;
+  logic [UnitSh-1:0]   part_q;                // bytes of the unfinished unit
+  logic [UnitSh+6:0]   part_sum;
+  logic [4:0]          units, tiles;          // finished with the beat of the cycle before
 
   assign first_beat = pos_q == 9'd0;
   assign run_end    = {1'b0, bytes_i} + {{(10 - BusSh) {1'b0}}, lane_i};
@@ -65,7 +68,36 @@ module espl_load_beat #(
   assign n_first  = first_beat ? {{(6 - BusSh) {1'b0}}, lane_i} : 6'd0;
   assign n_upto   = (beat_end <= run_end) ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, run_end[BusSh-1:0]};
   assign count    = n_upto - n_first;
-  assign tile_sum = {7'd0, tile_q} + {{(TileSh + 1) {1'b0}}, count_q};
+  assign part_sum = {7'd0, part_q} + {{(UnitSh + 1) {1'b0}}, count_q};
+  assign units    = 5'(part_sum >> UnitSh);
+
+  // Units to tiles of 1..8 units. A beat ends at most MaxUnits of them.
+  if (Choice) begin : gen_tiles
+    localparam int MaxUnits = ((BusBytes >> UnitSh) > 1) ? BusBytes >> UnitSh : 1;
+    logic [3:0] per_tile_q;
+    logic [2:0] pending_q;                    // units of the unfinished tile
+    logic [7:0] sum;
+    if (Cols >= 8) begin : gen_wide
+      always_ff @(posedge clk_i) per_tile_q <= bits_i;
+    end else if (Cols == 4) begin : gen_four
+      always_ff @(posedge clk_i) per_tile_q <= (bits_i + 4'd1) >> 1;
+    end else begin : gen_two
+      always_ff @(posedge clk_i) per_tile_q <= (bits_i + 4'd3) >> 2;
+    end
+    assign sum = {5'd0, pending_q} + {3'd0, units};
+    always_comb begin
+      tiles = 5'd0;
+      for (int j = 1; j <= MaxUnits; j++) if (sum >= 8'(j) * {4'd0, per_tile_q}) tiles = 5'(j);
+    end
+    always_ff @(posedge clk_i) begin
+      if (rst_i) pending_q <= 3'd0;
+      else if (we_q) pending_q <= cmd_end_q ? 3'd0 : 3'(sum - {3'd0, tiles} * {4'd0, per_tile_q});
+    end
+  end else begin : gen_one_size
+    assign tiles = units;
+    logic unused_bits;
+    assign unused_bits = ^bits_i;
+  end
 
   assign bw_we_o    = we_q;
   assign credit_o   = credit_q;
@@ -90,7 +122,7 @@ module espl_load_beat #(
       err_pulse_q <= 1'b0;
       credit_on_q <= 1'b0;
       credit_q    <= 5'd0;
-      tile_q      <= '0;
+      part_q      <= '0;
     end else begin
       we_q        <= rd_valid_i;
       done_q      <= rd_valid_i && rd_last_i && cmd_last_i;
@@ -102,8 +134,8 @@ module espl_load_beat #(
       end
       credit_q <= 5'd0;
       if (we_q) begin
-        if (credit_on_q) credit_q <= 5'(tile_sum >> TileSh);
-        tile_q <= cmd_end_q ? '0 : tile_sum[TileSh-1:0];
+        if (credit_on_q) credit_q <= tiles;
+        part_q <= cmd_end_q ? '0 : part_sum[UnitSh-1:0];
       end
     end
   end

@@ -41,7 +41,7 @@ espl_status espl_energy_load(const char *name_or_path, espl_energy_table *out, e
 
 espl_energy espl_energy_of(const espl_energy_table *t, const espl_machine *m, const espl_energy_events *e) {
   const double accumulators = 2.0 * (double)m->cols * (double)m->acc_w / 8.0;
-  const double buffer = (double)e->busy * ((double)m->rows + accumulators) + (double)e->tiles * (double)espl_tile_bytes(m) + (double)e->bus_bytes;
+  const double buffer = (double)e->busy * ((double)m->rows + accumulators) + (double)e->tiles * (double)espl_tile_bytes(m, m->w_bits) + (double)e->bus_bytes;
   return (espl_energy){(double)e->macs * t->mac_pj, buffer * t->buffer_byte_pj, (double)e->bus_bytes * t->bus_byte_pj, (double)e->cycles * t->cycle_pj};
 }
 

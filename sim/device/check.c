@@ -48,6 +48,9 @@ struct check {
   espl_cmd_store_stride ss;
   espl_cmd_store_pool pool;
   bool have_geom, have_taps, have_pool, have_quant;
+  int32_t load_bits;                 /* LOAD_WGT */
+  espl_weight_format weight;         /* COMP_WGT */
+  uint32_t table;                    /* parts of the codebook table that have been written */
   struct espl_runs runs;
 };
 
@@ -157,7 +160,7 @@ static espl_status check_load(struct check *c, const espl_cmd_load *l) {
       ESPL_TRY(write_range(c, b, (base + (uint32_t)dst) / unit, l->row_bytes / unit, reader));
     }
   if (l->credit) {
-    uint32_t tile = (uint32_t)espl_tile_bytes(m), n = l->row_bytes / tile;
+    uint32_t tile = (uint32_t)espl_tile_bytes(m, c->load_bits), n = l->row_bytes / tile;
     for (uint32_t i = 0; i < n * tile; i++) c->buf[BUF_WGT].credit[l->dst + i] = c->credits + 1 + i / tile;
     ESPL_TRY(give_credits(c, n));
   }
@@ -195,7 +198,9 @@ static uint32_t high_bit(uint32_t v) { return 31u - (uint32_t)__builtin_clz(v); 
 
 static espl_status check_tiles(struct check *c, const espl_cmd_compute *k, const uint8_t *idx) {
   const espl_machine *m = c->m;
-  uint32_t row = (uint32_t)espl_row_bytes(m), tile = (uint32_t)(k->dw ? espl_dw_tile_rows(m, (int32_t)c->geom.dw_rows + 1, (int32_t)c->geom.dw_cols + 1) : m->rows) * row;
+  uint32_t row = (uint32_t)espl_row_bytes(m, c->weight.bits), tile = (uint32_t)(k->dw ? espl_dw_tile_rows(m, (int32_t)c->geom.dw_rows + 1, (int32_t)c->geom.dw_cols + 1) : m->rows) * row;
+  uint32_t parts = ((1u << c->weight.bits) + 7) / 8, need = parts < 32 ? (1u << parts) - 1 : UINT32_MAX;
+  if (c->weight.book && k->n_tiles && (c->table & need) != need) return FAIL(c, "reads a codebook table of which parts were not written");
   if (((uint64_t)k->wgt_base * row + (uint64_t)k->n_tiles * tile) > c->buf[BUF_WGT].size)
     return FAIL(c, "%u weight tiles from row %u leave the weight buffer", (unsigned)k->n_tiles, (unsigned)k->wgt_base);
   for (uint32_t i = 0; i < k->n_tiles; i++) {
@@ -300,6 +305,9 @@ static espl_status check_store(struct check *c, const espl_cmd_store *s) {
 static espl_status check_cfg(struct check *c, const uint32_t w[4]) {
   switch ((w[0] >> 4 & 3u) << 3 | (w[0] >> 8 & 7u)) {
     case LOAD << 3 | 0: espl_cmd_load_stride_decode(w, &c->ls); break;
+    case LOAD << 3 | 1: c->load_bits = (int32_t)espl_bits_get(w, 16, 4); break;
+    case COMPUTE << 3 | 2: c->weight = (espl_weight_format){(int32_t)espl_bits_get(w, 16, 4), (int32_t)espl_bits_get(w, 20, 1)}; break;
+    case COMPUTE << 3 | 3: c->table |= 1u << espl_bits_get(w, 16, 5); break;
     case COMPUTE << 3 | 0: espl_cmd_comp_geom_decode(w, &c->geom); c->have_geom = true; break;
     case COMPUTE << 3 | 1: espl_cmd_comp_taps_decode(w, &c->taps); c->have_taps = true; break;
     case STORE << 3 | 0: espl_cmd_store_stride_decode(w, &c->ss); break;
@@ -372,7 +380,7 @@ espl_status espl_program_check(const espl_machine *m, const uint8_t *memory, uin
   espl_decoded d;
   ESPL_TRY(espl_decode_program(memory, m->mem_bytes, prog_addr, prog_bytes, &d, err));
   static const struct { int from, to; } pair[6] = {{LOAD, COMPUTE}, {COMPUTE, LOAD}, {LOAD, STORE}, {STORE, LOAD}, {COMPUTE, STORE}, {STORE, COMPUTE}};
-  struct check c = {.m = m, .err = err};
+  struct check c = {.m = m, .err = err, .load_bits = m->w_bits, .weight = espl_weight_default(m)};
   for (int i = 0; i < 6; i++) c.tok[i].from = pair[i].from, c.tok[i].to = pair[i].to;
   uint32_t size[BUFS] = {((uint32_t)espl_nb(m) << m->act_aw) / (uint32_t)espl_g(m), 1u << m->wgt_aw, 1u << m->idx_aw, 1u << m->par_aw};
   bool ok = true;

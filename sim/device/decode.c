@@ -78,11 +78,31 @@ static bool size_refused(const espl_machine *m, const uint32_t w[4]) {
   }
 }
 
+/* Configuration words of weight formats that are built. */
+static bool cfg_built(const espl_machine *m, const uint32_t w[4]) {
+  switch ((w[0] >> 4 & 3u) << 3 | (w[0] >> 8 & 7u)) {
+    case ESPL_UNIT_LOAD << 3 | 1: {
+      espl_cmd_load_wgt c;
+      espl_cmd_load_wgt_decode(w, &c);
+      int32_t bits = (int32_t)c.bits;
+      return espl_weight_choice(m) && (espl_weight_built(m, (espl_weight_format){bits, 0}) || espl_weight_built(m, (espl_weight_format){bits, 1}));
+    }
+    case ESPL_UNIT_COMPUTE << 3 | 2: {
+      espl_cmd_comp_wgt c;
+      espl_cmd_comp_wgt_decode(w, &c);
+      return espl_weight_choice(m) && espl_weight_built(m, (espl_weight_format){(int32_t)c.bits, (int32_t)c.book});
+    }
+    case ESPL_UNIT_COMPUTE << 3 | 3: return 8u * espl_bits_get(w, 16, 5) < 1u << m->w_book && m->w_book > 0;
+    default: return true;
+  }
+}
+
 int espl_machine_cmd_check(const espl_machine *m, const uint32_t w[4]) {
   int s = espl_cmd_check(w);
   if (s != ESPL_HW_NONE) return s;
   if (size_refused(m, w)) return ESPL_HW_BAD_FIELD;
   switch (w[0] & 15u) {
+    case ESPL_OPC_CFG: return cfg_built(m, w) ? ESPL_HW_NONE : ESPL_HW_BAD_FIELD;
     case ESPL_OPC_LOAD: {
       espl_cmd_load c;
       espl_cmd_load_decode(w, &c);

@@ -20,6 +20,6 @@ typedef struct espl_decoded {
 espl_status espl_decode_program(const uint8_t *memory, uint32_t mem_bytes, uint32_t prog_addr, uint32_t prog_bytes, espl_decoded *out, espl_err *err) ESPL_MUST_CHECK;
 void espl_decoded_clear(espl_decoded *d);
 /* What this core's decoder says of a word: espl_cmd_check plus options that are not built (sparse without index buffer, bank 1 with
- * one bank, residual, pooling, residual with pooling, activation bank >= NB, groups > C/G) and sizes beyond dim_bits or kernel. */
+ * one bank, residual, pooling, residual with pooling, activation bank >= NB, groups > C/G, weight formats) and sizes beyond dim_bits or kernel. */
 int espl_machine_cmd_check(const espl_machine *m, const uint32_t w[4]);
 #endif

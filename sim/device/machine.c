@@ -5,7 +5,7 @@
 
 void espl_machine_default(espl_machine *m) {
   *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .dw_banks = 3, .wgt_aw = 16, .idx_aw = 10,
-                      .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .mul_stages = 1, .rq_lanes = 16,
+                      .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .w_int4 = 1, .w_book = 4, .mul_stages = 1, .rq_lanes = 16,
                       .rq_cycles = 1, .residual = 1, .maxpool = 1, .avgpool = 1, .queue_depth = 4, .token_max = 15,
                       .stage_bursts = 4, .res_bursts = 4, .bursts = 16, .counters = 16, .dim_bits = 12, .kernel = 16,
                       .mem = {.read_latency = 40, .write_latency = 20, .num = 1, .den = 1, .outstanding = 8},
@@ -55,13 +55,18 @@ static espl_status check_dim_bits(const espl_machine *m, espl_err *err) {
 
 espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(check_ranges(m, err));
-  int32_t g = espl_g(m), tile = espl_tile_bytes(m);
+  int32_t g = espl_g(m), tile = espl_tile_bytes(m, m->w_bits);
   if (m->rq_lanes > g)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: rq_lanes is %d, expected at most G = min(rows, cols, 16) = %d", m->name, (int)m->rq_lanes, (int)g);
   if (m->rq_cycles != 1 && m->rq_cycles != 18)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: rq_cycles is %d, expected 1 (pipelined) or 18 (serial)", m->name, (int)m->rq_cycles);
   if (m->acc_w != 24 && m->acc_w != 32)
     return espl_fail(err, ESPL_E_INPUT, "machine %s: acc_w is %d, expected 24 or 32", m->name, (int)m->acc_w);
+  if (m->w_bits != 4 && m->w_bits != 8)
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: w_bits is %d, expected 4 or 8", m->name, (int)m->w_bits);
+  if (m->w_bits == 4 && (m->w_int4 || m->w_book))
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: w_bits 4 has int4 weights only, expected w_int4 0 and w_book 0", m->name);
+  if (m->w_book == 1) return espl_fail(err, ESPL_E_INPUT, "machine %s: w_book is 1, expected 0 or 2..8", m->name);
   int64_t beat = m->bus_bytes > m->cols ? m->bus_bytes : m->cols;
   ESPL_TRY(need(m, "an activation bank (2^act_aw bytes)", 1ll << m->act_aw, 4ll * (m->bus_bytes > g ? m->bus_bytes : g), "four words", err));
   ESPL_TRY(need(m, "the weight buffer (2^wgt_aw bytes)", 1ll << m->wgt_aw, 2ll * (tile > beat ? tile : beat), "two weight tiles", err));

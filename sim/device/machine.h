@@ -2,10 +2,11 @@
  * This struct and device.h are all that software knows of a machine. Units: bytes, cycles, MHz.
  *
  * Derived sizes (functions below): G = min(R, C, 16) channels of a pixel word; NB = R/G activation banks;
- * ROW = C*w_bits/8 bytes of a weight row; TILE = R*ROW bytes of a weight tile. */
+ * ROW = ceil(C*bits/8) bytes of a weight row and TILE = R*ROW bytes of a weight tile, stored with `bits` bits a weight. */
 #ifndef ESPL_DEVICE_MACHINE_H
 #define ESPL_DEVICE_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -62,8 +63,22 @@ static inline int32_t espl_dim_max(const espl_machine *m) { return (1 << m->dim_
 static inline int32_t espl_offset_max(const espl_machine *m) { return (1 << (m->dim_bits - 1)) - 1; }
 /* Rows of a tile of n kernel rows and t kernel columns that are taps, and stored. */
 static inline int32_t espl_dw_tile_rows(const espl_machine *m, int32_t n, int32_t t) { return n * (t < espl_dw_taps(m, n) ? t : espl_dw_taps(m, n)); }
-static inline int32_t espl_row_bytes(const espl_machine *m) { return m->cols * m->w_bits / 8; }
-static inline int32_t espl_tile_bytes(const espl_machine *m) { return m->rows * espl_row_bytes(m); }
+
+/* How weights are stored: `bits` each, signed, or (book) as an index into a table of 2^bits - 1 int8 values, index 0 meaning weight 0. */
+typedef struct espl_weight_format {
+  int32_t bits; /* 2..8 */
+  int32_t book; /* 0 or 1 */
+} espl_weight_format;
+
+/* The format after a start; a machine built for one format only has no other and takes no configuration of it. */
+static inline espl_weight_format espl_weight_default(const espl_machine *m) { return (espl_weight_format){m->w_bits, 0}; }
+static inline bool espl_weight_choice(const espl_machine *m) { return m->w_int4 != 0 || m->w_book != 0; }
+static inline bool espl_weight_built(const espl_machine *m, espl_weight_format f) {
+  if (f.book) return f.bits >= 2 && f.bits <= m->w_book;
+  return f.bits == m->w_bits || (f.bits == 4 && m->w_int4 != 0);
+}
+static inline int32_t espl_row_bytes(const espl_machine *m, int32_t bits) { return (m->cols * bits + 7) / 8; }
+static inline int32_t espl_tile_bytes(const espl_machine *m, int32_t bits) { return m->rows * espl_row_bytes(m, bits); }
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@ espl_exec_state *espl_exec_state_new(const espl_machine *m, uint8_t *memory) {
   if (!s) return NULL;
   s->m = m;
   s->memory = memory;
+  s->weight = espl_weight_default(m);
   s->act = espl_calloc((size_t)espl_nb(m), (size_t)1 << m->act_aw);
   s->wgt = espl_calloc(1, (size_t)1 << m->wgt_aw);
   s->idx = espl_calloc(4, (size_t)1 << m->idx_aw);
@@ -93,6 +94,16 @@ static void exec_cfg(espl_exec_state *s, const uint32_t w[4]) {
     case ESPL_UNIT_LOAD << 3 | 0: espl_cmd_load_stride_decode(w, &s->load_stride); break;
     case ESPL_UNIT_COMPUTE << 3 | 0: espl_cmd_comp_geom_decode(w, &s->geom); break;
     case ESPL_UNIT_COMPUTE << 3 | 1: espl_cmd_comp_taps_decode(w, &s->taps); break;
+    case ESPL_UNIT_COMPUTE << 3 | 2: {
+      espl_cmd_comp_wgt c;
+      espl_cmd_comp_wgt_decode(w, &c);
+      s->weight = (espl_weight_format){(int32_t)c.bits, (int32_t)c.book};
+      break;
+    }
+    case ESPL_UNIT_COMPUTE << 3 | 3:
+      for (unsigned i = 0, part = espl_bits_get(w, 16, 5); i < 8; i++)
+        if (part + i > 0) s->table[8 * part + i] = (int8_t)espl_bits_get(w, 24 + 8 * i, 8);
+      break;
     case ESPL_UNIT_STORE << 3 | 0: espl_cmd_store_stride_decode(w, &s->store_stride); break;
     case ESPL_UNIT_STORE << 3 | 1: espl_cmd_store_quant_decode(w, &s->quant); break;
     case ESPL_UNIT_STORE << 3 | 2: espl_cmd_store_pool_decode(w, &s->pool); break;

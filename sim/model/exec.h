@@ -19,6 +19,8 @@ typedef struct espl_exec_state {
   uint8_t *idx;          /* [4 * 2^idx_aw] */
   uint8_t *par;          /* [16 * 2^par_aw] */
   uint32_t *acc;         /* [acc_banks][2^acc_aw][C], modulo 2^32; the drain keeps acc_w bits */
+  espl_weight_format weight;
+  int8_t table[256];     /* codebook; entry 0 is 0 */
   espl_cmd_load_stride load_stride;
   espl_cmd_comp_geom geom;
   espl_cmd_comp_taps taps;

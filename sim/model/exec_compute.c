@@ -91,9 +91,20 @@ static uint32_t depthwise_rows(const espl_machine *m, const espl_cmd_comp_geom *
   return count;
 }
 
+/* Weight row at byte `at` of the weight buffer (addresses wrap), expanded to C values: weight c is bits [c*bits, (c+1)*bits) of the row. */
+static void expand_row(const espl_exec_state *s, uint32_t at, int8_t *out) {
+  uint32_t mask = (1u << s->m->wgt_aw) - 1, bits = (uint32_t)s->weight.bits;
+  for (uint32_t c = 0; c < (uint32_t)s->m->cols; c++) {
+    uint32_t from = c * bits, byte = at + from / 8;
+    uint32_t pair = (uint32_t)s->wgt[byte & mask] | (uint32_t)s->wgt[(byte + 1) & mask] << 8;
+    uint32_t code = pair >> from % 8 & ((1u << bits) - 1);
+    out[c] = s->weight.book ? s->table[code] : (int8_t)((int32_t)(code << (32 - bits)) >> (32 - bits));
+  }
+}
+
 void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
   const espl_machine *m = s->m;
-  uint32_t cols = (uint32_t)m->cols, rows = (uint32_t)m->rows, depth = 1u << m->acc_aw, wsize = 1u << m->wgt_aw;
+  uint32_t cols = (uint32_t)m->cols, rows = (uint32_t)m->rows, depth = 1u << m->acc_aw, bytes = (uint32_t)espl_row_bytes(m, s->weight.bits);
   uint32_t *acc = s->acc + ((size_t)c->bank * depth) * cols;
   if (c->first)
     for (uint64_t p = 0; p < (uint64_t)c->out_h * c->out_w && p < depth; p++) memset(acc + p * cols, 0, cols * sizeof *acc);
@@ -103,10 +114,7 @@ void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
   uint32_t stored = c->dw ? depthwise_rows(m, &s->geom, row) : rows;
   for (uint32_t i = 0; i < c->n_tiles; i++) {
     struct tap t = c->sparse ? sparse_tap(s, c->idx_base + i) : dense_tap(s, i);
-    for (uint32_t r = 0; r < stored; r++) {
-      uint32_t at = ((c->wgt_base + i * stored + r) * cols) & (wsize - 1);
-      memcpy(tile + (size_t)row[r] * cols, s->wgt + at, cols); /* rows are C bytes and the buffer a power of two: no row wraps */
-    }
+    for (uint32_t r = 0; r < stored; r++) expand_row(s, (c->wgt_base + i * stored + r) * bytes, tile + (size_t)row[r] * cols);
     if (c->dw) pass_depthwise(s, c, t, tile, acc);
     else pass(s, c, t, tile, acc);
   }

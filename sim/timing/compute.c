@@ -3,6 +3,7 @@
  * Every field is a register of the RTL or, for a count that only runs, the cycle in which it ends. Between two evaluations the
  * category a cycle counts as does not change, so cycles are booked as whole intervals. Laws (hw/spec/units.md, "Compute"):
  *   row_last >= any cycle in which a weight row is addressed; a tile taken in c addresses rows c+1..c+R;
+ *   COMP_WGT and COMP_TABLE are written from row_last + 2 on: rows under way are expanded with what stood before;
  *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3), M the words streamed: output pixels, depthwise out_h*((out_w-1)*sx + taps);
  *   a command that enters the slot in c pushes from c + pipe_lat on. */
 #include <stdlib.h>
@@ -22,6 +23,7 @@ typedef struct retire_info {
 
 struct espl_tcompute {
   int32_t rows, min_len, pipe_lat, banks;
+  int32_t row_rdy;                        /* a tile taken in c can have its pass decided in c + row_rdy */
   uint32_t tiles_total, macs, macs_dense; /* COMP_TAPS */
   uint32_t sx, dw_taps;                   /* COMP_GEOM */
   bool popped;                            /* front: tokens of the head are popped */
@@ -60,6 +62,7 @@ struct espl_tcompute *espl_tcompute_new(const espl_machine *m) {
   u->pipe_lat = m->rows / 2 + m->cols + m->mul_stages + 3;
   u->banks = m->acc_banks;
   u->in_place = m->queue_depth == 0;
+  u->row_rdy = 1 + m->rows / 2 + (m->w_book > 0);
   u->row_last = -1;
   u->book_from = 1;
   u->cause = CAUSE_IDLE;
@@ -77,7 +80,8 @@ static const uint32_t *head_of(const espl_tsim *s, int64_t now) {
 }
 static bool bit(const uint32_t *w, unsigned i) { return (w[0] >> i & 1u) != 0; }
 static bool is_cfg(const uint32_t *w) { return (w[0] & 15u) == ESPL_OPC_CFG; }
-static bool is_geom(const uint32_t *w) { return (w[0] >> 8 & 7u) == 0; }
+static uint32_t cfg_index(const uint32_t *w) { return w[0] >> 8 & 7u; }
+static bool is_format(const uint32_t *w) { return cfg_index(w) >= 2; } /* COMP_WGT, COMP_TABLE */
 static bool waits_load(const espl_tsim *s, const uint32_t *w, int64_t now) { return bit(w, 4) && espl_reg_get(&s->token[ESPL_TOK_LC], now) == 0; }
 static bool waits_store(const espl_tsim *s, const uint32_t *w, int64_t now) { return bit(w, 5) && espl_reg_get(&s->token[ESPL_TOK_SC], now) == 0; }
 static int head_bank(const struct espl_tcompute *u, const uint32_t *w) { return u->banks == 2 && bit(w, 10); }
@@ -95,8 +99,9 @@ static bool slot_waits(const espl_tsim *s, int64_t now) {
 }
 
 /* The three things the front can do in a cycle. */
-static bool front_cfg(const espl_tsim *s, const uint32_t *w) {
-  return is_cfg(w) && !s->compute->walk && !(is_geom(w) && s->compute->tile);
+static bool front_cfg(const espl_tsim *s, const uint32_t *w, int64_t now) {
+  const struct espl_tcompute *u = s->compute;
+  return is_cfg(w) && !u->walk && !(cfg_index(w) == 0 && u->tile) && !(is_format(w) && now < u->row_last + 2);
 }
 static bool front_pops(const espl_tsim *s, const uint32_t *w, int64_t now) {
   return !is_cfg(w) && !s->compute->popped && !waits_load(s, w, now) && !waits_store(s, w, now);
@@ -107,7 +112,7 @@ static bool front_hands(const espl_tsim *s, const uint32_t *w, int64_t now) {
 static bool front_acts(const espl_tsim *s, int64_t now) {
   const uint32_t *w = head_of(s, now);
   if (espl_stopped(s, now)) return s->compute->popped;
-  return w && (front_cfg(s, w) || front_pops(s, w, now) || front_hands(s, w, now));
+  return w && (front_cfg(s, w, now) || front_pops(s, w, now) || front_hands(s, w, now));
 }
 
 static int cause_at(const espl_tsim *s, int64_t now) {
@@ -235,20 +240,21 @@ static void walk_step(espl_tsim *s, int64_t now, bool start) {
   u->tile_end = u->walk_left <= 1;
   u->tile_pixels = u->walk_pixels;
   u->tile_info = u->walk_info;
-  u->tile_rdy = now + 1 + u->rows / 2;
+  u->tile_rdy = now + u->row_rdy;
   u->row_last = now + u->rows;
   u->walk_left--;
   if (u->tile_end) u->walk = false;
 }
 
 static void take_config(struct espl_tcompute *u, const uint32_t *w) {
-  if (is_geom(w)) {
+  if (cfg_index(w) == 0) {
     espl_cmd_comp_geom q;
     espl_cmd_comp_geom_decode(w, &q);
     u->sx = q.sx;
     u->dw_taps = q.dw_cols + 1;
     return;
   }
+  if (cfg_index(w) != 1) return;
   u->tiles_total = w[1] >> 16;
   u->macs = w[2];
   u->macs_dense = w[3];
@@ -290,7 +296,7 @@ static bool front_step(espl_tsim *s, int64_t now) {
     return false;
   }
   bool hands = front_hands(s, w, now);
-  if (!hands && !front_cfg(s, w)) return false;
+  if (!hands && !front_cfg(s, w, now)) return false;
   if (!hands) take_config(u, w);
   s->executed[q->index[q->head]] = 1;
   u->handed = hands && u->in_place;
@@ -308,6 +314,8 @@ static void wake_self(espl_tsim *s, int64_t now) {
   else if (u->tile && !u->hold) at = u->tile_rdy > next ? u->tile_rdy : next;
   if (u->slot && u->slot_at > now && u->slot_at < at) at = u->slot_at;
   if (u->hold && u->row_last >= now && u->row_last + 1 < at) at = u->row_last + 1; /* blocked from then on */
+  const uint32_t *w = head_of(s, next);
+  if (w && is_cfg(w) && is_format(w) && !u->walk && u->row_last + 2 > now && u->row_last + 2 < at) at = u->row_last + 2;
   int64_t credit = u->walk && u->walk_credit ? espl_credit_at(s) : 0;
   if (u->walk && !u->tile && credit != ESPL_NEVER) {
     int64_t t = u->row_last > u->walk_entry ? u->row_last : u->walk_entry;

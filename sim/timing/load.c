@@ -9,7 +9,7 @@ enum { FLY = 4 };
 typedef struct fly {
   uint32_t index;
   bool push_compute, push_store, credit, err;
-  int32_t tile_bytes; /* of the unfinished tile */
+  int32_t tile, tile_bytes; /* bytes of a weight tile, and of the unfinished one */
   int64_t done_at;    /* first cycle in which it can retire; ESPL_NEVER until its last burst is granted */
 } fly;
 
@@ -20,7 +20,7 @@ typedef struct walk {
 
 struct espl_tload {
   uint32_t mem_row, mem_group; /* LOAD_STRIDE */
-  int32_t tile;                /* bytes of a weight tile */
+  int32_t tile;                /* bytes of a weight tile (LOAD_WGT) */
   int32_t flight;              /* commands in flight at most */
   walk w;
   bool rq_valid, rq_last;      /* the request register and what it asks for */
@@ -33,7 +33,7 @@ struct espl_tload {
 struct espl_tload *espl_tload_new(const espl_machine *m) {
   struct espl_tload *u = calloc(1, sizeof *u);
   if (!u) return NULL;
-  u->tile = espl_tile_bytes(m);
+  u->tile = espl_tile_bytes(m, m->w_bits);
   u->flight = m->queue_depth == 0 ? 1 : FLY;
   return u;
 }
@@ -42,9 +42,9 @@ void espl_tload_free(struct espl_tload *u) { free(u); }
 /* Credits of a burst whose first byte is byte `lane` of its first beat. */
 static void book_tiles(espl_tsim *s, struct espl_tload *u, fly *f, const espl_burst_time *b) {
   int32_t bus = s->m->bus_bytes;
-  int32_t at = u->tile - f->tile_bytes; /* bytes of this burst up to and including the end of a tile */
-  for (; at <= (int32_t)u->rq_bytes; at += u->tile) espl_credit_push(s, espl_beat_time(b, ((int32_t)u->rq_lane + at - 1) / bus) + 2, 1);
-  f->tile_bytes = u->tile - (at - (int32_t)u->rq_bytes);
+  int32_t at = f->tile - f->tile_bytes; /* bytes of this burst up to and including the end of a tile */
+  for (; at <= (int32_t)u->rq_bytes; at += f->tile) espl_credit_push(s, espl_beat_time(b, ((int32_t)u->rq_lane + at - 1) / bus) + 2, 1);
+  f->tile_bytes = f->tile - (at - (int32_t)u->rq_bytes);
 }
 
 void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad) {
@@ -108,6 +108,10 @@ static void take(espl_tsim *s, struct espl_tload *u, int64_t now) {
   espl_wake(s, ESPL_T_LOAD, now + 1);
   s->executed[index] = 1;
   const uint32_t *w = s->prog[index];
+  if ((w[0] & 15u) == ESPL_OPC_CFG && (w[0] >> 8 & 7u) == 1) {
+    u->tile = espl_tile_bytes(s->m, (int32_t)espl_bits_get(w, 16, 4));
+    return;
+  }
   if ((w[0] & 15u) == ESPL_OPC_CFG) {
     u->mem_row = espl_bits_get(w, 16, 32);
     u->mem_group = espl_bits_get(w, 48, 32);
@@ -123,7 +127,7 @@ static void take(espl_tsim *s, struct espl_tload *u, int64_t now) {
     espl_reg_add(&s->token[ESPL_TOK_SL], now, -1);
     espl_wake(s, ESPL_T_STORE, now + 1);
   }
-  u->fly[u->head] = (fly){.index = index, .push_compute = c.push_compute, .push_store = c.push_store, .credit = c.credit && c.buffer == 1, .done_at = ESPL_NEVER};
+  u->fly[u->head] = (fly){.index = index, .push_compute = c.push_compute, .push_store = c.push_store, .credit = c.credit && c.buffer == 1, .done_at = ESPL_NEVER, .tile = u->tile};
   u->head = (u->head + 1) % FLY;
   u->flying++;
   u->w = (walk){true, c.addr, c.addr, c.addr, c.row_bytes, c.row_bytes, c.rows, c.rows, c.groups};

@@ -88,7 +88,7 @@ int32_t map_depthwise_taps(const map_geom *g, const map_tile *t) {
 void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, int8_t *out) {
   const espl_qlayer *l = g->l;
   int32_t cols = g->m->cols, ky, kx;
-  memset(out, 0, (size_t)g->tile_bytes);
+  memset(out, 0, (size_t)(g->tile_rows * cols));
   for (int32_t k = 0; k < g->dw_rows; k++)
     for (int32_t j = 0; j < g->dw_cols; j++) {
       if (!tap_of(g, t, k, j, &ky, &kx)) continue;

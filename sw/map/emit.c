@@ -31,6 +31,7 @@ typedef struct emit {
   ring weight, index, param;
   int32_t *wslot, *islot;         /* [tiles] unit of the ring, valid when that unit's owner is the tile */
   int32_t param_load;
+  bool format_sent;
   int32_t bank;
   int32_t items, item;
   uint64_t macs, macs_dense;
@@ -236,6 +237,7 @@ static int32_t bring_index(emit *e, int32_t t, int32_t t1) {
 static int32_t bring_weights(emit *e, int32_t t, int32_t t1) {
   uint32_t bytes = (uint32_t)e->g->tile_bytes;
   int32_t n = t1 - t, wait, unit = e->g->m->bus_bytes / map_min(e->g->m->bus_bytes, (int32_t)(bytes & -bytes));
+  map_weight_load_cfg(e->g, e->l);
   int32_t at = ring_take(&e->weight, n, t % unit, unit, &wait);
   for (int32_t i = 0; i < n; i++) {
     e->wslot[t + i] = at + i;
@@ -286,6 +288,8 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   if (!empty && e->p->resident) wait = map_max(wait, need_resident(e, y, b0, b1));
   else if (!empty) wait = map_max(wait, need_slot(e, y, x, b1, &s));
   if (cold) wait = map_max(wait, bring_weights(e, t, t1));
+  if (!e->format_sent) map_weight_compute_cfg(g, e->l);
+  e->format_sent = true;
   uint32_t ky, kx;
   taps_of(g, column, t, t1 - t, &ky, &kx);
   uint64_t macs = 0, pixels = (uint64_t)y->useful * (uint64_t)x->useful;

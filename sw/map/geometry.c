@@ -38,15 +38,15 @@ static bool tile_nonzero(const map_geom *g, int32_t c, int32_t cb, int32_t ky, i
   return false;
 }
 
-void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out) {
-  int32_t R = g->m->rows, C = g->m->cols;
+void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, uint8_t *out) {
+  int32_t R = g->m->rows, C = g->m->cols, bytes = espl_row_bytes(g->m, g->weight.bits);
   const map_tile *e = &g->tile[t];
-  if (g->dw) {
-    map_depthwise_pack(g, column, e, out);
-    return;
+  int8_t tile[256 * 256];
+  if (g->dw) map_depthwise_pack(g, column, e, tile);
+  for (int32_t r = 0; r < g->tile_rows; r++) {
+    for (int32_t c = 0; !g->dw && c < C; c++) tile[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
+    map_weight_pack(g, tile + (int64_t)r * C, out + (int64_t)r * bytes);
   }
-  for (int32_t r = 0; r < R; r++)
-    for (int32_t c = 0; c < C; c++) out[(int64_t)r * C + c] = weight_at(g->l, column * C + c, e->cb * R + r, e->ky, e->kx);
 }
 
 int64_t map_geom_tile_macs(const map_geom *g, int32_t column, int32_t t) {
@@ -266,8 +266,8 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
   map_depthwise_use(g);
-  g->tile_bytes = g->tile_rows * espl_row_bytes(m);
   g->nco = map_div_up(l->out_c, g->block);
+  ESPL_TRY(map_weight_choose(g, err));
   uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
   g->row_bytes = (uint32_t)g->in.w * gb;
   g->plane_bytes = map_align((uint32_t)g->in.h * g->row_bytes, bus > gb ? bus : gb);

@@ -54,7 +54,7 @@ static espl_qlayer shape_of(const espl_qlayer *l) {
 static bool same_work(const map_geom *a, const map_geom *b) {
   espl_qlayer la = shape_of(a->l), lb = shape_of(b->l);
   if (memcmp(&la, &lb, sizeof la) != 0 || memcmp(&a->in, &b->in, sizeof a->in) != 0 || memcmp(&a->out, &b->out, sizeof a->out) != 0) return false;
-  if (a->tiles != b->tiles || a->sparse != b->sparse || a->ky_mask != b->ky_mask || a->kx_mask != b->kx_mask) return false;
+  if (a->tiles != b->tiles || a->sparse != b->sparse || a->weight.bits != b->weight.bits || a->weight.book != b->weight.book || a->ky_mask != b->ky_mask || a->kx_mask != b->kx_mask) return false;
   return memcmp(a->first, b->first, ((size_t)a->nco + 1) * sizeof *a->first) == 0 && memcmp(a->zero, b->zero, (size_t)a->nco) == 0 &&
          memcmp(a->pairs, b->pairs, (size_t)a->nco * a->ncb * sizeof *a->pairs) == 0 && memcmp(a->tile, b->tile, (size_t)a->tiles * sizeof *a->tile) == 0;
 }

@@ -41,6 +41,9 @@ typedef struct map_geom {
   int32_t tile_bytes;          /* of those rows */
   int32_t block;               /* channels of a column block: C, or what a depthwise pass takes */
   bool sparse;                 /* tiles through the index buffer */
+  espl_weight_format weight;   /* how weights are stored */
+  uint8_t code[256];           /* codebook: index of a value (as a byte), and value of an index */
+  int8_t table[256];
   int32_t tiles;               /* of the stream */
   int32_t *first;              /* [nco+1] stream position of each column block */
   map_tile *tile;              /* [tiles] */
@@ -68,8 +71,8 @@ int32_t map_depthwise_block(const map_geom *g, int32_t column); /* channel block
 int32_t map_depthwise_taps(const map_geom *g, const map_tile *t); /* kernel taps that the tile multiplies; each tap belongs to one tile */
 void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, int8_t *out);
 
-/* Weight tile t of the stream as bytes [R][C]. */
-void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, int8_t *out);
+/* Weight tile t of the stream as it is stored: tile_bytes bytes. */
+void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, uint8_t *out);
 
 typedef struct map_plan {
   bool resident;               /* the whole input stays in the activation buffer */
@@ -141,6 +144,14 @@ void map_list_cfg(map_list *l, const uint32_t word[4]); /* left out when the uni
 uint32_t map_list_wait(map_list *l, map_token tok, int32_t producer);
 /* 16 bytes a command, in list order. */
 void map_list_encode(const map_list *l, uint8_t *out);
+
+/* Format of the layer's weights (weights.c); E_UNSUPPORTED when the machine has none that holds them. */
+espl_status map_weight_choose(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
+/* C values of a weight row -> its ROW bytes. */
+void map_weight_pack(const map_geom *g, const int8_t *values, uint8_t *row);
+/* Configuration of the format, for machines built with more than one: before the layer's first load of weights, before its first COMPUTE. */
+void map_weight_load_cfg(const map_geom *g, map_list *l);
+void map_weight_compute_cfg(const map_geom *g, map_list *l);
 
 /* Addresses of one layer. */
 typedef struct map_place {

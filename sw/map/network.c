@@ -22,7 +22,7 @@ static void pack_layer(const map_net *n, int32_t i) {
   const map_place *at = &n->place[i];
   for (int32_t k = 0; k < g->nco; k++)
     for (int32_t t = g->first[k]; t < g->first[k + 1]; t++) {
-      map_geom_pack_tile(g, k, t, (int8_t *)mem + at->weights + (size_t)t * (size_t)g->tile_bytes);
+      map_geom_pack_tile(g, k, t, mem + at->weights + (size_t)t * (size_t)g->tile_bytes);
       if (!g->sparse) continue;
       uint32_t cb = g->tile[t].cb, from = n->plan[i].resident ? 0 : cb / (uint32_t)n->plan[i].chunk_cb * (uint32_t)n->plan[i].chunk_cb;
       uint8_t *e = mem + at->index + 4 * (size_t)t;

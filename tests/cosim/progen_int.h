@@ -50,6 +50,7 @@ typedef struct pg {
   pg_region data, params, entries, out, records, prog;
   uint32_t cfg[4][8][4];    /* configuration words as last written */
   bool cfg_known[4][8];
+  uint32_t table;           /* parts of the codebook that have been written */
   int sync_percent;         /* how often a command takes a token it does not need */
 } pg;
 

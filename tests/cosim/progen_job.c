@@ -77,8 +77,13 @@ static void load_stretch(pg *g, const pg_job *j) {
 }
 
 static void load_weights(pg *g, const pg_job *j) {
-  uint32_t tile = (uint32_t)espl_tile_bytes(g->m), row = (uint32_t)espl_row_bytes(g->m), gr = (uint32_t)espl_g(g->m);
+  uint32_t tile = (uint32_t)espl_tile_bytes(g->m, j->weight.bits), row = (uint32_t)espl_row_bytes(g->m, j->weight.bits), gr = (uint32_t)espl_g(g->m), w[4];
   uint32_t left = j->tiles, at = j->part[0].wgt_base * row;
+  if (espl_weight_choice(g->m)) {
+    espl_cmd_load_wgt c = {.bits = (uint32_t)j->weight.bits};
+    espl_cmd_load_wgt_encode(&c, w);
+    pg_cfg(g, LOAD, 1, w);
+  }
   while (left) {
     uint32_t n = pg_chance(g, 60) ? left : pg_range(g, 1, left);
     espl_cmd_load c = {.buffer = BUF_WGT, .credit = j->credit, .dst = at, .row_bytes = n * tile, .rows = 1, .groups = 1};
@@ -120,8 +125,25 @@ void pg_load_job(pg *g, const pg_job *j) {
 
 /* --- COMPUTE -------------------------------------------------------------------------------------------------------- */
 
+/* Format of the weights; a codebook that is already there stays now and then. */
+static void weight_config(pg *g, const pg_job *j) {
+  uint32_t w[4], parts = ((1u << j->weight.bits) + 7) / 8, all = parts < 32 ? (1u << parts) - 1 : UINT32_MAX;
+  if (!espl_weight_choice(g->m)) return;
+  espl_cmd_comp_wgt c = {.bits = (uint32_t)j->weight.bits, .book = (uint32_t)j->weight.book};
+  espl_cmd_comp_wgt_encode(&c, w);
+  pg_cfg(g, COMPUTE, 2, w);
+  if (!j->weight.book || ((g->table & all) == all && pg_chance(g, 40))) return;
+  for (uint32_t part = 0; part < parts; part++) {
+    espl_cmd_comp_table t = {part, pg_byte(g), pg_byte(g), pg_byte(g), pg_byte(g), pg_byte(g), pg_byte(g), pg_byte(g), pg_byte(g)};
+    espl_cmd_comp_table_encode(&t, w);
+    pg_cfg(g, COMPUTE, 3, w);
+  }
+  g->table |= all;
+}
+
 void pg_compute_config(pg *g, const pg_job *j) {
   uint32_t w[4];
+  weight_config(g, j);
   espl_cmd_comp_geom_encode(&j->geom, w);
   pg_cfg(g, COMPUTE, 0, w);
   espl_cmd_comp_taps_encode(&j->taps, w);
@@ -129,7 +151,7 @@ void pg_compute_config(pg *g, const pg_job *j) {
 }
 
 void pg_compute_part(pg *g, pg_job *j, int part, uint32_t bank) {
-  uint32_t w[4], gr = (uint32_t)espl_g(g->m), row = (uint32_t)espl_row_bytes(g->m), rows = (uint32_t)g->m->rows;
+  uint32_t w[4], gr = (uint32_t)espl_g(g->m), row = (uint32_t)espl_row_bytes(g->m, j->weight.bits), rows = (uint32_t)g->m->rows;
   espl_cmd_compute *k = &j->part[part];
   k->bank = bank;
   espl_cmd_compute_encode(k, w);
@@ -276,13 +298,13 @@ static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 /* Share `slot` of `slots` of every buffer. Buffers too small to be cut are shared whole. */
 static pg_share share_of(pg *g, uint32_t slot, uint32_t slots) {
   const espl_machine *m = g->m;
-  uint32_t gr = (uint32_t)espl_g(m), words = min_u32((1u << m->act_aw) / gr, 65535), rows = min_u32((1u << m->wgt_aw) / (uint32_t)espl_row_bytes(m), 65535);
+  uint32_t gr = (uint32_t)espl_g(m), words = min_u32((1u << m->act_aw) / gr, 65535), bytes = 1u << m->wgt_aw, row = (uint32_t)espl_row_bytes(m, m->w_bits);
   uint32_t entries = m->idx_aw ? 1u << m->idx_aw : 0, params = (1u << m->par_aw) / gr * gr;
-  pg_share s = {.act_n = words, .wgt_n = rows, .idx_n = entries, .par_n = params};
-  uint32_t wgt_slots = min_u32(slots, rows / (uint32_t)m->rows), par_slots = min_u32(slots, params / gr);
+  pg_share s = {.act_n = words, .wgt_n = bytes, .idx_n = entries, .par_n = params};
+  uint32_t wgt_slots = min_u32(slots, bytes / ((uint32_t)m->rows * row)), par_slots = min_u32(slots, params / gr);
   s.act_n = words / slots;
   s.act_lo = slot * s.act_n;
-  s.wgt_n = rows / wgt_slots;
+  s.wgt_n = bytes / wgt_slots / row * row;
   s.wgt_lo = slot % wgt_slots * s.wgt_n;
   s.idx_n = entries / slots;
   s.idx_lo = slot * s.idx_n;

@@ -14,6 +14,8 @@ typedef struct pg_job {
   int parts;
   bool sparse, credit, flood;
   bool dw;                      /* some of its parts are depthwise: the tile is planned for both */
+  espl_weight_format weight;
+  uint32_t wgt_base, wgt_rows;  /* weight rows of this format that the share has */
   uint32_t entry[PG_TILES_MAX]; /* index entries of sparse tiles */
   uint32_t tiles;
   uint32_t act_lo, act_hi;      /* pixel words read, in every bank */
@@ -22,7 +24,7 @@ typedef struct pg_job {
   uint32_t groups;              /* drained */
 } pg_job;
 
-/* Bounds of one job's share of the buffers: pixel words, weight rows, index entries, parameter entries. */
+/* Bounds of one job's share of the buffers: pixel words, bytes of weights, index entries, parameter entries. */
 typedef struct pg_share {
   uint32_t act_lo, act_n, wgt_lo, wgt_n, idx_lo, idx_n, par_lo, par_n;
 } pg_share;

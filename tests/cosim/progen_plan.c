@@ -129,7 +129,7 @@ static void plan_parts(pg *g, pg_job *j, const pg_share *s) {
     else if (after == 0) k->n_tiles = left;
     else k->n_tiles = left - after * least > least ? pg_range(g, least, left - after * least) : least;
     if (k->n_tiles > left && !j->flood) k->n_tiles = left;
-    k->wgt_base = s->wgt_lo + at * rows;
+    k->wgt_base = j->wgt_base + at * rows;
     k->idx_base = j->sparse ? s->idx_lo + at : pg_chance(g, 10) ? 4095 : pg_below(g, 4096);
     k->sparse = j->sparse;
     k->credit = j->credit;
@@ -144,11 +144,28 @@ static void plan_parts(pg *g, pg_job *j, const pg_share *s) {
   if (j->taps.tiles_total < j->tiles) j->taps.tiles_total = j->tiles + pg_below(g, 200);
 }
 
+/* One of the formats the machine has, and the rows of the share in it; the widest one when a tile of another would not fit beside its alignment. */
+static void plan_weights(pg *g, pg_job *j, const pg_share *s) {
+  espl_weight_format built[20];
+  uint32_t n = 0;
+  for (int32_t book = 0; book < 2; book++)
+    for (int32_t bits = 2; bits <= 8; bits++)
+      if (espl_weight_built(g->m, (espl_weight_format){bits, book})) built[n++] = (espl_weight_format){bits, book};
+  for (int attempt = 0; attempt < 2; attempt++) {
+    j->weight = attempt ? espl_weight_default(g->m) : built[pg_below(g, n)];
+    uint32_t row = (uint32_t)espl_row_bytes(g->m, j->weight.bits), end = (s->wgt_lo + s->wgt_n) / row;
+    j->wgt_base = (s->wgt_lo + row - 1) / row;
+    if (end > 65535) end = 65535;
+    j->wgt_rows = end > j->wgt_base ? end - j->wgt_base : 0;
+    if (j->wgt_rows >= (uint32_t)g->m->rows) return;
+  }
+}
+
 static uint32_t tiles_that_fit(pg *g, const pg_job *j, const pg_share *s, uint32_t budget) {
   uint32_t rows = (uint32_t)g->m->rows, pass = j->part[0].out_h * j->part[0].out_w;
   if (j->dw) pass = j->part[0].out_h * ((j->part[0].out_w - 1) * j->geom.sx + j->geom.dw_cols + 1);
   if (pass < rows) pass = rows;
-  uint32_t n = budget / pass, fit = s->wgt_n / rows, data = g->data.bytes / 2 / (uint32_t)espl_tile_bytes(g->m);
+  uint32_t n = budget / pass, fit = j->wgt_rows / rows, data = g->data.bytes / 2 / (uint32_t)espl_tile_bytes(g->m, j->weight.bits);
   if (n > fit) n = fit;
   if (n > data) n = data;
   if (j->sparse && n > s->idx_n) n = s->idx_n;
@@ -169,6 +186,7 @@ void pg_plan_job(pg *g, pg_job *j, const pg_share *s, uint32_t budget) {
     }
     plan_kernel(g, j);
     plan_tile(g, j, s);
+    plan_weights(g, j, s);
     plan_depthwise(g, j);
     j->sparse = !flood && !j->dw && g->m->idx_aw > 0 && g->entries.used + 4 * PG_TILES_MAX + 64 <= g->entries.bytes && s->idx_n > 0 && pg_chance(g, 40);
     j->credit = !flood && pg_chance(g, 50);

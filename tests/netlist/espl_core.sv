@@ -13,6 +13,8 @@ module espl_core #(
   parameter int          AccBanks    = 1,
   parameter int          AccW        = 24,
   parameter int          WBits       = 8,
+  parameter int          WInt4       = 0,
+  parameter int          WBook       = 0,
   parameter int          MulStages   = 1,
   parameter int          RqLanes     = 1,
   parameter int          RqCycles    = 18,

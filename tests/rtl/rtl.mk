@@ -24,16 +24,22 @@ TEST_TARGETS += rtl
 
 RTL_ARRAY := rtl/array/espl_pe2.sv rtl/array/espl_array_feed.sv rtl/array/espl_array.sv
 RTL_COMPUTE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_ARRAY) rtl/array/espl_acc.sv \
-  $(addprefix rtl/compute/espl_,cmdseq.sv wseq.sv pseq_dw.sv pseq.sv compute_act.sv compute_data.sv compute.sv)
+  $(addprefix rtl/compute/espl_,cmdseq.sv wseq.sv pseq_dw.sv pseq.sv codebook.sv weights_window.sv weights.sv compute_act.sv compute_data.sv compute.sv)
 $(eval $(call rtl_bench,tb_espl_array,4x4,Rows=4 Cols=4 MulStages=1,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_array,2x8,Rows=2 Cols=8 MulStages=1,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_array,16x4,Rows=16 Cols=4 MulStages=2,$(RTL_ARRAY)))
+$(eval $(call rtl_bench,tb_espl_array,4x4_int4,Rows=4 Cols=4 WBits=4 MulStages=2,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_compute,2x2,Rows=2 Cols=2 BusBytes=4 ActAw=8 DwBanks=0 WgtAw=8 IdxAw=4 AccAw=4 AccBanks=2 AccW=24 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,4x4,Rows=4 Cols=4 BusBytes=4 ActAw=9 DwBanks=2 WgtAw=9 IdxAw=0 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,8x8,Rows=8 Cols=8 BusBytes=16 ActAw=10 DwBanks=4 WgtAw=12 IdxAw=6 AccAw=6 AccBanks=2 AccW=32 MulStages=2,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,8x16,Rows=8 Cols=16 BusBytes=4 ActAw=10 DwBanks=3 WgtAw=12 IdxAw=5 AccAw=5 AccBanks=1 AccW=24 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,16x8,Rows=16 Cols=8 BusBytes=32 ActAw=10 DwBanks=3 WgtAw=12 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,16x4,Rows=16 Cols=4 BusBytes=8 ActAw=9 DwBanks=1 WgtAw=11 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,w4,Rows=8 Cols=4 BusBytes=4 ActAw=10 DwBanks=0 WgtAw=11 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WBits=4 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,int4,Rows=4 Cols=8 BusBytes=16 ActAw=10 DwBanks=2 WgtAw=11 IdxAw=0 AccAw=6 AccBanks=2 AccW=32 WInt4=1 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,book3,Rows=4 Cols=4 BusBytes=8 ActAw=10 DwBanks=3 WgtAw=11 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WInt4=1 WBook=3 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,book8,Rows=4 Cols=16 BusBytes=4 ActAw=10 DwBanks=1 WgtAw=12 IdxAw=5 AccAw=6 AccBanks=2 AccW=32 WInt4=1 WBook=8 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,book5,Rows=2 Cols=2 BusBytes=32 ActAw=10 DwBanks=0 WgtAw=9 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WBook=5 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 
 RTL_REQUANT := rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
 RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
@@ -56,6 +62,9 @@ $(eval $(call rtl_bench,tb_espl_load,2x2,Rows=2 Cols=2 BusBytes=32,$(RTL_LOAD),$
 $(eval $(call rtl_bench,tb_espl_load,4x4,Rows=4 Cols=4 BusBytes=4,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
 $(eval $(call rtl_bench,tb_espl_load,16x8,Rows=16 Cols=8 BusBytes=8,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
 $(eval $(call rtl_bench,tb_espl_load,32x16,Rows=32 Cols=16 BusBytes=16,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,2x2_book,Rows=2 Cols=2 BusBytes=32 WBook=8,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,4x4_book,Rows=4 Cols=4 BusBytes=16 WBook=7,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
+$(eval $(call rtl_bench,tb_espl_load,8x16_book,Rows=8 Cols=16 BusBytes=4 WBook=6,$(RTL_LOAD),$(RTL_LOAD_TWIN)))
 TOP_tb_espl_decode := tb_espl_decode_top
 $(eval $(call rtl_bench,tb_espl_decode,all,,hw/gen/espl_pkg.sv tests/rtl/tb_espl_decode_top.sv))
 

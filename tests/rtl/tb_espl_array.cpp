@@ -5,7 +5,13 @@
 #include "Vtb_espl_array.h"
 #include "tb_util.hpp"
 
-static const int R = P_Rows, C = P_Cols, S = P_MulStages;
+#ifndef P_WBits
+#define P_WBits 8
+#endif
+static const int R = P_Rows, C = P_Cols, S = P_MulStages, W = P_WBits;
+
+// A weight of W bits from any byte.
+static int8_t narrow(uint8_t v) { return (int8_t)((int8_t)(uint8_t)(v << (8 - W)) >> (8 - W)); }
 
 int main(int argc, char** argv) {
   uint64_t seed = tb_seed(argc, argv);
@@ -34,7 +40,7 @@ int main(int argc, char** argv) {
     p.w.resize((size_t)(R * C));
     p.a.resize((size_t)(p.len * R));
     bool extreme = rng.one_in(5);
-    for (auto& v : p.w) v = extreme ? -128 : (int8_t)rng.next();
+    for (auto& v : p.w) v = narrow(extreme ? (uint8_t)(1u << (W - 1)) : (uint8_t)rng.next());
     for (auto& v : p.a) v = extreme ? -128 : (int8_t)rng.next();
   }
   const long cycles = end + R + C + 8;
@@ -51,8 +57,10 @@ int main(int argc, char** argv) {
       put_bit(top->wsel_i, r, l >= 0 && t - pass[(size_t)l].load == r);
     }
     top->swap_i = k >= 0 && t == pass[(size_t)k].swap;
-    for (int c = 0; c < C; c++)
-      put_byte(top->w_i, c, (uint8_t)(l < 0 ? rng.next() : (uint8_t)pass[(size_t)l].w[(size_t)((t - pass[(size_t)l].load) * C + c)]));
+    for (int c = 0; c < C; c++) {
+      uint8_t v = (uint8_t)(l < 0 ? rng.next() : (uint8_t)pass[(size_t)l].w[(size_t)((t - pass[(size_t)l].load) * C + c)]);
+      for (int b = 0; b < W; b++) put_bit(top->w_i, W * c + b, v >> b & 1);
+    }
     top->clk_i = 0;
     top->eval();
     for (int c = 0; c < C; c++) {
@@ -71,7 +79,7 @@ int main(int argc, char** argv) {
     top->eval();
   }
   delete top;
-  printf("%s tb_espl_array %dx%d mul_stages %d seed %llu: %ld sums in %ld cycles, %ld wrong\n", bad || !compared ? "FAIL" : "PASS", R, C, S,
+  printf("%s tb_espl_array %dx%d w_bits %d mul_stages %d seed %llu: %ld sums in %ld cycles, %ld wrong\n", bad || !compared ? "FAIL" : "PASS", R, C, W, S,
          (unsigned long long)seed, compared, cycles, bad);
   return bad || !compared;
 }

@@ -16,6 +16,15 @@ void espl_tsim_error(espl_tsim*, int64_t, int32_t, uint32_t) {}
 }
 
 static const int R = P_Rows, C = P_Cols, B = P_BusBytes, G = R < C ? (R < 16 ? R : 16) : (C < 16 ? C : 16), NB = R / G;
+#ifndef P_WBits
+#define P_WBits 8
+#endif
+#ifndef P_WInt4
+#define P_WInt4 0
+#endif
+#ifndef P_WBook
+#define P_WBook 0
+#endif
 static const int PIX_WORDS = 1 << (P_ActAw - __builtin_ctz((unsigned)G) < 16 ? P_ActAw - __builtin_ctz((unsigned)G) : 16);
 static const int DW = P_DwBanks, DW_PARTS = DW > 2 ? 4 : DW == 2 ? 2 : 1, DW_CHANNELS = R < C ? R : C;
 static const int WGT_BYTES = 1 << P_WgtAw, ACC_DEPTH = 1 << P_AccAw;
@@ -44,7 +53,7 @@ struct Bench {
     espl_machine mm = {};
     m = mm;
     m.rows = R, m.cols = C, m.bus_bytes = B, m.acc_banks = P_AccBanks, m.mul_stages = P_MulStages, m.token_max = TOKEN_MAX;
-    m.act_aw = P_ActAw, m.wgt_aw = P_WgtAw, m.idx_aw = P_IdxAw, m.acc_aw = P_AccAw, m.queue_depth = QUEUE;
+    m.act_aw = P_ActAw, m.wgt_aw = P_WgtAw, m.w_bits = P_WBits, m.w_int4 = P_WInt4, m.w_book = P_WBook, m.idx_aw = P_IdxAw, m.acc_aw = P_AccAw, m.queue_depth = QUEUE;
     memset(acc, 0, sizeof acc);
     for (int b = 0; b < NB; b++) act[b].assign(1u << P_ActAw, 0);
     wgt.assign((size_t)WGT_BYTES, 0);
@@ -55,7 +64,9 @@ struct Bench {
   std::vector<uint32_t> prog;  // four words a command
   std::vector<Drain> drains[2];
   std::deque<Delivery> deliveries;
-  uint32_t wgt_next = 0;       // first weight row not given out in this episode (late weights)
+  uint32_t wgt_next = 0;       // first byte of the weight buffer not given out in this episode (late weights)
+  int bits = P_WBits, book = 0;  // format of stored weights
+  int8_t table[256] = {0};
   bool late = false;
   espl_cmd_comp_geom geom = {};
   espl_cmd_comp_taps taps = {};
@@ -126,9 +137,43 @@ struct Bench {
     push(w);
   }
 
+  uint32_t row_bytes() const { return (uint32_t)(C * bits + 7) / 8; }
+  void new_format() {
+    static const bool choice = P_WInt4 || P_WBook;
+    if (!choice) return;
+    do {
+      bits = rng.range(2, 8);
+      book = (int)rng.below(2);
+    } while (!espl_weight_built(&m, espl_weight_format{bits, book}));
+    espl_cmd_comp_wgt f = {(uint32_t)bits, (uint32_t)book};
+    uint32_t w[4];
+    espl_cmd_comp_wgt_encode(&f, w);
+    push(w);
+    if (book || (P_WBook && rng.one_in(3))) new_table(book ? bits : P_WBook);
+  }
+  // A whole table for indices of b bits; what is written to entry 0 must not matter.
+  void new_table(int b) {
+    for (int part = 0; 8 * part < 1 << b; part++) {
+      uint8_t e[8];
+      for (int i = 0; i < 8; i++) {
+        e[i] = (uint8_t)rng.next();
+        if (part + i > 0) table[8 * part + i] = (int8_t)e[i];
+      }
+      espl_cmd_comp_table t = {(uint32_t)part, e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]};
+      uint32_t w[4];
+      espl_cmd_comp_table_encode(&t, w);
+      push(w);
+    }
+  }
+  // Bit by bit, as numerics.md says it.
   int8_t weight(const espl_cmd_compute& c, int tile, int r, int col) {
-    uint32_t row = (c.wgt_base + (uint32_t)(tile * R + r)) & 0xffff;
-    return (int8_t)wgt[(row * C + (uint32_t)col) & (uint32_t)(WGT_BYTES - 1)];
+    uint32_t row = (c.wgt_base + (uint32_t)(tile * R + r)) * row_bytes(), code = 0;
+    for (int b = 0; b < bits; b++) {
+      uint32_t at = (uint32_t)(col * bits + b);
+      code |= (uint32_t)(wgt[(row + at / 8) & (uint32_t)(WGT_BYTES - 1)] >> at % 8 & 1) << b;
+    }
+    if (book) return table[code];
+    return (int8_t)(code >= 1u << (bits - 1) ? (int)code - (1 << bits) : (int)code);
   }
   // One pass of the direct convolution.
   void convolve(const espl_cmd_compute& c, int tile, int cb, int ky, int kx, bool first) {
@@ -207,11 +252,12 @@ struct Bench {
 
   // Late weights: the tile's bytes reach the buffer just before its credit.
   void late_tiles(espl_cmd_compute& c) {
-    c.wgt_base = wgt_next;
-    wgt_next += c.n_tiles * (uint32_t)R;
+    const uint32_t row = row_bytes(), bytes = (uint32_t)R * row;
+    c.wgt_base = (wgt_next + row - 1) / row;
+    wgt_next = (c.wgt_base + c.n_tiles * (uint32_t)R) * row;
     for (uint32_t t = 0; t < c.n_tiles; t++) {
       Delivery d;
-      uint32_t from = (c.wgt_base + t * (uint32_t)R) * (uint32_t)C, to = from + (uint32_t)(R * C);
+      uint32_t from = c.wgt_base * row + t * bytes, to = from + bytes;
       for (uint32_t a = from; a < to; a++) wgt[a] = (uint8_t)rng.next();
       for (uint32_t a = from / (uint32_t)B * (uint32_t)B; a < to; a += (uint32_t)B) {
         Beat b = {1, rng.range(0, 255), a, 0, {0}};
@@ -247,7 +293,7 @@ struct Bench {
     c.wgt_base = rng.next() & 0xffff;
     c.idx_base = rng.next() & (c.dw ? 4095 : (1u << P_IdxAw) - 1);
     if (c.sparse && !plain && rng.one_in(6)) c.n_tiles = 0;
-    if (late && (wgt_next + c.n_tiles * (uint32_t)R) * (uint32_t)C > (uint32_t)WGT_BYTES) c.n_tiles = 1, wgt_next = WGT_BYTES;
+    if (late && wgt_next + (c.n_tiles * (uint32_t)R + 1) * row_bytes() > (uint32_t)WGT_BYTES) c.n_tiles = 1, wgt_next = WGT_BYTES;
     if (late && wgt_next >= (uint32_t)WGT_BYTES) c.credit = 0, late = false;
     if (late) late_tiles(c);
     else if (c.credit) deliveries.insert(deliveries.end(), c.n_tiles, Delivery());
@@ -310,12 +356,15 @@ void Bench::episode(uint64_t number, bool plain) {
   if (P_IdxAw) fill(2, 0, idx);
   top->rst_i = 0;
 
+  bits = P_WBits, book = 0;
+  if (!rng.one_in(4)) new_format();
   new_geom();
   new_taps();
   const int n = plain ? 12 : rng.range(4, 14);
   for (int i = 0; i < n; i++) {
     if (!plain && rng.one_in(5)) new_geom();
     if (!plain && rng.one_in(3)) new_taps();
+    if (!plain && rng.one_in(3)) new_format();
     if (plain && i > 0 && rng.one_in(4)) new_taps();
     new_compute(plain, i == n - 1);
   }
@@ -522,8 +571,9 @@ int main(int argc, char** argv) {
   int episodes = argc > 2 ? atoi(argv[2]) : 60;
   Bench bench(seed);
   for (int e = 0; e < episodes && failures < 12; e++) bench.episode((uint64_t)e, e % 8 == 7);
-  printf("%s tb_espl_compute %dx%d bus %d banks %d mul_stages %d idx %d dw %d seed %llu: %ld commands, %ld depthwise tiles, %ld accumulators, %ld cycles, %ld failures\n",
-         failures || !drained || (DW && !tiles_dw) ? "FAIL" : "PASS", R, C, B, P_AccBanks, P_MulStages, P_IdxAw, DW, (unsigned long long)seed, commands,
+  printf("%s tb_espl_compute %dx%d bus %d banks %d mul_stages %d idx %d dw %d weights %d+%d/%d seed %llu: %ld commands, %ld depthwise tiles, %ld accumulators, %ld cycles, %ld failures\n",
+         failures || !drained || (DW && !tiles_dw) ? "FAIL" : "PASS", R, C, B, P_AccBanks, P_MulStages, P_IdxAw, DW, P_WBits, P_WInt4, P_WBook,
+         (unsigned long long)seed, commands,
          tiles_dw, drained, cycles_run, failures);
   return failures || !drained || (DW && !tiles_dw);
 }

@@ -43,6 +43,8 @@ struct Bench {
   std::vector<uint32_t> prog;
   std::deque<Expect> expect;
   espl_cmd_load_stride stride = {};
+  int bits = 8;                  // of a stored weight
+  long credits_due = 0, credits_seen = 0;
   int episode = 0;
   explicit Bench(uint64_t seed) : rng(seed) {}
   ~Bench() { delete top; }
@@ -67,11 +69,23 @@ struct Bench {
         }
   }
 
+  // A tile is R rows of ceil(C*bits/8) bytes; a command gives a credit for each whole one.
+  long tile() const { return (long)R * ((C * bits + 7) / 8); }
+  void new_format() {
+#ifdef P_WBook
+    bits = rng.one_in(5) ? 8 : rng.range(2, P_WBook);
+    espl_cmd_load_wgt c = {(uint32_t)bits};
+    uint32_t w[4];
+    espl_cmd_load_wgt_encode(&c, w);
+    add(w);
+#endif
+  }
   void add(const uint32_t w[4]) { prog.insert(prog.end(), w, w + 4); }
 
   // One LOAD with its strides; steps are multiples of the bus width so that dst = addr modulo the bus width in every run.
   void make_load(bool bad) {
     uint32_t w[4];
+    if (rng.one_in(3)) new_format();
     uint32_t step = (uint32_t)(B > G ? B : G);
     stride.mem_row = step * (uint32_t)rng.range(0, 40);
     stride.mem_group = step * (uint32_t)rng.range(0, 200);
@@ -93,7 +107,7 @@ struct Bench {
     if (rng.one_in(4)) {  // a block of weights
       c.buffer = 1;
       c.credit = 1;
-      c.row_bytes = (uint32_t)(R * C) * (uint32_t)rng.range(1, 1 + 600 / (R * C));
+      c.row_bytes = (uint32_t)tile() * (uint32_t)rng.range(1, 1 + 600 / (int)tile());
     }
     if (bad) {
       c.addr = MEM - (uint32_t)rng.range(1, 300);
@@ -106,6 +120,7 @@ struct Bench {
     add(w);
     commands++;
     if (!bad) walk(c);
+    if (c.credit && c.buffer == 1) credits_due += (long)(c.row_bytes * c.rows * c.groups) / tile();
   }
 
   void machine() {
@@ -139,6 +154,8 @@ void Bench::run_episode() {
   expect.clear();
   twin_errors.clear();
   machine();
+  bits = 8;
+  credits_due = credits_seen = 0;
   bool busy_port = rng.one_in(2), with_error = rng.one_in(5), scarce = rng.one_in(2), tight = rng.one_in(3), full_rate = !busy_port && rng.one_in(3);
   int n = rng.range(3, 25);
   for (int i = 0; i < n; i++) make_load(with_error && i == n - 1);
@@ -292,6 +309,7 @@ void Bench::run_episode() {
     if (s.wake[ESPL_T_LOAD] <= t) s.wake[ESPL_T_LOAD] = ESPL_NEVER, espl_tload_eval(&s, t);
     check(t, "queue pop", top->q_pop_o, popped - s.queue[1].count);
     int32_t credit1 = espl_reg_get(&s.credit, t + 1);
+    credits_seen += top->credit_push_o;
     check(t, "credits", top->credit_push_o, credit1 - credit0);
     if (s.bug) fail(t, s.bug, 1, 0);
 
@@ -351,6 +369,7 @@ void Bench::run_episode() {
   }
   check(0, "bus counter", s.counter[ESPL_CNT_BUS], bus_dut);
   if (!with_error) check(0, "bytes not written", (long)expect.size(), 0);
+  if (!with_error) check(0, "credits of the episode", credits_seen, credits_due);
   espl_tload_free(s.load);
 }
 

@@ -3,6 +3,7 @@ module tb_espl_load_top #(
   parameter int Rows     = 4,
   parameter int Cols     = 4,
   parameter int BusBytes = 4,
+  parameter int WBook    = 0,
   parameter int TokenMax = 3
 ) (
   input  logic                  clk_i,
@@ -88,7 +89,7 @@ module tb_espl_load_top #(
     .credit_push_i(credit_push_o), .credit_pop_i(credit_pop_i), .credit_avail_o(credit_avail_o)
   );
 
-  espl_load #(.Rows(Rows), .Cols(Cols), .BusBytes(BusBytes)) u_load (
+  espl_load #(.Rows(Rows), .Cols(Cols), .BusBytes(BusBytes), .WBook(WBook)) u_load (
     .clk_i(clk_i), .rst_i(rst_i), .q_valid_i(q_valid), .q_cmd_i(q_cmd), .q_idx_i(q_idx), .q_pop_o(q_pop_o), .stop_i(stop_i),
     .idle_o(idle_o), .blocked_o(blocked_o), .wait_valid_o(wait_valid_o), .wait_idx_o(wait_idx_o),
     .err_valid_o(err_valid_o), .err_code_o(err_code_o), .err_idx_o(err_idx_o),

@@ -108,6 +108,44 @@ REFUSED(depthwise_of_one_column, p.comp.dw = 1, "one kernel column")
 REFUSED(depthwise_of_too_many_rows, (p.comp.dw = p.geom.dw_cols = 1, p.geom.dw_rows = 3), "reads 3 at once")
 REFUSED(depthwise_rows_meet, (p.comp.dw = p.geom.dw_cols = p.geom.dw_rows = 1), "kernel rows 0 and 1 lie in one of the 4 parts")
 
+static void put_format(struct prog *p, uint32_t load_bits, uint32_t bits, uint32_t book, uint32_t parts) {
+  uint32_t w[4];
+  espl_cmd_load_wgt l = {.bits = load_bits};
+  espl_cmd_comp_wgt c = {.bits = bits, .book = book};
+  espl_cmd_load_wgt_encode(&l, w), put(p, w);
+  espl_cmd_comp_wgt_encode(&c, w), put(p, w);
+  for (uint32_t i = 0; i < parts; i++) {
+    espl_cmd_comp_table t = {.part = i, .e1 = 5, .e2 = 0xfd, .e3 = 100};
+    espl_cmd_comp_table_encode(&t, w), put(p, w);
+  }
+}
+
+REFUSED(codebook_half_written, put_format(&p, 4, 4, 1, 1), "codebook table")
+REFUSED(codebook_not_built, (p.m.w_book = 3, put_format(&p, 4, 4, 1, 2)), "BAD_FIELD")
+REFUSED(format_of_a_machine_with_one, (p.m.w_book = p.m.w_int4 = 0, put_format(&p, 8, 8, 0, 0)), "BAD_FIELD")
+REFUSED(int4_credits_for_int8_tiles, (p.wgt.credit = p.comp.credit = 1, p.wgt.push_compute = 0, p.act.push_compute = 1, put_format(&p, 4, 8, 0, 0)), "may not have written yet")
+
+/* Codebook of two bits: a row of four codes is one byte; codes 1, 2, 3, 0 are 5, -3, 100, 0. */
+Test(exec, codebook_row) {
+  struct prog p = start();
+  put_format(&p, 2, 2, 1, 1);
+  finish(&p);
+  for (int x = 0; x < 4; x++) p.mem[ACT + 4 * x] = (uint8_t)(x + 1); /* channel 0 only */
+  p.mem[WGT] = 1 | 2 << 2 | 3 << 4;
+  for (int c = 0; c < 4; c++) p.mem[PAR + 16 * c + 4] = 2, p.mem[PAR + 16 * c + 8] = 1; /* (2*acc + 1) >> 1 = acc */
+  espl_err err = {0};
+  espl_run run = {.machine = &p.m, .memory = p.mem, .prog_addr = PROG, .prog_bytes = 0x2000};
+  espl_run_result r = {0};
+  cr_assert_eq(check(&p, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_device_model(&run, &r, &err), ESPL_OK, "%s", err.msg);
+  for (int x = 0; x < 4; x++) {
+    const int want[4] = {5 * (x + 1), -3 * (x + 1), x == 0 ? 100 : 127, 0};
+    for (int c = 0; c < 4; c++) cr_expect_eq((int8_t)p.mem[OUT + 4 * x + c], want[c], "pixel %d column %d is %d", x, c, (int8_t)p.mem[OUT + 4 * x + c]);
+  }
+  espl_run_result_clear(&r);
+  free(p.mem);
+}
+
 Test(check, credit_orders_weights_without_token) {
   struct prog p = start();
   espl_err err = {0};

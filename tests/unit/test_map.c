@@ -175,11 +175,29 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
   return 1;
 }
 
+/* Weights of four bits, or of few distinct values, layer by layer; zeros stay zeros. */
+static void narrow(espl_qnet *q, espl_rng *r) {
+  for (int32_t i = 0; i < q->layers; i++) {
+    espl_qlayer *l = &q->layer[i];
+    int64_t n = (int64_t)l->in_c * l->out_c * l->kh * l->kw;
+    int32_t values = qref_in(r, 0, 1) ? qref_in(r, 1, 15) : 0, value[15];
+    for (int32_t k = 0; k < 15; k++) value[k] = qref_in(r, 0, 1) ? qref_in(r, -127, -1) : qref_in(r, 1, 127);
+    for (int64_t j = 0; l->w && j < n; j++) {
+      int32_t v = l->w[j];
+      l->w[j] = (int8_t)(v == 0 ? 0 : values ? value[(v + 127) % values] : v / 16);
+    }
+    for (int32_t o = 0; l->w && !values && o < l->out_c; o++) l->par[o].s = (uint8_t)(l->par[o].s - 4);
+  }
+}
+
+static bool narrow_weights;
+
 static void many(const espl_machine *m, int nets, int32_t most_c, int32_t most_px, const char *must_fit) {
   int ran = 0;
   for (int i = 0; i < nets; i++) {
     espl_rng r = {.seed = 20, .stream = (uint64_t)(m->rows * 1000 + m->cols), .counter = (uint64_t)i << 32};
     espl_qnet *q = random_net(&r, most_c, most_px, m->rows < m->cols ? m->rows : m->cols);
+    if (narrow_weights) narrow(q, &r);
     ran += check_net(q, m, (uint64_t)i, must_fit);
     espl_qnet_free(q);
   }
@@ -192,6 +210,10 @@ Test(map, random_layers_16x4) { espl_machine m = machine("16x4", 16, 4); m.acc_b
 Test(map, random_layers_8x8) { espl_machine m = machine("8x8", 8, 8); m.idx_aw = 0; m.bus_bytes = 4; many(&m, 40, 40, 16, "all"); }
 Test(map, random_layers_4x4) { espl_machine m = machine("4x4", 4, 4); m.rq_lanes = 1; m.rq_cycles = 18; many(&m, 30, 20, 12, "all"); }
 Test(map, one_token_one_entry_queues) { espl_machine m = machine("shallow", 8, 8); m.token_max = 1; m.queue_depth = 1; m.bus_bytes = 8; many(&m, 30, 40, 16, "all"); }
+Test(map, weight_formats_16x16) { narrow_weights = true; espl_machine m = machine("16x16", 16, 16); many(&m, 30, 50, 20, "all"); }
+Test(map, weight_formats_4x4) { narrow_weights = true; espl_machine m = machine("4x4", 4, 4); m.w_book = 3; m.dw_banks = 0; m.bus_bytes = 32; many(&m, 30, 20, 12, "all"); }
+Test(map, weight_formats_8x16) { narrow_weights = true; espl_machine m = machine("8x16", 8, 16); m.w_int4 = 0; m.w_book = 7; m.idx_aw = 0; many(&m, 30, 40, 16, "all"); }
+Test(map, weight_formats_tiny_buffer) { narrow_weights = true; espl_machine m = machine("tiny", 8, 4); m.wgt_aw = 7; m.bus_bytes = 8; m.idx_aw = 5; many(&m, 30, 30, 16, NULL); }
 Test(map, tiny_buffers_8x8) {
   espl_machine m = machine("tiny8", 8, 8);
   m.act_aw = 10;
