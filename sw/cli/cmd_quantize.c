@@ -39,7 +39,7 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   espl_json *w = espl_json_to_buffer(0);
   espl_json_object(w, NULL);
   espl_json_str(w, "step", "quantize");
-  espl_json_str(w, "weights", "int8 per channel");
+  espl_json_str(w, "weights", j->a.weights ? j->a.weights : "int8 per channel");
   espl_json_str(w, "activations", "int8 per tensor");
   if (cfg) {
     espl_json_str(w, "data", j->a.data);
@@ -61,7 +61,8 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
 
 static espl_status result(const job *j, const espl_quant_config *cfg) {
   int64_t weights = weights_of(j->q);
-  fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld int8 weights, ", j->network, j->out, (int)j->q->layers, (long long)weights);
+  fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld weights (%s), ", j->network, j->out, (int)j->q->layers, (long long)weights,
+          j->a.weights ? j->a.weights : "int8");
   if (cfg) fprintf(espl_cli_out(j->cli), "%d calibration images of %s\n", (int)cfg->calib_images, j->a.data);
   else fprintf(espl_cli_out(j->cli), "the file's own scales\n");
   espl_json *w = NULL;
@@ -73,6 +74,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   espl_json_str(w, "data", j->a.data);
   espl_json_int(w, "layers", j->q->layers);
   espl_json_int(w, "weights", weights);
+  espl_json_str(w, "weight_form", j->a.weights ? j->a.weights : "int8");
   espl_json_int(w, "calibration_images", cfg ? cfg->calib_images : 0);
   espl_json_close(w);
   return espl_cli_json_end(j->cli, w);

@@ -49,6 +49,7 @@ espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, e
   cfg->seed = cli->seed;
   if (a->calib > 0) cfg->calib_images = (int32_t)a->calib;
   if (a->percentile > 0) cfg->percentile = (float)a->percentile;
+  cfg->weights = a->weights;
   cfg->correct_bias = a->correct_bias != 0;
   return read_calibration(a->calibration, cfg, &cli->err);
 }
@@ -78,7 +79,7 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias)
-    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration and --bias-correction are for float networks", path);
+  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->weights)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction and --weights are for float networks", path);
   return ESPL_OK;
 }

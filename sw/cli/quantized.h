@@ -6,7 +6,7 @@
 #include "quant/qnet.h"
 
 typedef struct espl_quantized_args {
-  const char *data, *mean, *std, *order, *resize; /* order: "rgb", "bgr"; resize: "WxH"; NULL: not given */
+  const char *data, *mean, *std, *weights, *order, *resize; /* order: "rgb", "bgr"; resize: "WxH"; NULL: not given */
   int raw;
   int64_t calib; /* images, 0: the default */
   double percentile;
@@ -24,7 +24,8 @@ typedef struct espl_quantized_args {
   {.name = "calib", .type = ESPL_OPT_INT, .arg = "N", .value = &(a).calib, .min = 1, .max = 1e6, .help = "calibration images (default 1000)"}, \
   {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}, \
   {.name = "calibration", .type = ESPL_OPT_STRING, .arg = "minmax|percentile:P|mse", .value = &(a).calibration, .help = "activation ranges: all values, a share of them, or least square error (default percentile:0.9999)"}, \
-  {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}
+  {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}, \
+  {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0)"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;

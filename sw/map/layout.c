@@ -32,7 +32,8 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
 static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
   char acts[40] = "input resident";
   if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
-  snprintf(out, cap, "rows %d of %d, %s, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->sparse ? "sparse" : "dense", acts, p->column_outer ? "columns" : "pixels");
+  snprintf(out, cap, "rows %d of %d, %s %s%d, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->sparse ? "sparse" : "dense", g->weight.book ? "codebook:" : "int",
+           (int)g->weight.bits, acts, p->column_outer ? "columns" : "pixels");
 }
 
 /* What a layer is to the timing: everything in it but identities and values. A field that is not named here is compared. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "quant/narrow.h"
 #include "quant/quant_int.h"
 
 #define BIAS_MAX 1073741824.0 /* 2^30: leaves room for the sum itself in 32 bits */
@@ -123,24 +124,59 @@ static double lost_mean(const qlower *lw, const qsrc *s, const espl_qlayer *l, i
   return lost;
 }
 
-/* One channel: integer weights, bias, multiplier; so is the scale of the requantized value. */
-static espl_status quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_err *err) {
+/* Real scale of one integer step of channel o, before BatchNorm. */
+static double step_of(const qlower *lw, const qsrc *s, const espl_qlayer *l, int32_t o, double most, espl_weight_form form) {
+  if (l->onehot || s->same_scale || s->concat) return 1;
+  if (form.most == 127 || lw->cfg->keep_range || most == 0) return most / form.most;
+  int32_t taps = l->kh * l->kw;
+  int64_t n = (int64_t)l->in_c * taps;
+  double *w = espl_calloc((size_t)n, sizeof *w);
+  for (int64_t j = 0; w && j < n; j++) w[j] = weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps));
+  double step = w ? q_least_error_scale(w, n, most, form.most) : most / form.most;
+  free(w);
+  return step;
+}
+
+/* One channel: integer weights and their scale; so is the scale of the requantized value. Returns the real scale of one step before BatchNorm,
+ * 0 for a channel without weights. */
+static double quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_weight_form form) {
   int32_t taps = l->kh * l->kw;
   int64_t n = (int64_t)l->in_c * taps;
   channel k = channel_of(lw, s, o);
   double most = l->onehot ? 1 : 0, si = in->scale;
   for (int64_t j = 0; !l->onehot && j < n; j++) most = fmax(most, fabs(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps))));
-  double sw = l->onehot || s->same_scale || s->concat ? 1 : most / 127.0, gain = fabs(k.a);
+  double sw = step_of(lw, s, l, o, most, form), gain = fabs(k.a);
   bool dead = most == 0 || gain == 0 || !(si * sw * gain > UNIT_MIN) || !(sw * gain > UNIT_MIN);
   if (!dead && !l->onehot) sw = fmax(sw, fabs(k.c) / (si * gain * BIAS_MAX)); /* a bias far above its weights: coarser weights */
   l->wscale[o] = (float)(dead ? so / 1024 / si : sw * gain);
   int8_t *w = l->onehot ? NULL : l->w + (int64_t)o * n;
   for (int64_t j = 0; w && j < n; j++) {
     double q = dead ? 0 : nearbyint(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps)) / sw);
-    w[j] = (int8_t)fmin(127, fmax(-127, k.a < 0 ? -q : q));
+    w[j] = (int8_t)fmin(form.most, fmax(-form.most, k.a < 0 ? -q : q));
   }
-  if (!dead) k.c += k.a * lost_mean(lw, s, l, o, sw, k.a < 0);
-  return finish_channel(l, o, in, whole_bias(k.c, si * (double)l->wscale[o]), so, err);
+  return dead ? 0 : sw;
+}
+
+/* Integer weights of a layer in the form its name asks for; step [out_c] as quantize_channel says. */
+static espl_status quantize_weights(const qlower *lw, const qsrc *s, espl_qlayer *l, const espl_qtensor *in, double so, double *step, espl_err *err) {
+  espl_weight_form form = {127, 0};
+  if (s->kind == QSRC_CONV && s->conv >= 0) ESPL_TRY(espl_weight_form_of(lw->cfg->weights, lw->g->node[s->conv].name, &form, err));
+  for (int32_t o = 0; o < l->out_c; o++) step[o] = quantize_channel(lw, s, l, o, in, so, form);
+  return form.book_bits ? q_codebook(l->w, l->out_c, (int64_t)l->in_c * l->kh * l->kw, l->wscale, form.book_bits, err) : ESPL_OK;
+}
+
+/* Weights, biases and multipliers of all channels, chosen here. */
+static espl_status quantize_channels(const qlower *lw, const qsrc *s, espl_qlayer *l, const espl_qtensor *in, double so, espl_err *err) {
+  double *step = espl_calloc((size_t)l->out_c, sizeof *step);
+  if (!step) return espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
+  espl_status st = quantize_weights(lw, s, l, in, so, step, err);
+  for (int32_t o = 0; st == ESPL_OK && o < l->out_c; o++) {
+    channel k = channel_of(lw, s, o);
+    double c = step[o] > 0 ? k.c + k.a * lost_mean(lw, s, l, o, step[o], k.a < 0) : k.c;
+    st = finish_channel(l, o, in, whole_bias(c, (double)in->scale * (double)l->wscale[o]), so, err);
+  }
+  free(step);
+  return st;
 }
 
 /* One channel whose weights are integers in the file. Its bias is taken as it is when it counts units of the accumulator. */
@@ -235,8 +271,10 @@ static espl_status layer_numbers(qlower *lw, int32_t i, const qrange *range, esp
   if (!l->par || !l->wscale || (!l->onehot && !l->w)) return espl_fail(err, ESPL_E_NOMEM, "quantize: out of memory");
   double so = value.scale;
   if (l->res >= 0) l->zr = q->tensor[l->res].zero;
+  bool given = lw->given && s->conv >= 0;
+  if (!given) ESPL_TRY(quantize_channels(lw, s, l, in, so, err));
   for (int32_t o = 0; o < l->out_c; o++) {
-    ESPL_TRY(lw->given && s->conv >= 0 ? given_channel(lw, s, l, o, in, so, err) : quantize_channel(lw, s, l, o, in, so, err));
+    if (given) ESPL_TRY(given_channel(lw, s, l, o, in, so, err));
     bool own = !s->concat || (o >= s->shift_c && o < s->shift_c + l->in_c);
     if (!own) l->par[o] = (espl_qparam){.s = 15};
     if (l->res < 0 || (s->concat && o >= s->shift_c)) continue;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "quant/narrow.h"
 #include "quant/quant_int.h"
 
 void espl_qnet_free(espl_qnet *q) {
@@ -100,6 +101,7 @@ static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_pr
     if (s == ESPL_OK) s = q_calibrate(lw->g, calib, pp, cfg, wanted, range, mean, err);
   }
   lw->mean = mean;
+  lw->cfg = cfg;
   if (s == ESPL_OK) s = q_numbers(lw, range, err);
   lw->mean = NULL;
   for (size_t i = 0; mean && i < nodes; i++) free(mean[i]);
@@ -112,6 +114,7 @@ static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_pr
 espl_status espl_quantize(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg, espl_qnet **out, espl_err *err) {
   qlower lw;
   *out = NULL;
+  ESPL_TRY(espl_weight_spec_check(cfg->weights, g, err));
   ESPL_TRY(q_lower(g, NULL, &lw, err));
   espl_status s = quantize(&lw, calib, pp, cfg, err);
   q_lower_clear(&lw);

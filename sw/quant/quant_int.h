@@ -27,6 +27,7 @@ typedef struct qsrc {
 
 typedef struct qlower {
   espl_graph *g;
+  const espl_quant_config *cfg; /* NULL with given numbers */
   const espl_qgiven *given; /* notes of a quantized file; NULL: numbers are chosen here */
   espl_qnet *q;
   qsrc *src;           /* [layers] */

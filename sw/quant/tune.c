@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-#define WEIGHT_MOST 127
+#include "quant/narrow.h"
 
 typedef struct fakes {
   espl_fake_value *value; /* [nodes] */
@@ -17,7 +16,7 @@ void espl_tune_default(espl_tune_config *t) {
 }
 
 /* Every value that the machine holds as int8, but the output: the loss is taken on what its sums say. */
-static void mark(const espl_graph *g, const espl_qnet *q, fakes *f) {
+static espl_status mark(const espl_graph *g, const espl_qnet *q, const char *weights, fakes *f, espl_err *err) {
   for (int32_t i = 0; i < q->layers; i++) {
     const espl_qlayer *l = &q->layer[i];
     if (l->value >= 0) f->value[l->value] = (espl_fake_value){l->vscale, l->zo};
@@ -27,8 +26,13 @@ static void mark(const espl_graph *g, const espl_qnet *q, fakes *f) {
   const int32_t out = q->tensor[q->output].node;
   if (out >= 0) f->value[out].scale = 0.0f;
   f->value[g->output].scale = 0.0f;
-  for (int32_t i = 0; i < g->nodes; i++)
-    if (g->node[i].op == ESPL_OP_CONV || g->node[i].op == ESPL_OP_GEMM) f->weight_most[i] = WEIGHT_MOST;
+  for (int32_t i = 0; i < g->nodes; i++) {
+    espl_weight_form form;
+    if (g->node[i].op != ESPL_OP_CONV && g->node[i].op != ESPL_OP_GEMM) continue;
+    ESPL_TRY(espl_weight_form_of(weights, g->node[i].name, &form, err));
+    f->weight_most[i] = (int8_t)form.most;
+  }
+  return ESPL_OK;
 }
 
 static espl_status train(espl_graph *g, const espl_dataset *d, const espl_preprocess *pp, const espl_tune_config *t, const fakes *f,
@@ -61,15 +65,17 @@ espl_status espl_quantize_tune(espl_graph *g, const espl_dataset *d, const espl_
   *out = NULL;
   if (!(t->epochs > 0)) return espl_fail(err, ESPL_E_INPUT, "tuning: %g epochs, expected more than 0", t->epochs);
   espl_qnet *before = NULL;
-  ESPL_TRY(espl_quantize(g, d, pp, cfg, &before, err));
+  espl_quant_config kept = *cfg;
+  kept.keep_range = true; /* the training rounds to the scale of the largest weight */
+  ESPL_TRY(espl_quantize(g, d, pp, &kept, &before, err));
   fakes f = {espl_calloc((size_t)g->nodes, sizeof *f.value), espl_calloc((size_t)g->nodes, 1)};
   espl_status s = f.value && f.weight_most ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "tuning: out of memory");
   if (s == ESPL_OK) {
-    mark(g, before, &f);
-    s = train(g, d, pp, t, &f, hooks, err);
+    s = mark(g, before, cfg->weights, &f, err);
+    if (s == ESPL_OK) s = train(g, d, pp, t, &f, hooks, err);
   }
   espl_qnet_free(before);
   free(f.value);
   free(f.weight_most);
-  return s == ESPL_OK ? espl_quantize(g, d, pp, cfg, out, err) : s;
+  return s == ESPL_OK ? espl_quantize(g, d, pp, &kept, out, err) : s;
 }
