@@ -115,7 +115,8 @@ static espl_status run(job *j) {
   ESPL_TRY(espl_cli_network(j->cli, &j->a, j->network, 1, &j->g, &j->q));
   bool given = j->q != NULL;
   if (!given && !j->a.data) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--data is missing: %s is a float network, which is calibrated on training images", j->network);
-  if (given && j->tune > 0) return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune is for float networks", j->network);
+  if (given && (j->tune > 0 || j->a.weights))
+    return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune and --weights are for float networks", j->network);
   if (!given && j->tune > 0) ESPL_TRY(tune(j, &cfg));
   else if (!given) ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
   ESPL_TRY(describe(j, given ? NULL : &cfg));
