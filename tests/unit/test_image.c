@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "data/data.h"
 #include "data/image.h"
+#include "nn/nn.h"
+#include "onnx/onnx.h"
 
 static char dir[64];
 static espl_err err;
@@ -289,4 +291,41 @@ Test(image, order_of_channels) {
   cr_expect_not_null(strstr(text, "bgr"), "%s", text);
   free(text);
   espl_data_free(d);
+}
+
+/* Five photographs through MobileNetV2: classes and probabilities as recorded with the network, so decoding, resizing and order are right. */
+Test(image, photographs_are_recognised) {
+  static const struct { int32_t cls; float p; } want[] = {{20, 0.98f}, {286, 0.78f}, {320, 0.98f}, {653, 0.93f}, {935, 0.88f}}; /* bird, cat, dragonfly, grace_hopper, hot_dog */
+  const char *shared = getenv("ESPL_SHARED");
+  char cmd[1200];
+  shared = shared ? shared : "../shared";
+  snprintf(cmd, sizeof cmd, "test -r %s/data/imagenet-samples/cat.bmp && test -r %s/models/mobilenetv2_1.0_224_dequantised.onnx.xz", shared, shared);
+  if (system(cmd) != 0) cr_skip_test("%s has no photographs or no MobileNetV2 (set ESPL_SHARED)", shared);
+  snprintf(cmd, sizeof cmd, "xz -dkc %s/models/mobilenetv2_1.0_224_dequantised.onnx.xz >%s/net.onnx && for k in bird cat dragonfly grace_hopper hot_dog; do "
+           "mkdir -p %s/p/train/$k %s/p/test/$k && cp %s/data/imagenet-samples/$k.* %s/p/train/$k/ && cp %s/data/imagenet-samples/$k.* %s/p/test/$k/ || exit 1; done",
+           shared, dir, dir, dir, shared, dir, shared, dir);
+  cr_assert_eq(system(cmd), 0);
+  espl_graph *g = NULL;
+  espl_dataset *d = NULL;
+  espl_exec *x = NULL;
+  espl_preprocess pp;
+  static float in[3 * 224 * 224], out[1001];
+  snprintf(cmd, sizeof cmd, "%s/net.onnx", dir);
+  OK(espl_onnx_read(cmd, &g, &err));
+  snprintf(cmd, sizeof cmd, "%s/p", dir);
+  OK(espl_data_open_sized(cmd, ESPL_SPLIT_TEST, 1, 224, 224, &d, &err));
+  OK(espl_preprocess_parse(&pp, "128", "128", 1, &err));
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 1, &x, &err));
+  cr_assert_eq(d->n, 5);
+  for (int32_t i = 0; i < d->n; i++) {
+    int32_t best = 0;
+    espl_data_image(d, i, &pp, 0, 0, in);
+    OK(espl_exec_forward(x, in, out, &err));
+    for (int32_t k = 0; k < 1001; k++) best = out[k] > out[best] ? k : best;
+    cr_expect_eq(best, want[d->labels[i]].cls, "picture of class folder %d is taken for %d", d->labels[i], best);
+    cr_expect_float_eq(out[best], want[d->labels[i]].p, 0.011f, "class folder %d: %g", d->labels[i], (double)out[best]);
+  }
+  espl_exec_free(x);
+  espl_data_free(d);
+  espl_graph_free(g);
 }
