@@ -122,6 +122,25 @@ static void check_timed(const espl_qnet *q, const espl_machine *m, const espl_ru
   espl_sim_result_clear(&t);
 }
 
+/* A run that writes its bursts down takes every event in its own cycle; one that does not runs ahead where it can. Both end alike. */
+static void check_ahead(const espl_program *p, const espl_machine *m) {
+  espl_err err = {0};
+  espl_machine mm = *m;
+  mm.mem_bytes = p->mem_bytes;
+  espl_bus_log log = {0};
+  espl_run run = {.machine = &mm, .memory = p->image, .prog_addr = p->prog_addr, .prog_bytes = p->prog_bytes};
+  espl_run_result ahead = {0}, plain = {0};
+  cr_assert_eq(espl_device_timing(&run, &ahead, &err), ESPL_OK, "%s", err.msg);
+  run.log = &log;
+  cr_assert_eq(espl_device_timing(&run, &plain, &err), ESPL_OK, "%s", err.msg);
+  cr_assert(ahead.cycles == plain.cycles && ahead.hw_status == plain.hw_status && ahead.layers == plain.layers && ahead.layers == p->layers, "%s: %llu and %llu cycles", m->name,
+            (unsigned long long)ahead.cycles, (unsigned long long)plain.cycles);
+  cr_assert_eq(memcmp(ahead.counter, plain.counter, sizeof plain.counter), 0);
+  for (int32_t i = 0; i < plain.layers; i++) cr_assert_eq(memcmp(&ahead.layer[i], &plain.layer[i], sizeof plain.layer[i]), 0, "%s: layer %d differs", m->name, i);
+  espl_run_result_clear(&ahead);
+  espl_run_result_clear(&plain);
+}
+
 /* Maps, checks, runs on the model and on the CPU evaluation, and compares every tensor with the reference. Returns 0 when refused. */
 static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, const char *must_fit) {
   espl_err err = {0};
@@ -148,6 +167,7 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
   cr_assert_eq(espl_program_run(p, q, ESPL_ENGINE_MODEL, ref[0], NULL, mem, &r, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(r.hw_status, ESPL_HW_NONE, "seed %llu machine %s: stops with %s at command %u", (unsigned long long)seed, m->name, espl_hw_status_name(r.hw_status), r.err_index);
   check_timed(q, m, &r, NULL);
+  check_ahead(p, m);
   espl_qexec *x = NULL;
   cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(espl_qexec_run(x, 1, ref[0], got[2], &err), ESPL_OK, "%s", err.msg);
@@ -317,6 +337,7 @@ static void whole(espl_graph *g, const espl_machine *m, espl_sim_result *out) {
   cr_assert_eq(espl_simulate(p, q, ESPL_ENGINE_TIMING, NULL, NULL, &t, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(t.total.cycles, out->total.cycles);
   check_timed(q, m, &t.raw, &t);
+  check_ahead(p, m);
   cr_assert_eq(memcmp(logits, out->logits, (size_t)k), 0, "logits of machine and CPU evaluation differ");
   espl_sim_result_clear(&t);
   espl_qexec_free(x);
@@ -331,6 +352,35 @@ static void bar(const espl_sim_result *r) {
   for (int32_t i = 0; i < r->layers; i++)
     if (r->layer[i].roof_cycles >= 2000) cr_assert_geq(r->layer[i].roof_fraction, 0.95, "%s reaches %.3f of its roof", r->layer[i].name, r->layer[i].roof_fraction);
   cr_assert_leq(r->total.roof_fraction, 1.0);
+}
+
+/* Memory of every kind: slow, shared, stalling, one burst at a time, many. */
+Test(map, running_ahead_changes_nothing) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_qnet *q = NULL;
+  espl_quant_config cfg;
+  espl_quant_default(&cfg);
+  cr_assert_eq(espl_zoo_resnet8((espl_shape){3, 32, 32}, 10, 1, &g, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_quantize(g, NULL, NULL, &cfg, &q, &err), ESPL_OK, "%s", err.msg);
+  static const struct { int32_t latency, write_latency, num, den, outstanding, shared, stall_mod; } t[] = {
+      {40, 20, 1, 1, 8, 0, 0}, {1, 1, 1, 1, 16, 0, 0}, {200, 3, 1, 1, 2, 0, 0}, {40, 20, 1, 3, 8, 0, 0}, {40, 20, 1, 1, 8, 1, 0}, {20, 20, 2, 3, 1, 1, 9}, {40, 20, 1, 1, 16, 0, 2}};
+  for (size_t i = 0; i < 2 * sizeof t / sizeof *t; i++) {
+    espl_machine m = i % 2 ? machine("8x16", 8, 16) : machine("16x16", 16, 16);
+    m.mem.read_latency = t[i / 2].latency;
+    m.mem.write_latency = t[i / 2].write_latency;
+    m.mem.num = t[i / 2].num;
+    m.mem.den = t[i / 2].den;
+    m.mem.outstanding = t[i / 2].outstanding;
+    m.mem.shared_path = t[i / 2].shared;
+    m.mem.stall_mod = t[i / 2].stall_mod;
+    espl_program *p = NULL;
+    cr_assert_eq(espl_map_network(q, &m, &p, &err), ESPL_OK, "%s", err.msg);
+    check_ahead(p, &m);
+    espl_program_free(p);
+  }
+  espl_qnet_free(q);
+  espl_graph_free(g);
 }
 
 /* Estimates and a few measurements find plans as good as measuring every plan that is looked at; sums over the layers of ResNet-8. */
