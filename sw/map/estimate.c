@@ -238,6 +238,7 @@ static void store(map_estimator *e, const work *w, double end) {
     if (e->read > begin) r += r < e->read - begin ? r : e->read - begin; /* loads take every other burst */
     drain = later(drain, shared ? r + t : r);
     e->read += transfer(e, bytes, runs, e->burst_gap);
+    drain = later(drain, e->read - begin); /* the path has to carry everything asked for so far */
   }
   double written = later(e->write, begin + e->flush + burst / e->beat) + t; /* its first burst is staged before its first beat */
   e->store = later(begin + drain, written - g->m->stage_bursts * burst);
