@@ -80,7 +80,7 @@ static void remove_weights(const espl_topo_layer *l, espl_qlayer *q) {
       }
 }
 
-/* timed: without weights where timing does not need them, that is where all are nonzero and their sums fit whatever they are. */
+/* timed: without weights where timing does not need them: all are nonzero, their sums fit and they are stored alike, whatever they are. */
 static espl_status make_layer(const espl_topo_layer *l, const espl_machine *m, bool timed, uint64_t seed, uint64_t index, espl_qlayer *q, espl_shape *in, espl_err *err) {
   int64_t taps = l->gemm ? 1 : (int64_t)l->r * l->s, in_c = l->gemm ? l->gk : l->c, out_c = l->gemm ? l->gn : l->depthwise ? (int64_t)l->c * l->m : l->m;
   if ((__int128)taps * in_c * out_c > MAX_WEIGHTS)
@@ -89,7 +89,7 @@ static espl_status make_layer(const espl_topo_layer *l, const espl_machine *m, b
   int64_t n = taps * in_c * out_c;
   int bits = weight_bits(m, l->gk);
   q->name = espl_strdup(l->name);
-  bool values = !timed || l->sparse_n < l->sparse_m || !sums_fit(m, l->gk, bits);
+  bool values = !timed || l->sparse_n < l->sparse_m || !sums_fit(m, l->gk, bits) || espl_weight_choice(m);
   q->w = values ? malloc((size_t)n) : NULL;
   q->par = espl_calloc((size_t)q->out_c, sizeof *q->par);
   if (!q->name || (values && !q->w) || !q->par) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", l->name);
