@@ -10,10 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -206,18 +209,26 @@ static espl_status write_script(const job *j, espl_err *err) {
   return espl_outfile_commit(o, err);
 }
 
-/* Runs a program in the project's root with its output in a log; *status is its exit status, 127 when it cannot be started. */
+/* Runs a program in the project's root with its output in a log; *status is its exit status, 127 when it cannot be started.
+ * The program ends with this process, however that ends, and at once when this process is interrupted. */
 static espl_status run_tool(const job *j, char *const argv[], const char *log, int *status, espl_err *err) {
+  const pid_t self = getpid();
   pid_t pid = fork();
   if (pid < 0) return espl_fail(err, ESPL_E_IO, "fork: %s", strerror(errno));
   if (pid == 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != self) _exit(126);
     int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (in < 0 || out < 0 || chdir(j->root) != 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0) _exit(126);
     execvp(argv[0], argv);
     _exit(127);
   }
   int raw = 0;
-  while (waitpid(pid, &raw, 0) < 0 && errno == EINTR) {}
+  const struct timespec pause = {.tv_nsec = 20000000};
+  pid_t done;
+  while ((done = waitpid(pid, &raw, WNOHANG)) == 0 || (done < 0 && errno == EINTR)) {
+    if (espl_interrupted()) kill(pid, SIGKILL);
+    nanosleep(&pause, NULL);
+  }
   *status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
   return espl_interrupt_check(err);
 }

@@ -298,7 +298,8 @@ static const char *why_not(espl_op op) {
     case ESPL_OP_LEAKYRELU: case ESPL_OP_PRELU: return "the machine's only activation is a clamp; a slope below zero has no form";
     case ESPL_OP_SIGMOID: case ESPL_OP_TANH: case ESPL_OP_HARDSIGMOID: case ESPL_OP_HARDSWISH: return "the machine's only activation is a clamp";
     case ESPL_OP_MUL: case ESPL_OP_DIV: return "the machine multiplies by weights only, not two computed values";
-    case ESPL_OP_SPREADADD: case ESPL_OP_SUB: return "the machine adds two values of one shape only";
+    case ESPL_OP_SPREADADD: return "the machine adds two values of one shape only";
+    case ESPL_OP_SUB: return "the machine adds two values, it does not subtract one from the other";
     case ESPL_OP_INSTANCENORM: return "its statistics are those of each image, the machine has constants";
     case ESPL_OP_CONVTRANSPOSE: return "the machine has no transposed convolution";
     case ESPL_OP_RESIZE: return "the machine does not resize images";
