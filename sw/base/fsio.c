@@ -51,7 +51,7 @@ espl_status espl_read_file(const char *path, size_t limit_bytes, char **data, si
 }
 
 struct espl_outfile {
-  char *path, *temp;
+  char *path, *temp; /* temp is NULL when the path itself is written: a device or a pipe */
   FILE *f;
 };
 
@@ -68,19 +68,34 @@ static void usual_mode(int fd) {
   fchmod(fd, 0666 & ~mask);
 }
 
+/* Something is there that a file must not replace: a device, a pipe, a socket. */
+static int is_special(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+/* Where the bytes go: beside the path, or into what it is. -1 with errno when that cannot be opened. */
+static int open_target(espl_outfile *o) {
+  if (is_special(o->path)) return open(o->path, O_WRONLY | O_CLOEXEC);
+  o->temp = espl_format("%s.tmp-XXXXXX", o->path);
+  int fd = o->temp ? mkostemp(o->temp, O_CLOEXEC) : -1;
+  if (fd >= 0) usual_mode(fd);
+  return fd;
+}
+
 espl_status espl_outfile_open(const char *path, espl_outfile **out, espl_err *err) {
   espl_outfile *o = espl_calloc(1, sizeof *o);
   if (!o) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", path);
-  o->path = espl_strdup(path);
-  o->temp = espl_format("%s.tmp-XXXXXX", path);
-  int fd = o->path && o->temp ? mkostemp(o->temp, O_CLOEXEC) : -1;
-  if (fd >= 0) usual_mode(fd);
+  struct stat st;
+  if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) o->path = realpath(path, NULL); /* the link stays, what it names is replaced */
+  if (!o->path) o->path = espl_strdup(path);
+  int fd = o->path ? open_target(o) : -1;
   if (fd >= 0) o->f = fdopen(fd, "wb");
   if (!o->f) {
     espl_status s = espl_fail(err, ESPL_E_IO, "%s: cannot create: %s", path, strerror(errno));
     if (fd >= 0) {
       close(fd);
-      unlink(o->temp);
+      if (o->temp) unlink(o->temp);
     }
     outfile_release(o);
     return s;
@@ -94,7 +109,7 @@ FILE *espl_outfile_stream(espl_outfile *f) { return f->f; }
 void espl_outfile_abandon(espl_outfile *o) {
   if (!o) return;
   fclose(o->f);
-  unlink(o->temp);
+  if (o->temp) unlink(o->temp);
   outfile_release(o);
 }
 
@@ -112,21 +127,21 @@ static void sync_folder_of(const char *path) {
 
 espl_status espl_outfile_commit(espl_outfile *o, espl_err *err) {
   errno = 0;
-  int good = !ferror(o->f) && fflush(o->f) == 0 && fsync(fileno(o->f)) == 0;
+  int good = !ferror(o->f) && fflush(o->f) == 0 && (!o->temp || fsync(fileno(o->f)) == 0);
   int reason = errno;
   if (fclose(o->f) != 0 && good) {
     good = 0;
     reason = errno;
   }
-  if (good && rename(o->temp, o->path) != 0) {
+  if (good && o->temp && rename(o->temp, o->path) != 0) {
     good = 0;
     reason = errno;
   }
   espl_status s = ESPL_OK;
   if (!good) {
-    unlink(o->temp);
+    if (o->temp) unlink(o->temp);
     s = espl_fail(err, ESPL_E_IO, "%s: cannot write: %s", o->path, reason ? strerror(reason) : "a write before failed");
-  } else {
+  } else if (o->temp) {
     sync_folder_of(o->path);
   }
   outfile_release(o);
@@ -183,7 +198,9 @@ espl_status espl_check_writable(const char *what, const char *path, espl_err *er
     s = espl_fail(err, ESPL_E_INPUT, "%s %s: there is no folder %s", what, path, dir);
   else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
     s = espl_fail(err, ESPL_E_INPUT, "%s %s: is a folder, expected a file", what, path);
-  else if (access(dir, W_OK) != 0)
+  else if (is_special(path)) {
+    if (access(path, W_OK) != 0) s = espl_fail(err, ESPL_E_INPUT, "%s %s: cannot be written to", what, path);
+  } else if (access(dir, W_OK) != 0)
     s = espl_fail(err, ESPL_E_INPUT, "%s %s: the folder %s cannot be written to", what, path, dir);
   free(dir);
   return s;

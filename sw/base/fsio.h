@@ -2,6 +2,7 @@
  *
  * Law: what is written appears under its name complete or not at all: temporary file beside it, fsync,
  * rename. On any failure (full disk included) the temporary file is removed and the old file is untouched.
+ * A link stays, and the file it names is replaced. Devices and pipes are never replaced: they are written as they are.
  * Errors carry the path and the system's reason. A path that is missing or not readable is E_INPUT when
  * reading; everything else is E_IO. */
 #ifndef ESPL_BASE_FSIO_H

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,42 @@ Test(fsio, abandoned_output_leaves_the_old_file) {
   cr_expect_eq(entries(), 1);
   free(got);
   free(path);
+}
+
+/* A pipe gets the bytes and stays one; a link stays and what it names is replaced; a device refuses as its driver says. */
+Test(fsio, pipes_devices_and_links_are_not_replaced) {
+  espl_err e = {0};
+  char *pipe_path = espl_path_join(dir, "pipe"), *file = espl_path_join(dir, "file"), *link = espl_path_join(dir, "link"), *got = NULL, text[16] = "";
+  size_t n = 0;
+  struct stat st;
+  cr_assert_eq(mkfifo(pipe_path, 0600), 0);
+  int end = open(pipe_path, O_RDONLY | O_NONBLOCK);
+  cr_assert_geq(end, 0);
+  cr_expect_eq(espl_check_writable("--out", pipe_path, &e), ESPL_OK);
+  cr_assert_eq(espl_write_file(pipe_path, "through", 7, &e), ESPL_OK, "%s", e.msg);
+  cr_expect_eq(read(end, text, sizeof text - 1), 7);
+  cr_expect_str_eq(text, "through");
+  cr_expect(lstat(pipe_path, &st) == 0 && S_ISFIFO(st.st_mode));
+  close(end);
+
+  cr_assert_eq(espl_write_file(file, "old", 3, &e), ESPL_OK);
+  cr_assert_eq(symlink("file", link), 0);
+  cr_assert_eq(espl_write_file(link, "new", 3, &e), ESPL_OK, "%s", e.msg);
+  cr_expect(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+  cr_assert_eq(espl_read_file(file, 100, &got, &n, &e), ESPL_OK);
+  cr_expect_str_eq(got, "new");
+  cr_expect_eq(entries(), 3);
+  free(got);
+
+  char *full = espl_path_join(dir, "full");
+  cr_assert_eq(symlink("/dev/full", full), 0);
+  cr_expect_eq(espl_write_file(full, "x", 1, &e), ESPL_E_IO);
+  cr_expect_str_eq(e.msg, "/dev/full: cannot write: No space left on device");
+  cr_expect(stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode));
+  free(full);
+  free(link);
+  free(file);
+  free(pipe_path);
 }
 
 /* A file-size limit makes write() fail the way a full disk does, in the middle of the data. */
