@@ -234,7 +234,8 @@ static void store(map_estimator *e, const work *w, double end) {
   bool shared = g->m->mem.shared_path;
   if (g->l->res >= 0) {
     double r = transfer(e, bytes, runs, later(e->burst_gap, (e->latency + 256.0 / e->bus * e->beat + 4) / g->m->res_bursts));
-    begin = later(begin, pops + e->latency + burst);
+    double reads = later(pops, e->write + g->m->mem.write_latency + 1); /* not before the writes of the command before are answered */
+    begin = later(begin, reads + e->latency + burst);
     if (e->read > begin) r += r < e->read - begin ? r : e->read - begin; /* loads take every other burst */
     drain = later(drain, shared ? r + t : r);
     e->read += transfer(e, bytes, runs, e->burst_gap);
