@@ -125,10 +125,17 @@ static void sync_folder_of(const char *path) {
   free(dir);
 }
 
+/* The stream remembers that a write failed, not why: one more block asks again. 0 when that one is taken. */
+static int failed_because(int fd) {
+  const char block[4096] = {0};
+  ssize_t n = write(fd, block, sizeof block);
+  return n < 0 ? errno : n < (ssize_t)sizeof block ? ENOSPC : 0;
+}
+
 espl_status espl_outfile_commit(espl_outfile *o, espl_err *err) {
   errno = 0;
   int good = !ferror(o->f) && fflush(o->f) == 0 && (!o->temp || fsync(fileno(o->f)) == 0);
-  int reason = errno;
+  int reason = good || errno ? errno : failed_because(fileno(o->f));
   if (fclose(o->f) != 0 && good) {
     good = 0;
     reason = errno;

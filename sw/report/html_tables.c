@@ -165,6 +165,34 @@ void espli_html_layers(FILE *f, const struct espli_report *r, const struct espli
   }
 }
 
+/* What keys of a machine say in words, and their unit. log2: the key holds the logarithm of what is shown. Other keys stand as they are. */
+static const struct machine_word { const char *key, *word, *unit; int log2; } machine_words[] = {
+    {"clock_mhz", "clock", "MHz", 0}, {"mem_bytes", "memory", "bytes", 0}, {"read_latency", "read latency", "cycles", 0}, {"write_latency", "write latency", "cycles", 0},
+    {"rate_num", "memory rate, numerator", "beats", 0}, {"rate_den", "memory rate, denominator", "cycles", 0}, {"outstanding", "outstanding a path", "bursts", 0},
+    {"read_bytes_per_cycle", "read rate", "bytes/cycle", 0}, {"write_bytes_per_cycle", "write rate", "bytes/cycle", 0}, {"bus_bytes", "bus", "bytes a beat", 0},
+    {"act_aw", "activation bank", "bytes", 1}, {"wgt_aw", "weight buffer", "bytes", 1}, {"idx_aw", "index buffer", "entries", 1}, {"par_aw", "parameter buffer", "channels", 1},
+    {"acc_aw", "accumulators a column", "in a bank", 1}, {"acc_banks", "accumulator banks", "", 0}, {"acc_w", "accumulator width", "bits", 0}, {"w_bits", "weight width", "bits", 0},
+    {"dw_banks", "depthwise pass", "kernel rows", 0}, {"mul_stages", "multiplier", "registers", 0}, {"rq_lanes", "requantizers", "", 0}, {"rq_cycles", "requantizer's pace", "cycles", 0},
+    {"queue_depth", "queue of a unit", "commands", 0}, {"stage_bursts", "write staging", "bursts", 0}, {"res_bursts", "residual buffer", "bursts", 0}, {"dim_bits", "sizes", "bits", 0},
+    {"kernel", "largest kernel", "rows", 0}};
+
+static const struct machine_word *machine_word(const char *key) {
+  for (size_t i = 0; i < sizeof machine_words / sizeof *machine_words; i++)
+    if (strcmp(key, machine_words[i].key) == 0) return &machine_words[i];
+  return NULL;
+}
+
+static void machine_key(FILE *f, const char *key, const struct machine_word *w) {
+  if (w) {
+    espli_html_text(f, w->word);
+    return;
+  }
+  for (const char *c = key; *c; c++) {
+    char one[2] = {*c == '_' ? ' ' : *c, 0};
+    espli_html_text(f, one);
+  }
+}
+
 static void machine_value(FILE *f, const espl_json_value *v) {
   switch (espl_json_value_kind(v)) {
     case ESPL_JSON_STRING: espli_html_text(f, espl_json_string(v, "")); break;
@@ -188,13 +216,17 @@ void espli_html_machine(FILE *f, const struct espli_report *r) {
   }
   fputs("<dl>", f);
   for (size_t i = 0; i < espl_json_count(r->machine); i++) {
+    const char *key = espl_json_key_at(r->machine, i);
+    const espl_json_value *v = espl_json_at(r->machine, i);
+    const struct machine_word *w = machine_word(key);
+    double x = espl_json_number(v, -1);
     fputs("<div><dt>", f);
-    for (const char *c = espl_json_key_at(r->machine, i); *c; c++) {
-      char one[2] = {*c == '_' ? ' ' : *c, 0};
-      espli_html_text(f, one);
-    }
+    machine_key(f, key, w);
     fputs("</dt><dd>", f);
-    machine_value(f, espl_json_at(r->machine, i));
+    /* a logarithm of 0 says that the buffer is not built or holds one entry: it stands as it is */
+    if (w && w->log2 && x > 0 && x < 53) fprintf(f, "%lld", 1LL << (int)x);
+    else machine_value(f, v);
+    if (w && *w->unit) fprintf(f, " %s", w->unit);
     fputs("</dd></div>", f);
   }
   fputs("</dl>", f);

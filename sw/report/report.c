@@ -42,7 +42,7 @@ static espl_status write_one(const char *dir, size_t i, const struct output *o, 
   free(path);
   if (s != ESPL_OK) return s;
   s = files[i].write(espl_outfile_stream(f), o, err);
-  if (s == ESPL_OK) return espl_outfile_commit(f, err);
+  if (s == ESPL_OK || ferror(espl_outfile_stream(f))) return espl_outfile_commit(f, err); /* which fails after a write that failed, and says why */
   espl_outfile_abandon(f);
   return s;
 }

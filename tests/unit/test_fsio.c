@@ -125,6 +125,7 @@ Test(fsio, failing_write_is_reported_and_leaves_nothing_bad) {
   cr_assert_eq(espl_outfile_open(path, &o, &e2), ESPL_OK);
   fwrite(data, 1, 1 << 20, espl_outfile_stream(o));
   cr_expect_eq(espl_outfile_commit(o, &e2), ESPL_E_IO);
+  cr_expect_not_null(strstr(e2.msg, "big: cannot write: File too large"), "%s", e2.msg);
   cr_expect_eq(entries(), 0);
   free(data);
   free(path);

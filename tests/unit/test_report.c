@@ -48,7 +48,7 @@ static void put(espl_store *s, int64_t run, const char *name, espl_variant_kind 
 static void fill(void) {
   espl_store *s = NULL;
   espl_store_run run = {.name = "<script>alert(1)</script>", .command = "espalier demo", .machine = "4x4", .seed = 1,
-                        .machine_json = "{\"rows\":4,\"cols\":4,\"read_bytes_per_cycle\":8,\"write_bytes_per_cycle\":8,\"shared_path\":true}"};
+                        .machine_json = "{\"rows\":4,\"cols\":4,\"act_aw\":14,\"new_key\":7,\"read_bytes_per_cycle\":8,\"write_bytes_per_cycle\":8,\"shared_path\":true}"};
   int64_t id = 0;
   strcpy(run.hash, "h");
   cr_assert_eq(espl_store_open(db, ESPL_STORE_CREATE, &s, &e), ESPL_OK, "%s", e.msg);
@@ -90,6 +90,8 @@ Test(report, page_is_self_contained_and_escaped) {
   cr_expect_eq(times(h, ">agrees<"), 4);
   cr_expect_not_null(strstr(h, "b&lt;&amp;&quot;\\'"));
   cr_expect_not_null(strstr(h, "Openings of the test split"));
+  cr_expect_not_null(strstr(h, "<dt>activation bank</dt><dd>16384 bytes</dd>"));
+  cr_expect_not_null(strstr(h, "<dt>new key</dt><dd>7</dd>"), "a key without words of its own");
   if (r.plots) {
     cr_expect_eq(times(h, "<svg"), 3 + 4 * 2, "front, steering, roofline, and two plots a variant");
     cr_expect_not_null(strstr(h, "latency (thousand cycles per image)"));
