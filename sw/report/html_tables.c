@@ -168,11 +168,11 @@ void espli_html_layers(FILE *f, const struct espli_report *r, const struct espli
 /* What keys of a machine say in words, and their unit. log2: the key holds the logarithm of what is shown. Other keys stand as they are. */
 static const struct machine_word { const char *key, *word, *unit; int log2; } machine_words[] = {
     {"clock_mhz", "clock", "MHz", 0}, {"mem_bytes", "memory", "bytes", 0}, {"read_latency", "read latency", "cycles", 0}, {"write_latency", "write latency", "cycles", 0},
-    {"rate_num", "memory rate, numerator", "beats", 0}, {"rate_den", "memory rate, denominator", "cycles", 0}, {"outstanding", "outstanding a path", "bursts", 0},
+    {"rate_num", "rate numerator", "beats", 0}, {"rate_den", "rate denominator", "cycles", 0}, {"outstanding", "outstanding a path", "bursts", 0},
     {"read_bytes_per_cycle", "read rate", "bytes/cycle", 0}, {"write_bytes_per_cycle", "write rate", "bytes/cycle", 0}, {"bus_bytes", "bus", "bytes a beat", 0},
     {"act_aw", "activation bank", "bytes", 1}, {"wgt_aw", "weight buffer", "bytes", 1}, {"idx_aw", "index buffer", "entries", 1}, {"par_aw", "parameter buffer", "channels", 1},
-    {"acc_aw", "accumulators a column", "in a bank", 1}, {"acc_banks", "accumulator banks", "", 0}, {"acc_w", "accumulator width", "bits", 0}, {"w_bits", "weight width", "bits", 0},
-    {"dw_banks", "depthwise pass", "kernel rows", 0}, {"mul_stages", "multiplier", "registers", 0}, {"rq_lanes", "requantizers", "", 0}, {"rq_cycles", "requantizer's pace", "cycles", 0},
+    {"acc_aw", "accumulators", "a column", 1}, {"acc_banks", "accumulator banks", "", 0}, {"acc_w", "accumulator width", "bits", 0}, {"w_bits", "weight width", "bits", 0}, {"w_int4", "int4 weights", "", 0}, {"w_book", "codebook index", "bits", 0},
+    {"dw_banks", "depthwise pass", "kernel rows", 0}, {"mul_stages", "multiplier stages", "", 0}, {"rq_lanes", "requantizers", "", 0}, {"rq_cycles", "requantizer interval", "cycles", 0},
     {"queue_depth", "queue of a unit", "commands", 0}, {"stage_bursts", "write staging", "bursts", 0}, {"res_bursts", "residual buffer", "bursts", 0}, {"dim_bits", "sizes", "bits", 0},
     {"kernel", "largest kernel", "rows", 0}};
 
