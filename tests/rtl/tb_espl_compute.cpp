@@ -31,6 +31,14 @@ static const int WGT_BYTES = 1 << P_WgtAw, ACC_DEPTH = 1 << P_AccAw;
 static const int TOKEN_MAX = 3, QUEUE = 4;
 static long failures = 0, drained = 0, commands = 0, cycles_run = 0, tiles_dw = 0;
 
+// Credits that can be taken in cycle t: those pushed before it.
+static int64_t credits_at(const espl_tsim& s, int64_t t) {
+  int64_t n = s.credit.there;
+  for (uint32_t i = s.credit.head; i != s.credit.tail; i++)
+    if (s.credit.t[i % ESPL_CREDITS] < t) n += s.credit.n[i % ESPL_CREDITS];
+  return n;
+}
+
 typedef std::shared_ptr<std::vector<int32_t>> Drain;  // accumulators of one release: [address][column]
 struct Beat {
   int sel, bank;
@@ -477,7 +485,7 @@ void Bench::episode(uint64_t number, bool plain) {
     if (top->wait_valid_o) CHECK("wait_idx", top->wait_idx_o, wi);
     for (int b = 0; b < P_AccBanks; b++) CHECK("bank full", full_now >> b & 1, espl_reg_get(&s.bank[b].full, t));
     for (int k = 0; k < ESPL_TOK_COUNT; k++) CHECK("token", tok[k], espl_reg_get(&s.token[k], t));
-    CHECK("credit", credit, espl_reg_get(&s.credit, t));
+    CHECK("credit", credit, credits_at(s, t));
     CHECK("queue level", queue.size(), s.queue[ESPL_UNIT_COMPUTE].count);
 
     static const int of_cause[] = {ESPL_CNT_BUSY,          ESPL_CNT_STALL_LOAD, ESPL_CNT_STALL_STORE, ESPL_CNT_STALL_BANK,
@@ -506,7 +514,7 @@ void Bench::episode(uint64_t number, bool plain) {
       if (push_sc) espl_reg_add(&s.token[ESPL_TOK_SC], t, 1);
       if (pop_cl) espl_reg_add(&s.token[ESPL_TOK_CL], t, -1);
       if (pop_cs) espl_reg_add(&s.token[ESPL_TOK_CS], t, -1);
-      if (give_credit) espl_reg_add(&s.credit, t, 1);
+      if (give_credit) espl_credit_push(&s, t, 1);
       for (int b = 0; b < 2; b++)
         if (free_now >> b & 1) espl_reg_set(&s.bank[b].taken, t, 0), espl_reg_set(&s.bank[b].full, t, 0);
       if (push_q) espl_queue_push(&s.queue[ESPL_UNIT_COMPUTE], t, new_index);

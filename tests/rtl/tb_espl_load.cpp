@@ -16,6 +16,14 @@ static const int TOKEN_MAX = 3;
 static const uint32_t MEM = 1u << 20;
 static long failures = 0, cycles = 0, beats_seen = 0, commands = 0, errors_seen = 0, stalled = 0;
 
+// Credits that can be taken in cycle t: those pushed before it.
+static int64_t credits_at(const espl_tsim& s, int64_t t) {
+  int64_t n = s.credit.there;
+  for (uint32_t i = s.credit.head; i != s.credit.tail; i++)
+    if (s.credit.t[i % ESPL_CREDITS] < t) n += s.credit.n[i % ESPL_CREDITS];
+  return n;
+}
+
 // ---- what the twin tells the bench
 struct Granted { int rq; espl_burst_time b; bool bad; };
 static std::vector<Granted> twin_grants;
@@ -165,6 +173,8 @@ void Bench::run_episode() {
   espl_tsim s;
   memset(&s, 0, sizeof s);
   s.m = &m;
+  espl_bus_log log = {};
+  s.log = &log;  // a log is written in order of time: no burst is granted ahead of its cycle
   s.prog = (const uint32_t(*)[4])prog.data();
   s.prog_count = count;
   s.executed = executed.data();
@@ -201,7 +211,7 @@ void Bench::run_episode() {
       check(t, "token available", top->avail_o >> k & 1, v > 0);
       check(t, "token room", top->room_o >> k & 1, v < TOKEN_MAX);
     }
-    check(t, "credit available", top->credit_avail_o, espl_reg_get(&s.credit, t) > 0);
+    check(t, "credit available", top->credit_avail_o, credits_at(s, t) > 0);
     check(t, "idle", top->idle_o, espl_tload_idle(&s, t));
     check(t, "blocked", top->blocked_o, espl_tload_blocked(&s, t));
     uint32_t wi = espl_tload_waiting_index(&s, t);
@@ -251,7 +261,7 @@ void Bench::run_episode() {
     bool give_sl = espl_reg_get(&s.token[ESPL_TOK_SL], t) < TOKEN_MAX && rng.one_in(slow);
     bool take_lc = espl_reg_get(&s.token[ESPL_TOK_LC], t) > 0 && (tight ? top->wait_valid_o && rng.one_in(20) : rng.one_in(2 * slow));
     bool take_ls = espl_reg_get(&s.token[ESPL_TOK_LS], t) > 0 && (tight ? top->wait_valid_o && rng.one_in(20) : rng.one_in(2 * slow));
-    bool take_credit = espl_reg_get(&s.credit, t) > 0 && rng.one_in(4);
+    bool take_credit = credits_at(s, t) > 0 && rng.one_in(4);
     top->push_cl_i = give_cl, top->push_sl_i = give_sl, top->pop_lc_i = take_lc, top->pop_ls_i = take_ls, top->credit_pop_i = take_credit;
 
     // memory of this cycle
@@ -291,11 +301,12 @@ void Bench::run_episode() {
     s.now = t;
     if (t == s.stop_at) espl_wake(&s, ESPL_T_LOAD, t);  // the scheduler evaluates every unit in that cycle
     twin_grants.clear();
-    bool had = s.req[ESPL_RQ_LOAD].valid;
+    bool had = s.req[ESPL_RQ_LOAD].valid && s.req[ESPL_RQ_LOAD].raised <= t;
     uint32_t had_addr = s.req[ESPL_RQ_LOAD].addr, had_beats = (uint32_t)s.req[ESPL_RQ_LOAD].beats;
     if (s.wake[ESPL_T_RDPORT] <= t) s.wake[ESPL_T_RDPORT] = ESPL_NEVER, espl_trdport_eval(&s, t);
     if (s.wake[ESPL_T_WRPORT] <= t) s.wake[ESPL_T_WRPORT] = ESPL_NEVER, espl_twrport_eval(&s, t);
-    bool load_granted = had && !s.req[ESPL_RQ_LOAD].valid;
+    const espl_request& now_shown = s.req[ESPL_RQ_LOAD];
+    bool load_granted = had && (!now_shown.valid || now_shown.raised > t);  // the next one may be formed with the grant
     int want_rd = load_granted ? 2 : 0, want_wr = 0;
     for (auto& g : twin_grants) (g.rq <= 2 ? want_rd : want_wr) |= g.rq <= 2 ? 1 << g.rq : 1 << (g.rq - 3);
     check(t, "read grant", top->rq_gnt_o, want_rd);
@@ -305,10 +316,10 @@ void Bench::run_episode() {
       check(t, "request beats", top->mem_rd_req_beats_o, had_beats);
     }
     int popped = s.queue[1].count;
-    int32_t credit0 = espl_reg_get(&s.credit, t);
+    int64_t credit0 = credits_at(s, t);
     if (s.wake[ESPL_T_LOAD] <= t) s.wake[ESPL_T_LOAD] = ESPL_NEVER, espl_tload_eval(&s, t);
     check(t, "queue pop", top->q_pop_o, popped - s.queue[1].count);
-    int32_t credit1 = espl_reg_get(&s.credit, t + 1);
+    int64_t credit1 = credits_at(s, t + 1);
     credits_seen += top->credit_push_o;
     check(t, "credits", top->credit_push_o, credit1 - credit0);
     if (s.bug) fail(t, s.bug, 1, 0);
@@ -339,7 +350,7 @@ void Bench::run_episode() {
     if (take_lc) espl_reg_add(&s.token[ESPL_TOK_LC], t, -1);
     if (take_ls) espl_reg_add(&s.token[ESPL_TOK_LS], t, -1);
     if (give_cl || give_sl || take_lc || take_ls) espl_wake(&s, ESPL_T_LOAD, t + 1);
-    if (take_credit) espl_reg_add(&s.credit, t, -1);
+    if (take_credit) espl_credit_take(&s);
     clock();
     for (int r : {0, 2, 3, 4}) {
       if (granted >> r & 1) dummy[r] = false;
