@@ -98,7 +98,7 @@ static void expand_row(const espl_exec_state *s, uint32_t at, int8_t *out) {
     uint32_t from = c * bits, byte = at + from / 8;
     uint32_t pair = (uint32_t)s->wgt[byte & mask] | (uint32_t)s->wgt[(byte + 1) & mask] << 8;
     uint32_t code = pair >> from % 8 & ((1u << bits) - 1);
-    out[c] = s->weight.book ? s->table[code] : (int8_t)((int32_t)(code << (32 - bits)) >> (32 - bits));
+    out[c] = (int8_t)(s->weight.book ? s->table[code] : (int32_t)(code << (32 - bits)) >> (32 - bits));
   }
 }
 
