@@ -240,10 +240,22 @@ module espl_wseq #(
       tile_ix_o    <= PosW'(kx) * PosW'(dx_i) + PosW'($signed(cmd[espl_pkg::ComputeOffXLsb+:DimBits]));
       base_q       <= sparse_base;
     end
-    if (prep_q) begin
-      tile_addr_o     <= base_q + 16'($signed(tile_ix_o)) + 16'($signed(tile_iy_o)) * 16'(row_words_i);
-      tile_row_step_o <= {13'd0, sy_i} * 16'(row_words_i);
+    if (prep_q) tile_row_step_o <= {13'd0, sy_i} * 16'(row_words_i);
+  end
+
+  // The address: with four rows or more the product has a cycle of its own, because a start is decided three cycles after the take.
+  logic [15:0] rows_down, across;
+  assign rows_down = 16'($signed(tile_iy_o)) * 16'(row_words_i);
+  assign across    = base_q + 16'($signed(tile_ix_o));
+  if (Rows >= 4) begin : gen_two_steps
+    logic [15:0] rows_down_q, across_q;
+    always_ff @(posedge clk_i) begin
+      rows_down_q <= rows_down;
+      across_q    <= across;
+      tile_addr_o <= across_q + rows_down_q;
     end
+  end else begin : gen_one_step
+    always_ff @(posedge clk_i) tile_addr_o <= across + rows_down;
   end
 
   // Depthwise: rows that are no tap of the tile hold zeros; the pass streams whole stretches of input rows.

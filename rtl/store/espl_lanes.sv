@@ -66,16 +66,20 @@ module espl_lanes #(
     assign c_q   = c_dly[RqLat-1];
     assign c_pre = c_dly[RqLat-2];
   end else begin : gen_serial_ctl
-    logic [4:0]      left_q;  // cycles to the result, 1: now
-    logic [CtlW-1:0] hold_q;
+    // An operation is RqLat - 1 cycles old when the next one comes: its control goes on to a second register then.
+    logic [4:0]      left_q;  // cycles to the last one before the result, 1: now
+    logic [CtlW-1:0] hold_q, done_q;
+    logic            last_q;
     always_ff @(posedge clk_i) begin
       if (rst_i) left_q <= 5'd0;
-      else if (v3_q) left_q <= 5'(RqLat);
+      else if (v3_q) left_q <= 5'(RqLat - 1);
       else if (left_q != 5'd0) left_q <= left_q - 5'd1;
       if (v3_q) hold_q <= c3_q;
+      last_q <= left_q == 5'd1 && !rst_i;
+      done_q <= hold_q;
     end
-    assign v_q   = left_q == 5'd1;
-    assign c_q   = hold_q;
+    assign v_q   = last_q;
+    assign c_q   = done_q;
     assign c_pre = hold_q;
   end
 

@@ -1,7 +1,7 @@
 // Serial requantizer lane for parts without multipliers: the same result as the pipelined one, one shift-add step a cycle.
-// Operands with valid_i in cycle c give q_o in cycle c+18; the next valid_i may come in cycle c+18. Steps: c load, c+1..c+16 one
-// bit of m (and of mr) each, c+17 sum, shift, clamp. m shifts out of the register into which the low product bits shift.
-// zo, lo and hi are those of cycle c+17.
+// Operands with valid_i in cycle c give q_o in cycle c+19; the next valid_i may come in cycle c+18. Steps: c load, c+1..c+16 one
+// bit of m (and of mr) each, c+17 sum and shift, c+18 rounding, zero point, clamp. m shifts out of the register into which the low product
+// bits shift. zo, lo and hi are those of cycle c+18.
 module espl_requant_serial #(
   parameter int Residual = 1
 ) (
@@ -50,7 +50,8 @@ module espl_requant_serial #(
 
   logic        [48:0] add;
   logic signed [48:0] sum;
-  logic        [10:0] x2;  // saturated
+  logic        [10:0] x2, x2_q;  // saturated
+  logic               last_q;    // x2_q is there
   logic signed [11:0] x, y;
 
   if (Residual != 0) begin : gen_res
@@ -84,10 +85,12 @@ module espl_requant_serial #(
     .x_o(x2)
   );
   // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
-  assign x   = (12'($signed(x2)) + 12'sd1) >>> 1;
+  assign x   = (12'($signed(x2_q)) + 12'sd1) >>> 1;
   assign y   = x + 12'($signed(zo_i));
   always_ff @(posedge clk_i) begin
-    if (cnt_q == 5'd1) begin
+    last_q <= cnt_q == 5'd1;
+    x2_q   <= x2;
+    if (last_q) begin
       if (y < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
       else if (y > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
       else q_o <= y[7:0];

@@ -302,8 +302,8 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   espl_cmd_compute c = {.first = first, .last = last, .bank = (uint32_t)e->bank, .sparse = g->sparse, .dw = g->dw, .credit = cold && !g->dw, .n_tiles = (uint32_t)(t1 - t)};
   c.out_h = (uint32_t)(y->c1 - y->c0);
   c.out_w = (uint32_t)(x->c1 - x->c0);
-  c.off_y = y->c0 * g->vsy - g->l->pt - (s ? y->i0 : 0);
-  c.off_x = x->c0 * g->l->sw - g->l->pl - (s ? x->i0 : 0);
+  c.off_y = empty ? 0 : y->c0 * g->vsy - g->l->pt - (s ? y->i0 : 0);
+  c.off_x = empty ? 0 : x->c0 * g->l->sw - g->l->pl - (s ? x->i0 : 0);
   int32_t base = s ? slot_base(e, s, y, x) : 0, from = s ? s->chunk * e->p->chunk_cb : 0, plane = s ? e->p->slot_words / e->p->chunk_cb : g->plane_words;
   c.act_base = (uint32_t)(base + (g->sparse ? 0 : (b0 - from) * plane));
   if (!empty) {

@@ -237,7 +237,9 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
   const struct { const char *what; int64_t v, lo, hi; } t[] = {
       {"kernel height", l->kh, 1, m->kernel}, {"kernel width", l->kw, 1, m->kernel}, {"stride down", l->sh, 1, 7}, {"stride across", l->sw, 1, 7},
       {"dilation down", l->dh, 1, 15}, {"dilation across", l->dw, 1, 15}, {"input width", g->in.w, 1, dim}, {"output width", g->out.w, 1, dim},
-      {"output height", g->out.h, 1, 4095}, {"input height", g->in.h, 1, 65535}, {"padding top", l->pt, 0, off}, {"padding left", l->pl, 0, off}};
+      {"output height", g->out.h, 1, 4095}, {"input height", g->in.h, 1, 65535}, {"padding top", l->pt, 0, off}, {"padding left", l->pl, 0, off},
+      {"padding bottom", (int64_t)(l->conv_h - 1) * l->sh - l->pt - (g->in.h - 1), INT32_MIN, off},
+      {"padding right", (int64_t)(l->conv_w - 1) * l->sw - l->pl - (g->in.w - 1), INT32_MIN, off}};
   for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) ESPL_TRY(limit(g, t[i].what, t[i].v, t[i].lo, t[i].hi, err));
   if (l->pool != ESPL_QPOOL_NONE) {
     ESPL_TRY(limit(g, "pooling window height", l->win_h, 1, 255, err));

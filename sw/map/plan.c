@@ -112,7 +112,8 @@ static int32_t widest(const map_geom *g) {
 static bool resident_fits(const map_geom *g) {
   int64_t words = (1ll << g->m->act_aw) / g->g, need = (int64_t)g->ncb * g->plane_words;
   int32_t off = espl_offset_max(g->m);
-  bool named = g->vrows <= off && (g->in.w <= off || widest(g) >= g->out.w) && (int64_t)g->ncb * g->nb <= espl_dim_max(g->m);
+  int32_t down = (g->l->conv_h - 1) * g->vsy - g->l->pt, across = (g->l->conv_w - 1) * g->l->sw - g->l->pl; /* the furthest tile */
+  bool named = g->vrows <= espl_dim_max(g->m) && down <= off && (across <= off || widest(g) >= g->out.w) && (int64_t)g->ncb * g->nb <= espl_dim_max(g->m);
   return named && need <= words && need <= 65536 && (int64_t)g->plane_words * g->g < 1 << 20;
 }
 

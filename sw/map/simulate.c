@@ -61,6 +61,10 @@ espl_status map_summarize(const espl_program *p, const espl_qnet *q, espl_sim_re
     espl_sim_layer *l = &out->layer[i];
     snprintf(l->name, sizeof l->name, "%s", q->layer[p->layer[i].qlayer].name);
     from_counters(r->layer[i].counter, l);
+    if (p->machine.counters <= ESPL_CNT_MACS_DENSE) { /* not counted by this core: what its commands say */
+      l->macs = p->layer[i].macs;
+      l->macs_dense = p->layer[i].macs_dense;
+    }
     l->roof_cycles = (uint64_t)p->layer[i].roof_cycles;
     ratios(&p->machine, l);
     accumulate(&out->total, l);

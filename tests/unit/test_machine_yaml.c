@@ -91,4 +91,18 @@ Test(machine_yaml, wrong_values_are_refused_with_their_place) {
   refused("  outstanding: 8", "  outstandin: 8", "m.yaml:", "outstanding");
 }
 
+Test(machine_yaml, limits_may_be_left_out_and_are_then_those_of_the_contract) {
+  espl_machine m;
+  espl_err err = {0};
+  cr_assert_eq(espl_machine_load("16x16", &m, &err), ESPL_OK, "%s", err.msg);
+  cr_assert(m.bursts == 16 && m.counters == 16 && m.dim_bits == 12 && m.kernel == 16);
+  cr_assert_eq(espl_machine_load("up5k", &m, &err), ESPL_OK, "%s", err.msg);
+  cr_assert(m.bursts == 2 && m.counters == 2 && m.dim_bits == 7 && m.kernel == 8 && m.queue_depth == 0);
+}
+
+Test(machine_yaml, limits_too_small_for_the_rest_are_refused) {
+  refused("rows: 16", "dim_bits: 8\nrows: 16", "m.yaml:", "a run is shorter than 65536 bytes, the largest buffer has 65536");
+  refused("rows: 16", "bursts: 4\nrows: 16", "m.yaml:", "outstanding is 8, expected 1..4 (bursts)");
+}
+
 Test(machine_yaml, a_missing_parameter_is_named) { refused("acc_banks: 2", "", "m.yaml:", "acc_banks"); }

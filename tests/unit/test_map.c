@@ -271,6 +271,27 @@ Test(map, tiny_weights_16x4) {
   many(&m, 60, 40, 20, NULL);
 }
 
+/* A core without queues that keeps six bits of a size: images are wider than its offsets reach, buffers small enough for its runs. */
+static espl_machine small_sizes(const char *name, int32_t dw_banks) {
+  espl_machine m = machine(name, 4, 4);
+  m.queue_depth = 0;
+  m.dim_bits = 6;
+  m.kernel = 5;
+  m.bursts = m.mem.outstanding = 2;
+  m.dw_banks = dw_banks;
+  m.act_aw = 12;
+  m.wgt_aw = 10;
+  m.idx_aw = 8;
+  m.par_aw = 6;
+  m.acc_aw = 9;
+  m.acc_banks = 1;
+  m.rq_lanes = 1;
+  m.rq_cycles = 18;
+  return m;
+}
+Test(map, small_sizes_4x4) { espl_machine m = small_sizes("sizes", 0); many(&m, 60, 24, 60, NULL); }
+Test(map, small_sizes_depthwise_4x4) { espl_machine m = small_sizes("sizes-dw", 3); many(&m, 60, 24, 60, NULL); }
+
 /* ---- refusals ---- */
 
 static espl_qnet *pool_net(int32_t px) {
