@@ -1,5 +1,5 @@
-// ULX3S: 25 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 50 MHz: 25 MHz * CLKFB_DIV; the oscillator of the PLL at
-// 600 MHz = 50 MHz * CLKOP_DIV. Parameters of espl_board are set by the build (espalier synth --top board).
+// ULX3S: 25 MHz oscillator, PLL, serial line through the FTDI chip. The PLL's own oscillator runs at 600 MHz = 25 MHz * CLKFB_DIV * CLKOP_DIV, the core
+// at 40 MHz = 600 MHz / CLKOS_DIV. Parameters of espl_board are set by the build (espalier synth --top board).
 module espl_top_ulx3s (
   input  logic       clk_25mhz,
   output logic       ftdi_rxd,
@@ -8,10 +8,10 @@ module espl_top_ulx3s (
   output logic       wifi_gpio0
 );
 
-  logic clk, locked, rst;
+  logic clk, feedback, locked, rst;
   logic [1:0] lights;
 
-  (* FREQUENCY_PIN_CLKI = "25", FREQUENCY_PIN_CLKOP = "50", ICP_CURRENT = "12", LPF_RESISTOR = "8" *)
+  (* FREQUENCY_PIN_CLKI = "25", FREQUENCY_PIN_CLKOP = "50", FREQUENCY_PIN_CLKOS = "40", ICP_CURRENT = "12", LPF_RESISTOR = "8" *)
   EHXPLLL #(
     .PLLRST_ENA      ("DISABLED"),
     .INTFB_WAKE      ("DISABLED"),
@@ -24,11 +24,16 @@ module espl_top_ulx3s (
     .CLKOP_DIV       (12),
     .CLKOP_CPHASE    (5),
     .CLKOP_FPHASE    (0),
+    .CLKOS_ENABLE    ("ENABLED"),
+    .CLKOS_DIV       (15),
+    .CLKOS_CPHASE    (5),
+    .CLKOS_FPHASE    (0),
     .FEEDBK_PATH     ("CLKOP")
   ) u_pll (
     .CLKI        (clk_25mhz),
-    .CLKFB       (clk),
-    .CLKOP       (clk),
+    .CLKFB       (feedback),
+    .CLKOP       (feedback),
+    .CLKOS       (clk),
     .RST         (1'b0),
     .STDBY       (1'b0),
     .PHASESEL0   (1'b0),
@@ -38,6 +43,7 @@ module espl_top_ulx3s (
     .PHASELOADREG(1'b1),
     .PLLWAKESYNC (1'b0),
     .ENCLKOP     (1'b0),
+    .ENCLKOS     (1'b0),
     .LOCK        (locked)
   );
 

@@ -37,7 +37,7 @@ static const char *const family_names[] = {"ice40up", "ice40hx", "ecp5", "xc7", 
 
 /* The body of the array's multipliers for a family (rtl/array/espl_pe2.sv), and what it needs besides rtl/rtl.f. */
 static const struct body { const char *define, *source; } bodies[] = {[ICE40UP] = {" -D ESPL_ICE40_DSP", " rtl/array/espl_pe2_ice40.sv"},
-                                                                     [ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, [ECP5] = {"", ""}, [XC7] = {"", ""}};
+                                                                     [ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, [ECP5] = {"", ""}, [XC7] = {" -D ESPL_XC7_DSP", " rtl/array/espl_pe2_xc7.sv"}};
 
 /* What a cell takes. A name ending in '*' is a prefix; the first row that matches counts. Cells not listed (buffers, multiplexers
  * inside a slice, constants) take nothing. */

@@ -7,6 +7,8 @@ netlist: ## array and requantizer as netlists of vendor cells against the defini
 	$(Q)$(NETLIST) array-ice40up ice40up tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_pe2_ice40.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) array-ice40hx ice40hx tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_mul8.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) array-ice40up-broken ice40up tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_pe2_ice40.sv $(NETLIST_ARRAY)
+	$(Q)$(NETLIST) array-xc7 xc7 tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_pe2_xc7.sv $(NETLIST_ARRAY)
+	$(Q)$(NETLIST) array-xc7-two xc7 tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=2 MulStages=2 -- rtl/array/espl_pe2_xc7.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) requant-ice40-serial ice40hx tb_espl_requant espl_requant $(RTL_SEED) RqCycles=18 Residual=1 -- $(NETLIST_REQUANT)
 TEST_TARGETS += netlist
 netlist-core: ## the whole core's netlist (4x4 with multiplier blocks) against the C model on random programs (SEED= PROGRAMS=)
