@@ -104,7 +104,7 @@ static espl_status copy_text(const espl_yaml_node *root, const char *key, espl_n
 }
 
 static espl_status read_board(const espl_yaml_node *root, board *b, espl_err *err) {
-  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", "pnr", "network", NULL};
+  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", "pnr", "network", "board_machine", NULL};
   ESPL_TRY(espl_yaml_known_keys(root, keys, err));
   ESPL_TRY(copy_text(root, "part", ESPL_REQUIRED, b->part, sizeof b->part, err));
   ESPL_TRY(copy_text(root, "machine", ESPL_REQUIRED, b->machine, sizeof b->machine, err));
