@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "device/decode.h"
 #include "device/root.h"
 #include "device/rtl_job.h"
@@ -31,6 +33,10 @@ struct espl_rtl {
 };
 
 /* --- building ------------------------------------------------------------------------------------------------------- */
+
+#define X(c_name, RtlName, min, max) +1
+_Static_assert(1 ESPL_PARAM_LIST(X) <= ARGS_MAX, "every parameter is an argument of build-core");
+#undef X
 
 static int build_arguments(const espl_machine *m, char text[ARGS_MAX][ARG_BYTES]) {
   int n = 0;
@@ -132,7 +138,17 @@ static void stop_child(espl_rtl *r, char *how, size_t n) {
   else snprintf(how, n, "exit status %d", WEXITSTATUS(status));
 }
 
-/* One line to the child and one back; 0 when the child has gone. */
+/* Until the child answers or goes; 0 when this process is interrupted before. */
+static int answered(const espl_rtl *r) {
+  struct pollfd p = {.fd = r->line, .events = POLLIN};
+  while (!espl_interrupted()) {
+    int k = poll(&p, 1, 100);
+    if (k > 0 || (k < 0 && errno != EINTR)) return 1;
+  }
+  return 0;
+}
+
+/* One line to the child and one back; 0 when the child has gone. An interrupt ends the child in the middle of its job. */
 static int talk(espl_rtl *r, const char *out, char *answer, size_t n) {
   size_t len = strlen(out), got = 0;
   for (size_t sent = 0; sent < len;) {
@@ -142,6 +158,10 @@ static int talk(espl_rtl *r, const char *out, char *answer, size_t n) {
     sent += (size_t)k;
   }
   while (got + 1 < n) {
+    if (!answered(r)) {
+      kill(r->pid, SIGKILL);
+      return 0;
+    }
     ssize_t k = recv(r->line, answer + got, n - 1 - got, 0);
     if (k < 0 && errno == EINTR) continue;
     if (k <= 0) return 0;
@@ -273,6 +293,7 @@ static espl_status run_job(espl_rtl *r, const espl_run *run, uint32_t layer_cap,
   snprintf(line, sizeof line, "%s\n", f->path);
   if (!talk(r, line, answer, sizeof answer)) {
     stop_child(r, how, sizeof how);
+    ESPL_TRY(espl_interrupt_check(err)); /* Ctrl-C reaches the child too */
     return espl_fail(err, ESPL_E_FAILED, "machine %s: the RTL simulator %s ended with %s", run->machine->name, r->program, how);
   }
   take_log(run, layer_cap, f->base);
