@@ -1,4 +1,5 @@
 /* espalier steer, espalier demo: a co-design study from a file, or the main job with its defaults. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,17 +9,19 @@
 #include "cli/options.h"
 #include "cli/quantized.h"
 #include "cli/study.h"
+#include "device/root.h"
 #include "map/machine_yaml.h"
 
 struct overrides {
   const char *db, *out, *data, *network, *mean, *std, *machine, *resize;
   double budget, tune, train;
   int raw, fast, no_rtl;
+  char trained[PATH_MAX]; /* the network that --fast loads */
 };
 
 #define FAST_NETWORK "models/resnet8-builtin.onnx"
 
-static espl_status apply(espl_cli *cli, const struct overrides *o, espl_study *s) {
+static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
   if (o->data) s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data;
   if (o->resize) ESPL_TRY(espl_cli_size(o->resize, &s->width, &s->height, &cli->err));
   if (o->network) {
@@ -34,8 +37,8 @@ static espl_status apply(espl_cli *cli, const struct overrides *o, espl_study *s
   if (o->no_rtl) s->rtl = 0;
   if (cli->seed_given) s->seed = cli->seed;
   if (o->fast && !s->data && !o->network) {
-    if (!espl_path_exists(FAST_NETWORK)) return espl_fail(&cli->err, ESPL_E_INPUT, "--fast: no trained network at " FAST_NETWORK " (run from the project's folder)");
-    s->trained = FAST_NETWORK;
+    ESPL_TRY(espl_root_path(FAST_NETWORK, o->trained, sizeof o->trained, &cli->err));
+    s->trained = o->trained;
   }
   if (!o->mean && !o->std && !o->raw) return ESPL_OK;
   s->preprocess_given = 1;
