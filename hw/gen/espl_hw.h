@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ESPL_SPEC_HASH 0xdde39a36u
+#define ESPL_SPEC_HASH 0x43d886adu
 #define ESPL_CMD_BYTES 16
 
 typedef enum espl_opcode {
@@ -368,6 +368,7 @@ typedef struct espl_cmd_comp_geom {
   uint32_t dy; /* 1..15: dilation down */
   uint32_t dx; /* 1..15: dilation across */
   uint32_t zi; /* 0..255: zero point injected for padding (int8 as a byte) */
+  uint32_t fold; /* 0..1: pixels are 4 bytes, G/4 to a word; a pass reads R/4 of them side by side (not depthwise) */
   uint32_t dw_rows; /* 0..3: depthwise: kernel rows of a pass, minus 1 (at most dw_banks) */
   uint32_t dw_cols; /* 0..15: depthwise: kernel columns of a pass, minus 1 (at least 1) */
 } espl_cmd_comp_geom;
@@ -383,6 +384,7 @@ static inline void espl_cmd_comp_geom_encode(const espl_cmd_comp_geom *c, uint32
   espl_bits_put(w, 74, 4, (uint32_t)c->dy);
   espl_bits_put(w, 78, 4, (uint32_t)c->dx);
   espl_bits_put(w, 82, 8, (uint32_t)c->zi);
+  espl_bits_put(w, 96, 1, (uint32_t)c->fold);
   espl_bits_put(w, 90, 2, (uint32_t)c->dw_rows);
   espl_bits_put(w, 92, 4, (uint32_t)c->dw_cols);
 }
@@ -396,6 +398,7 @@ static inline void espl_cmd_comp_geom_decode(const uint32_t w[4], espl_cmd_comp_
   c->dy = espl_bits_get(w, 74, 4);
   c->dx = espl_bits_get(w, 78, 4);
   c->zi = espl_bits_get(w, 82, 8);
+  c->fold = espl_bits_get(w, 96, 1);
   c->dw_rows = espl_bits_get(w, 90, 2);
   c->dw_cols = espl_bits_get(w, 92, 4);
 }
@@ -750,6 +753,7 @@ static inline int espl_cmd_check(const uint32_t w[4]) {
   X(bus_bytes, BusBytes, 4, 32) \
   X(act_aw, ActAw, 6, 20) \
   X(dw_banks, DwBanks, 0, 4) \
+  X(fold, Fold, 0, 1) \
   X(wgt_aw, WgtAw, 4, 20) \
   X(idx_aw, IdxAw, 0, 12) \
   X(par_aw, ParAw, 2, 12) \

@@ -5,6 +5,7 @@
   parameter int BusBytes = 4, \
   parameter int ActAw = 6, \
   parameter int DwBanks = 0, \
+  parameter int Fold = 0, \
   parameter int WgtAw = 4, \
   parameter int IdxAw = 0, \
   parameter int ParAw = 2, \
@@ -34,6 +35,7 @@
   .BusBytes(BusBytes), \
   .ActAw(ActAw), \
   .DwBanks(DwBanks), \
+  .Fold(Fold), \
   .WgtAw(WgtAw), \
   .IdxAw(IdxAw), \
   .ParAw(ParAw), \

@@ -2,7 +2,7 @@
 // verilator lint_off UNUSEDPARAM
 package espl_pkg;
 
-  localparam logic [31:0] SpecHash = 32'hdde39a36;
+  localparam logic [31:0] SpecHash = 32'h43d886ad;
   localparam logic [3:0] OpCfg = 4'd1;
   localparam logic [3:0] OpLoad = 4'd2;
   localparam logic [3:0] OpCompute = 4'd3;
@@ -182,6 +182,8 @@ package espl_pkg;
   localparam int CompGeomDxW = 4;
   localparam int CompGeomZiLsb = 82;
   localparam int CompGeomZiW = 8;
+  localparam int CompGeomFoldLsb = 96;
+  localparam int CompGeomFoldW = 1;
   localparam int CompGeomDwRowsLsb = 90;
   localparam int CompGeomDwRowsW = 2;
   localparam int CompGeomDwColsLsb = 92;

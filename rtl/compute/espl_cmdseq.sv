@@ -46,6 +46,7 @@ module espl_cmdseq #(
   output logic [7:0]   zi_o,
   output logic [1:0]   dw_rows_o,
   output logic [3:0]   dw_cols_o,
+  output logic         fold_o,
   output logic [Kernel-1:0] ky_mask_o,
   output logic [Kernel-1:0] kx_mask_o,
   output logic [3:0]   w_bits_o,       // format of stored weights
@@ -144,6 +145,7 @@ module espl_cmdseq #(
       dx_o          <= q_cmd_i[espl_pkg::CompGeomDxLsb+:4];
       zi_o          <= q_cmd_i[espl_pkg::CompGeomZiLsb+:8];
       dw_rows_o     <= q_cmd_i[espl_pkg::CompGeomDwRowsLsb+:2];
+      fold_o        <= q_cmd_i[espl_pkg::CompGeomFoldLsb];
       dw_cols_o     <= q_cmd_i[espl_pkg::CompGeomDwColsLsb+:4];
     end
     if (do_cfg && cfg_taps) begin

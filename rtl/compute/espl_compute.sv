@@ -7,6 +7,7 @@ module espl_compute #(
   parameter int BusBytes = 4,
   parameter int ActAw = 10,
   parameter int DwBanks = 0,
+  parameter int Fold = 0,
   parameter int WgtAw = 10,
   parameter int IdxAw = 0,
   parameter int AccAw = 6,
@@ -73,6 +74,8 @@ module espl_compute #(
   localparam int RowSh = $clog2(Rows);
   localparam int IdxAddrW = (IdxAw > 0) ? IdxAw : 1;
   localparam int Streams = (DwBanks > 0) ? DwBanks : 1;
+  localparam int Lanes = (Fold > 0) ? Rows / 4 : 1;
+  localparam int LaneW = (Lanes > 1) ? $clog2(Lanes) : 1;
   localparam int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1;
 
   // A tap names rows from the lowest offset to the last row of the widest kernel and the furthest output; index entries name any kernel row.
@@ -86,6 +89,7 @@ module espl_compute #(
   logic [7:0] zi;
   logic [1:0] dw_rows;
   logic [3:0] dw_cols;
+  logic fold;
   logic [Kernel-1:0] ky_mask, kx_mask;
   logic hand, popped, head_wait_load, head_wait_store, head_wait_bank, front_act, walk_valid, wait_credit;
   logic [23:0] walk_idx;
@@ -175,6 +179,7 @@ module espl_compute #(
     .zi_o            (zi),
     .dw_rows_o       (dw_rows),
     .dw_cols_o       (dw_cols),
+    .fold_o          (fold),
     .ky_mask_o       (ky_mask),
     .kx_mask_o       (kx_mask),
     .w_bits_o        (w_bits),
@@ -219,6 +224,7 @@ module espl_compute #(
     .dx_i             (dx),
     .dw_rows_i        (dw_rows),
     .dw_cols_i        (dw_cols),
+    .fold_i           (fold),
     .ky_mask_i        (ky_mask),
     .kx_mask_i        (kx_mask),
     .row_units_i      (row_units),
@@ -262,6 +268,9 @@ module espl_compute #(
   logic [PixAw*Streams-1:0] pix_addr;
   logic [Streams-1:0] pix_pad;
   logic [WinW-1:0] pix_win;
+  logic pix_fold;
+  logic [LaneW-1:0] pix_lane;
+  logic [Lanes-1:0] pix_out;
   logic dw, dw_two;
   logic [7:0] pix_zi;
   logic swap, step_valid, step_first, step_bank;
@@ -275,7 +284,8 @@ module espl_compute #(
     .PosW     (PosW),
     .PixAw    (PixAw),
     .AccAw    (AccAw),
-    .DwBanks  (DwBanks)
+    .DwBanks  (DwBanks),
+    .Fold     (Fold)
   ) u_pseq (
     .clk_i            (clk_i),
     .rst_i            (rst_i),
@@ -305,6 +315,7 @@ module espl_compute #(
     .sx_i             (sx),
     .zi_i             (zi),
     .dy_i             (dy),
+    .fold_i           (fold),
     .dw_two_i         (dw_rows[1]),
     .start_o          (start),
     .run_o            (run),
@@ -314,6 +325,9 @@ module espl_compute #(
     .pix_pad_o        (pix_pad),
     .pix_zi_o         (pix_zi),
     .pix_win_o        (pix_win),
+    .pix_fold_o       (pix_fold),
+    .pix_lane_o       (pix_lane),
+    .pix_out_o        (pix_out),
     .swap_o           (swap),
     .dw_o             (dw),
     .dw_two_o         (dw_two),
@@ -339,6 +353,7 @@ module espl_compute #(
     .BusBytes (BusBytes),
     .ActAw    (ActAw),
     .DwBanks  (DwBanks),
+    .Fold     (Fold),
     .WgtAw    (WgtAw),
     .IdxAw    (IdxAw),
     .AccAw    (AccAw),
@@ -375,6 +390,9 @@ module espl_compute #(
     .pix_addr_i  (pix_addr),
     .pix_pad_i   (pix_pad),
     .pix_zi_i    (pix_zi),
+    .pix_fold_i  (pix_fold),
+    .pix_lane_i  (pix_lane),
+    .pix_out_i   (pix_out),
     .pix_win_i   (pix_win),
     .swap_i      (swap),
     .dw_i        (dw),

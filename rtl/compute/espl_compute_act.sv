@@ -9,11 +9,14 @@ module espl_compute_act #(
   parameter int BusBytes = 4,
   parameter int ActAw = 10,
   parameter int DwBanks = 0,
+  parameter int Fold = 0,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int Group = (MinRc < 16) ? MinRc : 16,
   parameter int PixAw = (ActAw - $clog2(Group) < 16) ? ActAw - $clog2(Group) : 16,
   parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
+  parameter int Lanes = (Fold > 0) ? Rows / 4 : 1,
+  parameter int LaneW = (Lanes > 1) ? $clog2(Lanes) : 1,
   parameter int Windows = Rows / MinRc,
   parameter int WinW = (Windows > 1) ? $clog2(Windows) : 1
 ) (
@@ -27,6 +30,9 @@ module espl_compute_act #(
   input  logic [PixAw*Streams-1:0]   pix_addr_i,
   input  logic [Streams-1:0]         pix_pad_i,
   input  logic [7:0]                 pix_zi_i,
+  input  logic                       pix_fold_i,  // with pad: four-byte pixels from pixel pix_lane_i of stream 0's word on, into stream 1's
+  input  logic [LaneW-1:0]           pix_lane_i,
+  input  logic [Lanes-1:0]           pix_out_i,   // those of them that are padding
   input  logic [WinW-1:0]            pix_win_i,   // with pad: which MinRc rows' banks feed the columns
   output logic [8*Rows-1:0]          a_o,         // word of stream 0, all banks
   output logic [8*MinRc*Streams-1:0] feed_o       // depthwise: MinRc channels of each stream
@@ -106,7 +112,24 @@ module espl_compute_act #(
     end
   end
 
-  always_ff @(posedge clk_i) a_o <= pix_pad_i[0] ? {Rows{pix_zi_i}} : word[8*Rows-1:0];
+  logic [8*Rows-1:0] pixels;
+  if (Fold > 0) begin : gen_fold
+    logic [16*Rows-1:0] pair;
+    logic [8*Rows-1:0]  side;
+    assign pair = word[16*Rows-1:0];
+    assign side = pair[{1'b0, pix_lane_i, 5'd0}+:8*Rows];
+    always_comb begin
+      pixels = pix_pad_i[0] ? {Rows{pix_zi_i}} : word[8*Rows-1:0];
+      for (int j = 0; j < Lanes; j++) begin
+        if (pix_fold_i) pixels[32*j+:32] = pix_out_i[j] ? {4{pix_zi_i}} : side[32*j+:32];
+      end
+    end
+  end else begin : gen_no_fold
+    assign pixels = pix_pad_i[0] ? {Rows{pix_zi_i}} : word[8*Rows-1:0];
+    logic unused_fold;
+    assign unused_fold = ^{pix_fold_i, pix_lane_i, pix_out_i};
+  end
+  always_ff @(posedge clk_i) a_o <= pixels;
 
   // Feeds: the banks of one window. Stream 0 is a part of a_o.
   if (DwBanks > 0) begin : gen_feed

@@ -7,6 +7,7 @@ module espl_compute_data #(
   parameter int BusBytes = 4,
   parameter int ActAw = 10,
   parameter int DwBanks = 0,
+  parameter int Fold = 0,
   parameter int WgtAw = 10,
   parameter int IdxAw = 0,
   parameter int AccAw = 6,
@@ -26,6 +27,8 @@ module espl_compute_data #(
   parameter int RowAw = 8,      // bits of a weight row's address, as espl_weights counts
   parameter int IdxAddrW = (IdxAw > 0) ? IdxAw : 1,
   parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
+  parameter int Lanes = (Fold > 0) ? Rows / 4 : 1,
+  parameter int LaneW = (Lanes > 1) ? $clog2(Lanes) : 1,
   parameter int WinW = (Rows > MinRc) ? $clog2(Rows / MinRc) : 1
 ) (
   input  logic                  clk_i,
@@ -52,6 +55,9 @@ module espl_compute_data #(
   input  logic [PixAw*Streams-1:0] pix_addr_i,
   input  logic [Streams-1:0]    pix_pad_i,
   input  logic [7:0]            pix_zi_i,
+  input  logic                  pix_fold_i,
+  input  logic [LaneW-1:0]      pix_lane_i,
+  input  logic [Lanes-1:0]      pix_out_i,
   input  logic [WinW-1:0]       pix_win_i,
   input  logic                  swap_i,
   input  logic                  dw_i,
@@ -76,7 +82,8 @@ module espl_compute_data #(
     .Cols    (Cols),
     .BusBytes(BusBytes),
     .ActAw   (ActAw),
-    .DwBanks (DwBanks)
+    .DwBanks (DwBanks),
+    .Fold    (Fold)
   ) u_act (
     .clk_i     (clk_i),
     .bw_we_i   (bw_we_i && bw_sel_i == 2'd0),
@@ -88,6 +95,9 @@ module espl_compute_data #(
     .pix_addr_i(pix_addr_i),
     .pix_pad_i (pix_pad_i),
     .pix_zi_i  (pix_zi_i),
+    .pix_fold_i(pix_fold_i),
+    .pix_lane_i(pix_lane_i),
+    .pix_out_i (pix_out_i),
     .pix_win_i (pix_win_i),
     .a_o       (pixel),
     .feed_o    (feed)

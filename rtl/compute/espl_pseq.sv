@@ -16,9 +16,12 @@ module espl_pseq #(
   parameter int PixAw = 8,    // log2 of the pixel words of a bank
   parameter int AccAw = 8,
   parameter int DwBanks = 0,
+  parameter int Fold = 0,
   // derived
   parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
-  parameter int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1
+  parameter int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1,
+  parameter int Lanes = (Fold > 0) ? Rows / 4 : 1,      // folded pixels of a pass
+  parameter int LaneW = (Lanes > 1) ? $clog2(Lanes) : 1
 ) (
   input  logic             clk_i,
   input  logic             rst_i,
@@ -48,6 +51,7 @@ module espl_pseq #(
   input  logic [2:0]       sx_i,
   input  logic [7:0]       zi_i,
   input  logic [3:0]       dy_i,
+  input  logic             fold_i,
   input  logic             dw_two_i,       // more than two kernel rows
   output logic             start_o,
   output logic             run_o,          // a pass streams in this cycle
@@ -58,6 +62,9 @@ module espl_pseq #(
   output logic [Streams-1:0] pix_pad_o,
   output logic [7:0]       pix_zi_o,
   output logic [WinW-1:0]  pix_win_o,
+  output logic             pix_fold_o,     // words of streams 0 and 1 side by side, from pixel pix_lane_o of the first on
+  output logic [LaneW-1:0] pix_lane_o,
+  output logic [Lanes-1:0] pix_out_o,      // folded pixels that are padding
   output logic             swap_o,
   output logic             dw_o,
   output logic             dw_two_o,
@@ -230,6 +237,40 @@ module espl_pseq #(
   logic            hit;  // the word begins an output
   assign ix_in = ix_q < PosW'(in_w);
   assign pix_re_o = run_q && !tail_q;
+  // Folded: the word that holds pixel ix and the next one, and which of the Lanes pixels from ix on are outside.
+  logic [PixAw*Streams-1:0] word_addr;
+  if (Fold > 0) begin : gen_fold
+    logic             fold_q, fold1_q;
+    logic [LaneW-1:0] lane_q;
+    logic [Lanes-1:0] out, out_q;
+    logic [15:0]      addr;
+    assign addr = line_q + 16'($signed(ix_q) >>> LaneW);
+    always_comb begin
+      pix_addr_o = word_addr;
+      if (fold_q) begin
+        pix_addr_o[PixAw-1:0]       = PixAw'(addr);
+        pix_addr_o[2*PixAw-1:PixAw] = PixAw'(addr + 16'd1);
+      end
+      for (int j = 0; j < Lanes; j++) out[j] = !(ix_q + PosW'(j) < PosW'(in_w) && iy_q < PosW'(in_h));
+    end
+    always_ff @(posedge clk_i) begin
+      if (start_o) fold_q <= fold_i && !tile_dw_i;
+      fold1_q <= fold_q;
+      lane_q  <= ix_q[LaneW-1:0];
+      out_q   <= out;
+    end
+    assign pix_fold_o = fold1_q;
+    assign pix_lane_o = lane_q;
+    assign pix_out_o = out_q;
+  end else begin : gen_no_fold
+    assign pix_addr_o = word_addr;
+    assign pix_fold_o = 1'b0;
+    assign pix_lane_o = '0;
+    assign pix_out_o = '0;
+    logic unused_fold;
+    assign unused_fold = fold_i;
+  end
+
   if (DwBanks > 0) begin : gen_dw
     logic [16:0] iy_wide;
     assign iy_wide = 17'($signed(iy_q));
@@ -256,7 +297,7 @@ module espl_pseq #(
       .ix_in_i       (ix_in),
       .in_h_i        (12'(in_h)),
       .hit_o         (hit),
-      .addr_o        (pix_addr_o),
+      .addr_o        (word_addr),
       .pad_o         (pix_pad_o),
       .win_o         (pix_win_o),
       .dw_o          (dw_o),
@@ -266,7 +307,7 @@ module espl_pseq #(
     logic pad_q;
     assign row_len = tile_out_w_i;
     assign hit = 1'b1;
-    assign pix_addr_o = PixAw'(addr_q);
+    assign word_addr = PixAw'(addr_q);
     always_ff @(posedge clk_i) pad_q <= !(ix_in && iy_q < PosW'(in_h));
     assign pix_pad_o = pad_q;
     assign pix_win_o = '0;

@@ -34,6 +34,7 @@ module espl_wseq #(
   input  logic [3:0]          dx_i,
   input  logic [1:0]          dw_rows_i,
   input  logic [3:0]          dw_cols_i,
+  input  logic                fold_i,         // the pixel's column is not in tile_addr_o: espl_pseq adds it in words
   input  logic [Kernel-1:0]   ky_mask_i,
   input  logic [Kernel-1:0]   kx_mask_i,
   input  logic [3:0]          row_units_i,    // units of the weight buffer in a row
@@ -246,7 +247,7 @@ module espl_wseq #(
   // The address: with four rows or more the product has a cycle of its own, because a start is decided three cycles after the take.
   logic [15:0] rows_down, across;
   assign rows_down = 16'($signed(tile_iy_o)) * 16'(row_words_i);
-  assign across    = base_q + 16'($signed(tile_ix_o));
+  assign across    = base_q + ((fold_i && !tile_dw_o) ? 16'd0 : 16'($signed(tile_ix_o)));
   if (Rows >= 4) begin : gen_two_steps
     logic [15:0] rows_down_q, across_q;
     always_ff @(posedge clk_i) begin

@@ -4,6 +4,7 @@ module espl_fetch_check #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
   parameter int DwBanks  = 3,
+  parameter int Fold     = 0,
   parameter int IdxAw    = 10,
   parameter int AccBanks = 2,
   parameter int Residual = 1,
@@ -48,6 +49,7 @@ module espl_fetch_check #(
     case (cmd_i[3:0])
       espl_pkg::OpCfg: begin
         case ({cmd_i[espl_pkg::CfgUnitLsb+:2], cmd_i[espl_pkg::CfgIndexLsb+:3]})
+          {espl_pkg::UnitCompute, espl_pkg::CfgCompGeom}: bad = cmd_i[espl_pkg::CompGeomFoldLsb] && (Fold == 0);
           {espl_pkg::UnitLoad, espl_pkg::CfgLoadWgt}: bad = !plain && !indexed;
           {espl_pkg::UnitCompute, espl_pkg::CfgCompWgt}: bad = cmd_i[espl_pkg::CompWgtBookLsb] ? !indexed : !plain;
           {espl_pkg::UnitCompute, espl_pkg::CfgCompTable}:

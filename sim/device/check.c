@@ -176,12 +176,15 @@ static espl_status read_activations(struct check *c, const espl_cmd_compute *k, 
   if (k->dw) ky1 += q->dw_rows;
   int32_t y0 = (int32_t)(ky0 * q->dy) + k->off_y, y1 = (int32_t)((k->out_h - 1) * q->sy + ky1 * q->dy) + k->off_y;
   int32_t x0 = (int32_t)(kx0 * q->dx) + k->off_x, x1 = (int32_t)((k->out_w - 1) * q->sx + kx1 * q->dx) + k->off_x;
+  bool fold = q->fold && !k->dw;
   if (k->dw) x1 += (int32_t)q->dw_cols;
+  if (fold) x1 += m->rows / 4 - 1;
   y0 = y0 < 0 ? 0 : y0;
   x0 = x0 < 0 ? 0 : x0;
   y1 = y1 >= (int32_t)q->in_h ? (int32_t)q->in_h - 1 : y1;
   x1 = x1 >= (int32_t)q->in_w ? (int32_t)q->in_w - 1 : x1;
   if (x1 < x0) return ESPL_OK;
+  if (fold) x0 /= espl_g(m) / 4, x1 /= espl_g(m) / 4; /* pixels to words */
   uint32_t words = (1u << m->act_aw) / (uint32_t)espl_g(m);
   for (int32_t bank = 0; bank < espl_nb(m); bank++)
     for (int32_t y = y0; y <= y1; y++) {

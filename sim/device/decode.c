@@ -78,9 +78,10 @@ static bool size_refused(const espl_machine *m, const uint32_t w[4]) {
   }
 }
 
-/* Configuration words of weight formats that are built. */
+/* Configuration words of options that are built. */
 static bool cfg_built(const espl_machine *m, const uint32_t w[4]) {
   switch ((w[0] >> 4 & 3u) << 3 | (w[0] >> 8 & 7u)) {
+    case ESPL_UNIT_COMPUTE << 3 | 0: return m->fold || !(w[3] & 1u);
     case ESPL_UNIT_LOAD << 3 | 1: {
       espl_cmd_load_wgt c;
       espl_cmd_load_wgt_decode(w, &c);

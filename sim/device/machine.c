@@ -4,7 +4,7 @@
 #include <string.h>
 
 void espl_machine_default(espl_machine *m) {
-  *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .dw_banks = 3, .wgt_aw = 16, .idx_aw = 10,
+  *m = (espl_machine){.name = "16x16", .rows = 16, .cols = 16, .bus_bytes = 16, .act_aw = 16, .dw_banks = 3, .fold = 1, .wgt_aw = 16, .idx_aw = 10,
                       .par_aw = 10, .acc_aw = 10, .acc_banks = 2, .acc_w = 32, .w_bits = 8, .w_int4 = 1, .w_book = 4, .mul_stages = 1, .rq_lanes = 16,
                       .rq_cycles = 1, .residual = 1, .maxpool = 1, .avgpool = 1, .queue_depth = 4, .token_max = 15,
                       .stage_bursts = 4, .res_bursts = 4, .bursts = 16, .counters = 16, .dim_bits = 12, .kernel = 16,
@@ -34,6 +34,9 @@ static espl_status need(const espl_machine *m, const char *what, int64_t have, i
 
 /* Parts of an activation bank: a beat must not hold two words of one part. */
 static espl_status check_depthwise(const espl_machine *m, espl_err *err) {
+  if (m->fold && (m->dw_banks < 2 || m->rows < 8 || m->rows > 16 || m->rows > m->cols))
+    return espl_fail(err, ESPL_E_INPUT, "machine %s: fold needs dw_banks of 2 or more and 8 or 16 rows, at most cols; found %d, %d and %d", m->name, (int)m->dw_banks,
+                     (int)m->rows, (int)m->cols);
   if (m->dw_banks == 0) return ESPL_OK;
   int32_t g = espl_g(m), parts = espl_dw_parts(m), word = m->bus_bytes > g ? m->bus_bytes : g;
   if (m->rows < 4) return espl_fail(err, ESPL_E_INPUT, "machine %s: native depthwise needs 4 rows or more, rows is %d", m->name, (int)m->rows);

@@ -54,6 +54,26 @@ static void pass(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, co
   }
 }
 
+/* The same for folded pixels: row r is byte r mod 4 of pixel ix + r/4, G/4 pixels to a word; each pixel has its own padding. */
+static void pass_folded(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, const int8_t *w, uint32_t *acc) {
+  const espl_machine *m = s->m;
+  const espl_cmd_comp_geom *q = &s->geom;
+  uint32_t g = (uint32_t)espl_g(m), cols = (uint32_t)m->cols, words = (1u << m->act_aw) / g, depth = 1u << m->acc_aw;
+  int32_t per = (int32_t)g / 4;
+  for (uint32_t y = 0; y < c->out_h; y++)
+    for (uint32_t x = 0; x < c->out_w; x++) {
+      int32_t iy = (int32_t)(y * q->sy + t.ky * q->dy) + c->off_y, ix0 = (int32_t)(x * q->sx + t.kx * q->dx) + c->off_x;
+      uint32_t *o = acc + (size_t)((y * c->out_w + x) & (depth - 1)) * cols;
+      for (uint32_t r = 0; r < (uint32_t)m->rows; r++) {
+        int32_t ix = ix0 + (int32_t)(r / 4), lane = (ix % per + per) % per;
+        bool inside = iy >= 0 && iy < (int32_t)q->in_h && ix >= 0 && ix < (int32_t)q->in_w;
+        uint32_t word = (c->act_base + t.cb * q->plane_words + (uint32_t)iy * q->row_words + (uint32_t)((ix - lane) / per)) & 0xffffu & (words - 1);
+        int32_t a = inside ? ((const int8_t *)s->act)[(size_t)word * g + (size_t)(4 * lane) + r % 4] : (int8_t)q->zi;
+        for (uint32_t k = 0; k < cols; k++) o[k] += (uint32_t)(a * w[r * cols + k]);
+      }
+    }
+}
+
 /* The same for a depthwise tile: row 2p + h is tap (row k, column t), k = h or, for more than two rows, h + 2 in the lower half of the array. */
 static void pass_depthwise(espl_exec_state *s, const espl_cmd_compute *c, struct tap t, const int8_t *w, uint32_t *acc) {
   const espl_machine *m = s->m;
@@ -116,6 +136,7 @@ void espl_exec_compute(espl_exec_state *s, const espl_cmd_compute *c) {
     struct tap t = c->sparse ? sparse_tap(s, c->idx_base + i) : dense_tap(s, i);
     for (uint32_t r = 0; r < stored; r++) expand_row(s, (c->wgt_base + i * stored + r) * bytes, tile + (size_t)row[r] * cols);
     if (c->dw) pass_depthwise(s, c, t, tile, acc);
+    else if (s->geom.fold) pass_folded(s, c, t, tile, acc);
     else pass(s, c, t, tile, acc);
   }
 }

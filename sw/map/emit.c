@@ -91,9 +91,9 @@ static int32_t load_acts(emit *e, int32_t b0, int32_t b1, int32_t r0, int32_t r1
   int32_t g0 = b0 * g->nb, g1 = map_min(b1 * g->nb, g->in_groups);
   espl_cmd_load c = {.buffer = 0, .groups = (uint32_t)(g1 - g0), .dst = (uint32_t)base * gb};
   c.addr = e->at->in + (uint32_t)g0 * g->plane_bytes + (uint32_t)(r0 * g->row_step) * g->row_bytes + (uint32_t)c0 * gb;
-  bool whole = g->row_step == 1 && c0 == 0 && c1 == g->in.w && pitch == g->in.w;
+  bool whole = g->row_step == 1 && c0 == 0 && c1 == g->in.w && (uint32_t)pitch * gb == g->row_bytes;
   c.rows = whole ? 1 : (uint32_t)(r1 - r0);
-  c.row_bytes = whole ? (uint32_t)(r1 - r0) * g->row_bytes : (uint32_t)(c1 - c0) * gb;
+  c.row_bytes = whole ? (uint32_t)(r1 - r0) * g->row_bytes : g->fold ? g->row_bytes : (uint32_t)(c1 - c0) * gb;
   load_stride(e, (uint32_t)g->row_step * g->row_bytes, g->plane_bytes, pitch, plane);
   return load(e, c, MAP_CL, wait);
 }
@@ -255,6 +255,7 @@ static void compute_cfg(emit *e, const map_span *y, const map_span *x, bool tile
   q.plane_words = (uint32_t)(tiles ? e->p->slot_words / e->p->chunk_cb : g->ncb > 1 ? g->plane_words : 0);
   q.sy = (uint32_t)g->vsy;
   q.sx = (uint32_t)l->sw;
+  q.fold = g->fold;
   q.dy = (uint32_t)l->dh;
   q.dx = (uint32_t)(g->dw ? 1 : l->dw);
   if (g->dw) {

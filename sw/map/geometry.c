@@ -17,6 +17,7 @@ static int32_t channel_pairs(const map_geom *g, int32_t c, int32_t cb) {
   const espl_qlayer *l = g->l;
   int32_t R = g->m->rows, C = g->m->cols, n = 0;
   int32_t o0 = c * C, o1 = map_min(o0 + C, l->out_c), i0 = cb * R, i1 = map_min(i0 + R, l->in_c);
+  if (g->fold) return (o1 - o0) * g->in.c;
   if (l->groups == 1) return (o1 - o0) * (i1 - i0);
   int32_t og = l->out_c / l->groups, ig = l->in_c / l->groups;
   for (int32_t o = o0; o < o1; o++) {
@@ -52,7 +53,7 @@ void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, uint8_t *o
 int64_t map_geom_tile_macs(const map_geom *g, int32_t column, int32_t t) {
   const map_tile *e = &g->tile[t];
   int64_t pairs = g->zero[column] ? 0 : g->pairs[column * g->ncb + e->cb];
-  return g->dw ? pairs * map_depthwise_taps(g, e) : pairs;
+  return g->dw ? pairs * map_depthwise_taps(g, e) : g->fold ? pairs * map_fold_taps(g, e) : pairs;
 }
 
 /* present[((c*ncb + cb)*kh + ky)*kw + kx] */
@@ -267,11 +268,18 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->in_groups = map_div_up(l->in_c, g->g);
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
+  ESPL_TRY(map_fold_use(g, err));
+  l = g->l;
   map_depthwise_use(g);
   g->nco = map_div_up(l->out_c, g->block);
-  ESPL_TRY(map_weight_choose(g, err));
+  espl_status s = map_weight_choose(g, err);
+  if (s != ESPL_OK) {
+    map_geom_clear(g);
+    return s;
+  }
   uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
-  g->row_bytes = (uint32_t)g->in.w * gb;
+  g->pitch = g->fold ? map_fold_pitch(q, m, l->in) : g->in.w;
+  g->row_bytes = (uint32_t)g->pitch * gb;
   g->plane_bytes = map_align((uint32_t)g->in.h * g->row_bytes, bus > gb ? bus : gb);
   g->out_row_bytes = (uint32_t)g->out.w * gb;
   g->out_plane_bytes = map_align((uint32_t)g->out.h * g->out_row_bytes, bus > gb ? bus : gb);
@@ -279,15 +287,17 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->row_step = skip ? l->sh : 1;
   g->vrows = skip ? l->conv_h : g->in.h;
   g->vsy = skip ? 1 : l->sh;
-  g->pitch = g->dw ? map_depthwise_pitch(g, g->in.w) : g->in.w;
+  if (g->dw) g->pitch = map_depthwise_pitch(g, g->in.w);
   g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, bus > gb ? bus : gb) / gb);
-  espl_status s = g->dw ? build_depthwise(g, err) : build_stream(g, zero_tiles, err);
+  s = g->dw ? build_depthwise(g, err) : build_stream(g, zero_tiles, err);
   if (s == ESPL_OK) find_roof(g);
   else map_geom_clear(g);
   return s;
 }
 
 void map_geom_clear(map_geom *g) {
+  if (g->fold) free(g->fold_layer.w);
+  g->fold = false;
   free(g->first);
   free(g->tile);
   free(g->zero);

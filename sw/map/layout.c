@@ -19,9 +19,11 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
   for (int32_t i = 0; i < n->q->tensors; i++) {
     espl_shape s = n->q->tensor[i].shape;
     espl_map_tensor *t = &n->p->tensor[i];
-    uint64_t plane = ((uint64_t)s.h * (uint64_t)s.w * g + bus - 1) / bus * bus, all = plane * (((uint64_t)s.c + g - 1) / g);
+    t->folded = map_fold_tensor(n->q, n->m, i);
+    uint32_t row = (uint32_t)(t->folded ? map_fold_pitch(n->q, n->m, i) : s.w) * g;
+    uint64_t plane = ((uint64_t)s.h * row + bus - 1) / bus * bus, all = plane * (((uint64_t)s.c + g - 1) / g);
     if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
-    t->row_bytes = (uint32_t)s.w * g;
+    t->row_bytes = row;
     t->plane_bytes = (uint32_t)plane;
     t->bytes = (uint32_t)all;
     ESPL_TRY(take(n, all, &t->addr, err));
@@ -32,7 +34,7 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
 static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
   char acts[40] = "input resident";
   if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
-  snprintf(out, cap, "rows %d of %d, %s %s%d, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->sparse ? "sparse" : "dense", g->weight.book ? "codebook:" : "int",
+  snprintf(out, cap, "rows %d of %d, %s %s%d, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->fold ? "folded" : g->sparse ? "sparse" : "dense", g->weight.book ? "codebook:" : "int",
            (int)g->weight.bits, acts, p->column_outer ? "columns" : "pixels");
 }
 

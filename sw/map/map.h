@@ -7,9 +7,10 @@
 #include "device/device.h"
 #include "quant/qnet.h"
 
-/* Where a tensor lives in memory: [C/G][H][W][G], group planes padded to a multiple of the bus width. */
+/* Where a tensor lives in memory: [C/G][H][W][G], group planes padded to a multiple of the bus width; or folded. */
 typedef struct espl_map_tensor {
   uint32_t addr, row_bytes, plane_bytes, bytes;
+  bool folded;                 /* [H][W][4], rows of row_bytes */
 } espl_map_tensor;
 
 typedef struct espl_map_layer {

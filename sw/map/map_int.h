@@ -39,6 +39,9 @@ typedef struct map_geom {
   int32_t dw_rows, dw_cols;    /* taps of such a tile; columns in steps of one pixel, so a dilated kernel counts with its gaps */
   int32_t tile_rows;           /* rows of a tile in the weight buffer: R, or the taps of a depthwise tile */
   int32_t tile_bytes;          /* of those rows */
+  bool fold;                   /* folded pixels (fold.c): `l` is fold_layer, `in` the real input */
+  int32_t fold_kw;             /* the kernel's own columns */
+  espl_qlayer fold_layer;      /* its weights are owned */
   int32_t block;               /* channels of a column block: C, or what a depthwise pass takes */
   bool sparse;                 /* tiles through the index buffer */
   espl_weight_format weight;   /* how weights are stored */
@@ -70,6 +73,13 @@ int32_t map_depthwise_bank(const map_geom *g, int32_t column); /* of the column 
 int32_t map_depthwise_block(const map_geom *g, int32_t column); /* channel block it lies in */
 int32_t map_depthwise_taps(const map_geom *g, const map_tile *t); /* kernel taps that the tile multiplies; each tap belongs to one tile */
 void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, int8_t *out);
+
+/* Folded first layers (fold.c). tensor: whether a tensor lies in memory as [H][W][4]; pitch: its pixel words a row. use: makes g->l the layer
+ * that the rest of the mapper sees. taps: kernel columns that a tile multiplies. */
+bool map_fold_tensor(const espl_qnet *q, const espl_machine *m, int32_t tensor);
+int32_t map_fold_pitch(const espl_qnet *q, const espl_machine *m, int32_t tensor);
+espl_status map_fold_use(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
+int32_t map_fold_taps(const map_geom *g, const map_tile *t);
 
 /* Weight tile t of the stream as it is stored: tile_bytes bytes. */
 void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, uint8_t *out);

@@ -87,12 +87,13 @@ void espl_program_free(espl_program *p) {
 static size_t byte_at(const espl_program *p, int32_t tensor, espl_shape s, int32_t c, int32_t y, int32_t x) {
   const espl_map_tensor *t = &p->tensor[tensor];
   int32_t g = espl_g(&p->machine);
+  if (t->folded) return (size_t)t->addr + (size_t)y * t->row_bytes + (size_t)(4 * x + c);
   return (size_t)t->addr + (size_t)(c / g) * t->plane_bytes + (size_t)(y * s.w + x) * (size_t)g + (size_t)(c % g);
 }
 
 void espl_program_put_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const int8_t *chw, uint8_t *memory) {
   espl_shape s = q->tensor[tensor].shape;
-  int32_t g = espl_g(&p->machine), all = map_div_up(s.c, g) * g;
+  int32_t g = espl_g(&p->machine), all = p->tensor[tensor].folded ? 4 : map_div_up(s.c, g) * g;
   for (int32_t c = 0; c < all; c++)
     for (int32_t y = 0; y < s.h; y++)
       for (int32_t x = 0; x < s.w; x++)

@@ -13,6 +13,7 @@ typedef struct pg_job {
   espl_cmd_compute part[PG_PARTS_MAX];
   int parts;
   bool sparse, credit, flood;
+  uint32_t fold;                /* pixels of a word when the tile is folded, else 0 */
   bool dw;                      /* some of its parts are depthwise: the tile is planned for both */
   espl_weight_format weight;
   uint32_t wgt_base, wgt_rows;  /* weight rows of this format that the share has */

@@ -77,11 +77,13 @@ static bool cover(pg_job *j, uint32_t ky0, uint32_t ky1, uint32_t kx0, uint32_t 
   int64_t y0 = (int64_t)(ky0 * q->dy) + k->off_y, y1 = (int64_t)((k->out_h - 1) * q->sy + ky1 * q->dy) + k->off_y;
   int64_t x0 = (int64_t)(kx0 * q->dx) + k->off_x, x1 = (int64_t)((k->out_w - 1) * q->sx + kx1 * q->dx) + k->off_x;
   if (j->dw) x1 += q->dw_cols;
+  if (j->fold) x1 += j->fold - 1;
   if (y0 < 0) y0 = 0;
   if (x0 < 0) x0 = 0;
   if (y1 >= q->in_h) y1 = (int64_t)q->in_h - 1;
   if (x1 >= q->in_w) x1 = (int64_t)q->in_w - 1;
   if (y1 < y0 || x1 < x0) return true;
+  if (j->fold) x0 /= j->fold, x1 /= j->fold; /* pixels to words */
   uint64_t lo = k->act_base + (uint64_t)cb * q->plane_words + (uint64_t)(y0 * q->row_words + x0);
   uint64_t hi = k->act_base + (uint64_t)cb * q->plane_words + (uint64_t)(y1 * q->row_words + x1) + 1;
   if (hi > limit) return false;
@@ -188,6 +190,8 @@ void pg_plan_job(pg *g, pg_job *j, const pg_share *s, uint32_t budget) {
     plan_tile(g, j, s);
     plan_weights(g, j, s);
     plan_depthwise(g, j);
+    j->geom.fold = g->m->fold && !j->dw && pg_chance(g, 40);
+    j->fold = j->geom.fold ? (uint32_t)espl_g(g->m) / 4 : 0;
     j->sparse = !flood && !j->dw && g->m->idx_aw > 0 && g->entries.used + 4 * PG_TILES_MAX + 64 <= g->entries.bytes && s->idx_n > 0 && pg_chance(g, 40);
     j->credit = !flood && pg_chance(g, 50);
     uint32_t most = tiles_that_fit(g, j, s, budget);

@@ -6,6 +6,7 @@ module espl_core #(
   parameter int          BusBytes    = 4,
   parameter int          ActAw       = 11,
   parameter int          DwBanks     = 0,
+  parameter int          Fold        = 0,
   parameter int          WgtAw       = 10,
   parameter int          IdxAw       = 0,
   parameter int          ParAw       = 6,

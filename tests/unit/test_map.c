@@ -19,6 +19,7 @@ static espl_machine machine(const char *name, int32_t rows, int32_t cols) {
   m.cols = cols;
   int32_t g = espl_g(&m);
   if (m.rq_lanes > g) m.rq_lanes = g;
+  m.fold = rows >= 8 && rows <= 16 && rows <= cols;
   return m;
 }
 
