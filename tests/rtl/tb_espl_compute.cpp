@@ -22,6 +22,9 @@ static const int R = P_Rows, C = P_Cols, B = P_BusBytes, G = R < C ? (R < 16 ? R
 #ifndef P_WInt4
 #define P_WInt4 0
 #endif
+#ifndef P_Fold
+#define P_Fold 0
+#endif
 #ifndef P_WBook
 #define P_WBook 0
 #endif
@@ -129,6 +132,7 @@ struct Bench {
     geom.dw_rows = DW ? rng.below(rng.one_in(4) ? 4 : (uint32_t)DW) : rng.below(4);
     geom.dw_cols = (uint32_t)(rng.one_in(3) ? rng.below(16) : 1 + rng.below(4));
     if (rng.one_in(2)) geom.row_words |= 1, geom.dy |= 1;
+    geom.fold = P_Fold && rng.one_in(2);
     uint32_t w[4];
     espl_cmd_comp_geom_encode(&geom, w);
     push(w);
@@ -174,8 +178,9 @@ struct Bench {
     }
   }
   // Bit by bit, as numerics.md says it.
-  int8_t weight(const espl_cmd_compute& c, int tile, int r, int col) {
-    uint32_t row = (c.wgt_base + (uint32_t)(tile * R + r)) * row_bytes(), code = 0;
+  int8_t weight(const espl_cmd_compute& c, int tile, int r, int col) { return stored_weight(c.wgt_base + (uint32_t)(tile * R + r), col); }
+  int8_t stored_weight(uint32_t number, int col) {
+    uint32_t row = number * row_bytes(), code = 0;
     for (int b = 0; b < bits; b++) {
       uint32_t at = (uint32_t)(col * bits + b);
       code |= (uint32_t)(wgt[(row + at / 8) & (uint32_t)(WGT_BYTES - 1)] >> at % 8 & 1) << b;
@@ -190,10 +195,16 @@ struct Bench {
         int iy = (int)(y * geom.sy) + ky * (int)geom.dy + c.off_y, ix = (int)(x * geom.sx) + kx * (int)geom.dx + c.off_x;
         bool pad = iy < 0 || iy >= (int)geom.in_h || ix < 0 || ix >= (int)geom.in_w;
         uint32_t word = (c.act_base + (uint32_t)cb * geom.plane_words + (uint32_t)iy * geom.row_words + (uint32_t)ix) & (uint32_t)(PIX_WORDS - 1);
+        const uint32_t line = (c.act_base + (uint32_t)cb * geom.plane_words + (uint32_t)iy * geom.row_words) & 0xffff;
         for (int col = 0; col < C; col++) {
           int32_t sum = 0;
           for (int r = 0; r < R && tile >= 0; r++) {
             int a = (int8_t)(pad ? geom.zi : act[r / G][word * (uint32_t)G + (uint32_t)(r % G)]);
+            if (geom.fold) {  // byte r of the row of four-byte pixels, from pixel ix on
+              int pixel = ix + r / 4, byte = 4 * pixel + r % 4, from = byte >= 0 ? byte / G : -((-byte + G - 1) / G);
+              bool out = iy < 0 || iy >= (int)geom.in_h || pixel < 0 || pixel >= (int)geom.in_w;
+              a = (int8_t)(out ? geom.zi : act[0][((line + (uint32_t)from) & (uint32_t)(PIX_WORDS - 1)) * (uint32_t)G + (uint32_t)(byte - from * G)]);
+            }
             sum += weight(c, tile, r, col) * a;
           }
           int32_t& v = acc[c.bank][y * c.out_w + x][col];
@@ -214,8 +225,7 @@ struct Bench {
   // are more than two.
   int8_t depthwise_weight(const espl_cmd_compute& c, int tile, int at, int col) {
     const int n = (int)geom.dw_rows + 1, room = n > 2 ? R / 4 : R / 2, stored = n * std::min((int)geom.dw_cols + 1, room);
-    uint32_t row = (c.wgt_base + (uint32_t)(tile * stored + at)) & 0xffff;
-    return (int8_t)wgt[(row * C + (uint32_t)col) & (uint32_t)(WGT_BYTES - 1)];
+    return stored_weight(c.wgt_base + (uint32_t)(tile * stored + at), col);
   }
   void depthwise(const espl_cmd_compute& c, int tile, int cb, int ky, int kx, bool first) {
     const int first_bank = (int)c.idx_base / (DW_CHANNELS / G) * (DW_CHANNELS / G) % NB;

@@ -30,6 +30,7 @@ static struct prog start(void) {
   memset(&p, 0, sizeof p);
   espl_machine_default(&p.m);
   p.m.rows = p.m.cols = p.m.rq_lanes = 4;
+  p.m.fold = 0;
   p.m.act_aw = p.m.wgt_aw = 8;
   p.m.par_aw = p.m.acc_aw = 4;
   p.m.mem_bytes = MEM;
@@ -103,6 +104,7 @@ REFUSED(zero_rows, p.act.rows = 0, "BAD_FIELD")
 REFUSED(second_bank_not_built, (p.m.acc_banks = 1, p.comp.bank = 1), "BAD_FIELD")
 
 REFUSED(depthwise_not_built, (p.m.dw_banks = 0, p.comp.dw = 1), "BAD_FIELD")
+REFUSED(fold_not_built, p.geom.fold = 1, "BAD_FIELD")
 REFUSED(depthwise_and_sparse, p.comp.dw = p.comp.sparse = 1, "BAD_FIELD")
 REFUSED(depthwise_of_one_column, p.comp.dw = 1, "one kernel column")
 REFUSED(depthwise_of_too_many_rows, (p.comp.dw = p.geom.dw_cols = 1, p.geom.dw_rows = 3), "reads 3 at once")

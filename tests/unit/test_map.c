@@ -499,6 +499,25 @@ Test(map, mnist8_bit_for_bit) {
   espl_graph_free(g);
 }
 
+/* 3x3 over 3 channels on 16 rows: three passes of a whole kernel row instead of nine, the same logits (compared in whole()). */
+Test(map, first_layer_folds) {
+  espl_graph *g = NULL;
+  espl_err err = {0};
+  cr_assert_eq(espl_zoo_resnet8((espl_shape){3, 32, 32}, 10, 1, &g, &err), ESPL_OK, "%s", err.msg);
+  espl_machine m = machine("16x16", 16, 16);
+  espl_sim_result folded, plain;
+  whole(g, &m, &folded);
+  m.fold = 0;
+  whole(g, &m, &plain);
+  cr_expect_eq(plain.layer[0].tiles, 3 * folded.layer[0].tiles);
+  cr_expect_eq(plain.layer[0].macs, folded.layer[0].macs, "the work is the same");
+  cr_expect_eq(plain.layer[1].cycles, folded.layer[1].cycles);
+  cr_expect_lt(5 * folded.layer[0].cycles, 2 * plain.layer[0].cycles);
+  espl_sim_result_clear(&folded);
+  espl_sim_result_clear(&plain);
+  espl_graph_free(g);
+}
+
 /* ---- what compression buys ---- */
 
 /* A 3x3 layer of 64 channels on 8x8 pixels; rows: bit k set when kernel row k has weights. */
