@@ -96,8 +96,13 @@ Test(machine_yaml, limits_may_be_left_out_and_are_then_those_of_the_contract) {
   espl_err err = {0};
   cr_assert_eq(espl_machine_load("16x16", &m, &err), ESPL_OK, "%s", err.msg);
   cr_assert(m.bursts == 16 && m.counters == 16 && m.dim_bits == 12 && m.kernel == 16);
-  cr_assert_eq(espl_machine_load("up5k", &m, &err), ESPL_OK, "%s", err.msg);
-  cr_assert(m.bursts == 2 && m.counters == 2 && m.dim_bits == 7 && m.kernel == 8 && m.queue_depth == 0);
+  char *text = text_of("16x16"), *with = changed(text, "rows: 16", "bursts: 9\ncounters: 2\nkernel: 8\nqueue_depth: 0\nrows: 16");
+  char *once = changed(with, "\nqueue_depth: 4", "");
+  cr_assert_eq(espl_machine_parse("m.yaml", once, strlen(once), &m, &err), ESPL_OK, "%s", err.msg);
+  cr_assert(m.bursts == 9 && m.counters == 2 && m.dim_bits == 12 && m.kernel == 8 && m.queue_depth == 0);
+  free(text);
+  free(with);
+  free(once);
 }
 
 Test(machine_yaml, limits_too_small_for_the_rest_are_refused) {
