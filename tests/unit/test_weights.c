@@ -12,6 +12,7 @@ static espl_machine machine(int32_t w_bits, int32_t w_int4, int32_t w_book) {
   espl_machine m;
   espl_machine_default(&m);
   m.rows = m.cols = m.rq_lanes = 4;
+  m.fold = 0;
   m.w_bits = w_bits;
   m.w_int4 = w_int4;
   m.w_book = w_book;
