@@ -92,6 +92,20 @@ static espl_status show(espl_cli *cli, const espl_study *s, espl_store *store, i
   return as_json(cli, store, run, s, r.html);
 }
 
+static espl_status count_smaller(void *user, const espl_store_variant *v, espl_err *err) {
+  (void)err;
+  *(int *)user += v->kind != ESPL_VARIANT_BASELINE;
+  return ESPL_OK;
+}
+
+/* A study that asked for variants and got none has failed, although its table and report say why. */
+static espl_status some_variant(espl_cli *cli, const espl_study *s, espl_store *store, int64_t run) {
+  int n = 0;
+  ESPL_TRY(espl_store_each_variant(store, run, count_smaller, &n, &cli->err));
+  if (n > 0 || !(s->dense || s->block || s->kernel)) return ESPL_OK;
+  return espl_fail(&cli->err, ESPL_E_FAILED, "no variant meets the budget of %.3g %% of the baseline's cycles", 100 * s->budget);
+}
+
 espl_status espl_cli_study(espl_cli *cli, const espl_study *s, const char *db) {
   char *dir = espl_path_join(s->out, "report");
   if (!dir) return espl_fail(&cli->err, ESPL_E_NOMEM, "out of memory");
@@ -99,6 +113,7 @@ espl_status espl_cli_study(espl_cli *cli, const espl_study *s, const char *db) {
   int64_t run = -1;
   espl_status st = espl_study_run(s, db, cli->progress, &store, &run, &cli->err);
   if (st == ESPL_OK) st = show(cli, s, store, run, db, dir);
+  if (st == ESPL_OK) st = some_variant(cli, s, store, run);
   espl_store_close(store);
   free(dir);
   return st;
