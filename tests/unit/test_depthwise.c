@@ -17,6 +17,7 @@ static espl_machine machine(const char *name, int32_t rows, int32_t cols, int32_
   m.cols = cols;
   m.bus_bytes = bus;
   m.dw_banks = dw_banks;
+  m.fold = 0; /* not every shape below can fold */
   if (m.rq_lanes > espl_g(&m)) m.rq_lanes = espl_g(&m);
   return m;
 }
