@@ -285,7 +285,7 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->out_plane_bytes = map_align((uint32_t)g->out.h * g->out_row_bytes, bus > gb ? bus : gb);
   bool skip = l->kh == 1 && l->sh > 1 && l->pt == 0 && g->row_bytes % bus == 0;
   g->row_step = skip ? l->sh : 1;
-  g->vrows = skip ? l->conv_h : g->in.h;
+  g->vrows = skip ? map_min(l->conv_h, map_div_up(g->in.h, l->sh)) : g->in.h; /* output rows below them lie in the padding alone */
   g->vsy = skip ? 1 : l->sh;
   if (g->dw) g->pitch = map_depthwise_pitch(g, g->in.w);
   g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, bus > gb ? bus : gb) / gb);

@@ -326,6 +326,21 @@ Test(map, pool_larger_than_accumulators_is_refused) {
   espl_qnet_free(q);
 }
 
+/* A kernel of one row and stride 2: of 8 input rows it touches 4; the fifth output row lies below the image, in the padding. */
+Test(map, output_rows_in_the_padding_alone) {
+  for (int32_t rows = 4; rows <= 16; rows *= 2) {
+    espl_machine m = machine("below", rows, rows);
+    espl_qnet *q = pool_net(5);
+    cr_assert(q->layer[0].kh == 1 && q->layer[0].pt == 0 && !q->layer[0].onehot);
+    q->layer[0].sh = 2;
+    q->tensor[0].shape.h = 8;
+    q->tensor[0].shape.w = 8;
+    q->layer[0].sw = 2;
+    for (uint64_t seed = 0; seed < 4; seed++) cr_assert_eq(check_net(q, &m, seed, "fits"), 1);
+    espl_qnet_free(q);
+  }
+}
+
 Test(map, missing_option_is_refused) {
   espl_machine m = machine("plain", 8, 8);
   m.avgpool = 0;
