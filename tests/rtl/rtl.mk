@@ -37,7 +37,7 @@ $(eval $(call rtl_bench,tb_espl_compute,8x16,Rows=8 Cols=16 BusBytes=4 ActAw=10 
 $(eval $(call rtl_bench,tb_espl_compute,16x8,Rows=16 Cols=8 BusBytes=32 ActAw=10 DwBanks=3 WgtAw=12 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,16x4,Rows=16 Cols=4 BusBytes=8 ActAw=9 DwBanks=1 WgtAw=11 IdxAw=5 AccAw=5 AccBanks=2 AccW=32 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,w4,Rows=8 Cols=4 BusBytes=4 ActAw=10 DwBanks=0 WgtAw=11 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WBits=4 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
-$(eval $(call rtl_bench,tb_espl_compute,int4,Rows=4 Cols=8 BusBytes=16 ActAw=10 DwBanks=2 WgtAw=11 IdxAw=0 AccAw=6 AccBanks=2 AccW=32 WInt4=1 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
+$(eval $(call rtl_bench,tb_espl_compute,int4,Rows=4 Cols=8 BusBytes=16 ActAw=10 DwBanks=3 WgtAw=11 IdxAw=0 AccAw=6 AccBanks=2 AccW=32 WInt4=1 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,book3,Rows=4 Cols=4 BusBytes=8 ActAw=10 DwBanks=3 WgtAw=11 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WInt4=1 WBook=3 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,book8,Rows=4 Cols=16 BusBytes=4 ActAw=10 DwBanks=1 WgtAw=12 IdxAw=5 AccAw=6 AccBanks=2 AccW=32 WInt4=1 WBook=8 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,book5,Rows=2 Cols=2 BusBytes=32 ActAw=10 DwBanks=0 WgtAw=9 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WBook=5 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
