@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "steer/study_int.h"
 
-enum { ATTEMPTS = 12 };
+enum { ATTEMPTS = 40 };
 #define SLIM_TOLERANCE 1e-3 /* of the largest logit: float32 sums in another order */
 
 /* Slimmed and masked networks must compute the same function. */
