@@ -143,12 +143,7 @@ static double rounded_accuracy(const espl_graph *g, const espl_dataset *d, const
   return a;
 }
 
-Test(fake, three_valued_weights_are_learnt) {
-  espl_dataset d = bars(1024);
-  espl_preprocess pp;
-  espl_preprocess_default(&pp);
-  int c1, r1;
-  espl_graph *g = net(&c1, &r1);
+static espl_train_config short_training(void) {
   espl_train_config c;
   espl_train_default(&c);
   c.epochs = 6;
@@ -156,6 +151,16 @@ Test(fake, three_valued_weights_are_learnt) {
   c.lr = 0.05f;
   c.augment = c.flip = 0;
   c.dtype = ESPL_F32;
+  return c;
+}
+
+Test(fake, three_valued_weights_are_learnt) {
+  espl_dataset d = bars(1024);
+  espl_preprocess pp;
+  espl_preprocess_default(&pp);
+  int c1, r1;
+  espl_graph *g = net(&c1, &r1);
+  espl_train_config c = short_training();
   OK(espl_train(g, &d, &pp, &c, NULL, &err));
   espl_graph_at_rest(g);
   double real = 0, before = rounded_accuracy(g, &d, &pp);
@@ -187,13 +192,7 @@ Test(fake, tuning_ends_in_an_integer_network) {
   espl_preprocess_default(&pp);
   int c1, r1;
   espl_graph *g = net(&c1, &r1);
-  espl_train_config c;
-  espl_train_default(&c);
-  c.epochs = 6;
-  c.batch = 32;
-  c.lr = 0.05f;
-  c.augment = c.flip = 0;
-  c.dtype = ESPL_F32;
+  espl_train_config c = short_training();
   OK(espl_train(g, &d, &pp, &c, NULL, &err));
   espl_quant_config qc;
   espl_quant_default(&qc);
