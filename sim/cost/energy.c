@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fsio.h"
 #include "base/yaml.h"
 #include "device/root.h"
 
@@ -22,17 +21,9 @@ static espl_status read_table(const espl_yaml_node *root, const char *path, espl
 }
 
 espl_status espl_energy_load(const char *name_or_path, espl_energy_table *out, espl_err *err) {
-  char path[PATH_MAX], folder[PATH_MAX];
-  const size_t len = strlen(name_or_path);
-  const char *file = name_or_path;
-  if (!strchr(name_or_path, '/') && !(len > 5 && strcmp(name_or_path + len - 5, ".yaml") == 0)) {
-    ESPL_TRY(espl_root_path("configs/energy", folder, sizeof folder, err));
-    int n = snprintf(path, sizeof path, "%s/%s.yaml", folder, name_or_path);
-    if (n < 0 || (size_t)n >= sizeof path || !espl_path_exists(path))
-      return espl_fail(err, ESPL_E_INPUT, "energy table %s: there is no configs/energy/%s.yaml", name_or_path, name_or_path);
-    file = path;
-  }
+  char file[PATH_MAX];
   espl_yaml *doc = NULL;
+  ESPL_TRY(espl_config_path("energy table", "configs/energy", name_or_path, file, sizeof file, err));
   ESPL_TRY(espl_yaml_load(file, &doc, err));
   espl_status s = read_table(espl_yaml_root(doc), file, out, err);
   espl_yaml_free(doc);

@@ -1,13 +1,10 @@
 /* Reads machine points. */
 #include "map/machine_yaml.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/fsio.h"
 #include "base/yaml.h"
 #include "device/root.h"
 
@@ -86,42 +83,10 @@ espl_status espl_machine_parse(const char *file, const char *text, size_t n, esp
   return from_document(doc, file, out, err);
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-/* "4x4, 8x8, ..." of the files in a folder, as much as fits. */
-static void list_names(const char *folder, char *text, size_t n) {
-  char *names[256];
-  size_t count = 0, used = 0;
-  DIR *d = opendir(folder);
-  for (struct dirent *e; d && count < 256 && (e = readdir(d));) {
-    size_t len = strlen(e->d_name);
-    if (len > 5 && strcmp(e->d_name + len - 5, ".yaml") == 0 && (names[count] = strndup(e->d_name, len - 5))) count++;
-  }
-  if (d) closedir(d);
-  qsort(names, count, sizeof *names, by_text);
-  text[0] = 0;
-  for (size_t i = 0; i < count; i++) {
-    int k = used < n ? snprintf(text + used, n - used, "%s%s", used ? ", " : "", names[i]) : 0;
-    used += (size_t)(k > 0 ? k : 0);
-    free(names[i]);
-  }
-}
-
 espl_status espl_machine_load(const char *name_or_path, espl_machine *out, espl_err *err) {
   char path[PATH_MAX];
-  size_t len = strlen(name_or_path);
   espl_yaml *doc = NULL;
-  if (strchr(name_or_path, '/') || (len > 5 && strcmp(name_or_path + len - 5, ".yaml") == 0)) {
-    ESPL_TRY(espl_yaml_load(name_or_path, &doc, err));
-    return from_document(doc, name_or_path, out, err);
-  }
-  char folder[PATH_MAX], known[512];
-  ESPL_TRY(espl_root_path("configs/machines", folder, sizeof folder, err));
-  int n = snprintf(path, sizeof path, "%s/%s.yaml", folder, name_or_path);
-  if (n < 0 || (size_t)n >= sizeof path || !espl_path_exists(path)) {
-    list_names(folder, known, sizeof known);
-    return espl_fail(err, ESPL_E_INPUT, "machine %s is not in configs/machines; there are %s", name_or_path, known);
-  }
+  ESPL_TRY(espl_config_path("machine", "configs/machines", name_or_path, path, sizeof path, err));
   ESPL_TRY(espl_yaml_load(path, &doc, err));
   return from_document(doc, path, out, err);
 }
