@@ -18,6 +18,7 @@ typedef struct job {
   double tune, tune_lr;
   espl_graph *g;
   espl_qnet *q;
+  espl_equalized equalized;
 } job;
 
 static int64_t weights_of(const espl_qnet *q) {
@@ -39,7 +40,8 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   espl_json *w = espl_json_to_buffer(0);
   espl_json_object(w, NULL);
   espl_json_str(w, "step", "quantize");
-  espl_json_str(w, "weights", j->a.weights ? j->a.weights : "int8 per channel");
+  espl_json_str(w, "weights", j->a.weights ? j->a.weights : "int8");
+  espl_json_str(w, "weight_scales", j->a.per_tensor ? "per tensor" : "per channel");
   espl_json_str(w, "activations", "int8 per tensor");
   if (cfg) {
     espl_json_str(w, "data", j->a.data);
@@ -47,6 +49,7 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
     if (cfg->least_error) espl_json_str(w, "ranges", "least square error");
     else espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
     if (cfg->correct_bias) espl_json_bool(w, "bias_correction", true);
+    if (j->a.equalize) espl_json_int(w, "equalized_pairs", j->equalized.pairs);
     espl_json_uint(w, "seed", cfg->seed);
     if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
   } else {
@@ -63,6 +66,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   int64_t weights = weights_of(j->q);
   fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld weights (%s), ", j->network, j->out, (int)j->q->layers, (long long)weights,
           j->a.weights ? j->a.weights : "int8");
+  if (j->a.equalize) fprintf(espl_cli_out(j->cli), "%d pairs equalized (largest over mean weight %.2f, now %.2f), ", (int)j->equalized.pairs, j->equalized.before, j->equalized.after);
   if (cfg) fprintf(espl_cli_out(j->cli), "%d calibration images of %s\n", (int)cfg->calib_images, j->a.data);
   else fprintf(espl_cli_out(j->cli), "the file's own scales\n");
   espl_json *w = NULL;
@@ -76,6 +80,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   espl_json_int(w, "weights", weights);
   espl_json_str(w, "weight_form", j->a.weights ? j->a.weights : "int8");
   espl_json_int(w, "calibration_images", cfg ? cfg->calib_images : 0);
+  if (j->a.equalize) espl_json_int(w, "equalized_pairs", j->equalized.pairs);
   espl_json_close(w);
   return espl_cli_json_end(j->cli, w);
 }
@@ -117,6 +122,8 @@ static espl_status run(job *j) {
   if (!given && !j->a.data) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--data is missing: %s is a float network, which is calibrated on training images", j->network);
   if (given && (j->tune > 0 || j->a.weights))
     return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune and --weights are for float networks", j->network);
+  if (j->tune > 0 && j->a.per_tensor) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--tune: trains for one scale a channel, --per-tensor asks for one a layer");
+  if (!given) ESPL_TRY(espl_cli_equalize(j->cli, &j->a, j->g, &j->equalized));
   if (!given && j->tune > 0) ESPL_TRY(tune(j, &cfg));
   else if (!given) ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
   ESPL_TRY(describe(j, given ? NULL : &cfg));

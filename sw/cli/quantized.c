@@ -51,6 +51,7 @@ espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, e
   if (a->percentile > 0) cfg->percentile = (float)a->percentile;
   cfg->weights = a->weights;
   cfg->correct_bias = a->correct_bias != 0;
+  cfg->one_scale = a->per_tensor != 0;
   return read_calibration(a->calibration, cfg, &cli->err);
 }
 
@@ -66,8 +67,15 @@ espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl
   return s;
 }
 
+espl_status espl_cli_equalize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_equalized *out) {
+  *out = (espl_equalized){0};
+  return a->equalize ? espl_equalize(g, out, &cli->err) : ESPL_OK;
+}
+
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) {
   espl_quant_config cfg;
+  espl_equalized e;
+  ESPL_TRY(espl_cli_equalize(cli, a, g, &e));
   return espl_cli_calibrate(cli, a, g, &cfg, q);
 }
 
@@ -79,7 +87,7 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->weights)
-    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction and --weights are for float networks", path);
+  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->per_tensor || a->weights)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --per-tensor and --weights are for float networks", path);
   return ESPL_OK;
 }

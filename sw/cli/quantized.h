@@ -3,6 +3,7 @@
 #define ESPL_CLI_QUANTIZED_H
 
 #include "cli/options.h"
+#include "quant/equalize.h"
 #include "quant/qnet.h"
 
 typedef struct espl_quantized_args {
@@ -11,7 +12,7 @@ typedef struct espl_quantized_args {
   int64_t calib; /* images, 0: the default */
   double percentile;
   const char *calibration; /* "minmax", "percentile:P", "mse"; NULL: as --percentile says */
-  int correct_bias;
+  int correct_bias, equalize, per_tensor;
 } espl_quantized_args;
 
 /* Entries for a command's option table (the caller writes --data itself, because its meaning differs). */
@@ -25,6 +26,8 @@ typedef struct espl_quantized_args {
   {.name = "percentile", .type = ESPL_OPT_NUMBER, .arg = "P", .value = &(a).percentile, .min = 0.5, .max = 1, .help = "share of the values inside the activation range (1: all)"}, \
   {.name = "calibration", .type = ESPL_OPT_STRING, .arg = "minmax|percentile:P|mse", .value = &(a).calibration, .help = "activation ranges: all values, a share of them, or least square error (default percentile:0.9999)"}, \
   {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}, \
+  {.name = "equalize", .type = ESPL_OPT_FLAG, .value = &(a).equalize, .help = "first share the magnitude of weights out between consecutive layers (the float network stays what it is)"}, \
+  {.name = "per-tensor", .type = ESPL_OPT_FLAG, .value = &(a).per_tensor, .help = "one scale for all weights of a layer (default: one a channel)"}, \
   {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0)"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */
@@ -34,9 +37,11 @@ espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, e
 espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_split split, espl_dataset **d) ESPL_MUST_CHECK;
 /* "WxH", each 1 to 16384; NULL gives 0, 0. */
 espl_status espl_cli_size(const char *text, int32_t *w, int32_t *h, espl_err *err) ESPL_MUST_CHECK;
-/* Quantizes g: ranges from training images of a->data, or from a seeded random input when that is NULL. */
+/* --equalize on a float network; *out all 0 without it. */
+espl_status espl_cli_equalize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_equalized *out) ESPL_MUST_CHECK;
+/* Quantizes g, equalized when that is asked for: ranges from training images of a->data, or from a seeded random input when that is NULL. */
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;
-/* The same; *cfg is what was used (calib_images: at most what the set has). */
+/* The same without --equalize; *cfg is what was used (calib_images: at most what the set has). */
 espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_quant_config *cfg, espl_qnet **q) ESPL_MUST_CHECK;
 /* Reads a network file; *q: with `integers`, those of a quantized one (calibration options are refused then), else NULL: the graph holds
  * the floats that the integers stand for. */

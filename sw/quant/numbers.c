@@ -124,6 +124,13 @@ static double lost_mean(const qlower *lw, const qsrc *s, const espl_qlayer *l, i
   return lost;
 }
 
+static double largest_weight(const qlower *lw, const qsrc *s, const espl_qlayer *l, int32_t o) {
+  int32_t taps = l->kh * l->kw;
+  double most = 0;
+  for (int64_t j = 0; j < (int64_t)l->in_c * taps; j++) most = fmax(most, fabs(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps))));
+  return most;
+}
+
 /* Real scale of one integer step of channel o, before BatchNorm. */
 static double step_of(const qlower *lw, const qsrc *s, const espl_qlayer *l, int32_t o, double most, espl_weight_form form) {
   if (l->onehot || s->same_scale || s->concat) return 1;
@@ -137,15 +144,15 @@ static double step_of(const qlower *lw, const qsrc *s, const espl_qlayer *l, int
   return step;
 }
 
-/* One channel: integer weights and their scale; so is the scale of the requantized value. Returns the real scale of one step before BatchNorm,
- * 0 for a channel without weights. */
-static double quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_weight_form form) {
+/* One channel: integer weights and their scale; so is the scale of the requantized value; shared: real scale of one step with BatchNorm inside, 0: the
+ * channel has its own. Returns the real scale of one step before BatchNorm, 0 for a channel without weights. */
+static double quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, int32_t o, const espl_qtensor *in, double so, espl_weight_form form, double shared) {
   int32_t taps = l->kh * l->kw;
   int64_t n = (int64_t)l->in_c * taps;
   channel k = channel_of(lw, s, o);
   double most = l->onehot ? 1 : 0, si = in->scale;
-  for (int64_t j = 0; !l->onehot && j < n; j++) most = fmax(most, fabs(weight_of(lw, s, l, o, (int32_t)(j / taps), (int32_t)(j % taps))));
-  double sw = step_of(lw, s, l, o, most, form), gain = fabs(k.a);
+  if (!l->onehot) most = largest_weight(lw, s, l, o);
+  double gain = fabs(k.a), sw = shared > 0 && gain > 0 ? shared / gain : step_of(lw, s, l, o, most, form);
   bool dead = most == 0 || gain == 0 || !(si * sw * gain > UNIT_MIN) || !(sw * gain > UNIT_MIN);
   if (!dead && !l->onehot) sw = fmax(sw, fabs(k.c) / (si * gain * BIAS_MAX)); /* a bias far above its weights: coarser weights */
   l->wscale[o] = (float)(dead ? so / 1024 / si : sw * gain);
@@ -157,11 +164,20 @@ static double quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, 
   return dead ? 0 : sw;
 }
 
+/* The scale that the weights of all channels share, BatchNorm inside; 0: they do not. */
+static double shared_step(const qlower *lw, const qsrc *s, const espl_qlayer *l, espl_weight_form form) {
+  double most = 0;
+  if (!lw->cfg->one_scale || s->kind != QSRC_CONV || s->conv < 0) return 0;
+  for (int32_t o = 0; o < l->out_c; o++) most = fmax(most, fabs(channel_of(lw, s, o).a) * largest_weight(lw, s, l, o));
+  return most / form.most;
+}
+
 /* Integer weights of a layer in the form its name asks for; step [out_c] as quantize_channel says. */
 static espl_status quantize_weights(const qlower *lw, const qsrc *s, espl_qlayer *l, const espl_qtensor *in, double so, double *step, espl_err *err) {
   espl_weight_form form = {127, 0};
   if (s->kind == QSRC_CONV && s->conv >= 0) ESPL_TRY(espl_weight_form_of(lw->cfg->weights, lw->g->node[s->conv].name, &form, err));
-  for (int32_t o = 0; o < l->out_c; o++) step[o] = quantize_channel(lw, s, l, o, in, so, form);
+  double shared = shared_step(lw, s, l, form);
+  for (int32_t o = 0; o < l->out_c; o++) step[o] = quantize_channel(lw, s, l, o, in, so, form, shared);
   return form.book_bits ? q_codebook(l->w, l->out_c, (int64_t)l->in_c * l->kh * l->kw, l->wscale, form.book_bits, err) : ESPL_OK;
 }
 

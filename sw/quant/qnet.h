@@ -72,11 +72,12 @@ typedef struct espl_quant_config {
   bool least_error;                 /* instead: the range whose rounding and clamping have the least mean square error */
   bool correct_bias;                /* biases take back what rounding the weights moves the mean by (needs calibration images) */
   const char *weights;              /* form of the weights (narrow.h), e.g. "int4,conv1=int8"; NULL: int8; borrowed */
+  bool one_scale;                   /* one scale for all weights of a layer, BatchNorm inside (else one a channel) */
   bool keep_range;                  /* int4: the largest weight decides the scale (else the least squared error does) */
 } espl_quant_config;
 void espl_quant_default(espl_quant_config *c);
 
-/* Post-training quantization: per-channel symmetric weights (int8, or as cfg->weights says), per-tensor activations with zero point; ranges from `calib`
+/* Post-training quantization: per-channel symmetric weights (int8, or as cfg->weights says; per tensor with one_scale), per-tensor activations with zero point; ranges from `calib`
  * (training images), or from a seeded random input when calib is NULL. BatchNorm scale goes into the multiplier, its sign into the weights.
  * The graph is not changed. E_UNSUPPORTED names the node that cannot be lowered to the machine. */
 espl_status espl_quantize(espl_graph *g, const espl_dataset *calib, const espl_preprocess *pp, const espl_quant_config *cfg,
