@@ -54,6 +54,7 @@ static espl_status run_float(const job *j, int64_t n, const float *in, float *ou
       espl_exec_free(x);
       x = NULL;
       s = espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, (int32_t)(have = batch), &x, &j->cli->err);
+      if (s == ESPL_OK) espl_exec_freeze(x);
     }
     if (s == ESPL_OK) s = espl_exec_forward(x, in + at * each, out + at * result, &j->cli->err);
   }

@@ -254,15 +254,16 @@ static dnnl_alg_kind_t act_alg(dnn_act act, float *a, float *b) {
   }
 }
 
-/* Attribute with one activation behind the operator; *attr stays NULL for none. */
+/* Attribute with the sum and the activation behind the operator; *attr stays NULL for none. */
 static dnnl_status_t act_attr(dnn_act act, dnnl_primitive_attr_t *attr) {
   *attr = NULL;
-  if (act.kind == DNN_ACT_NONE) return dnnl_success;
+  if (act.kind == DNN_ACT_NONE && !act.sum) return dnnl_success;
   dnnl_post_ops_t po = NULL;
   float a, b;
   dnnl_alg_kind_t alg = act_alg(act, &a, &b);
   dnnl_status_t s = dnnl_post_ops_create(&po);
-  if (s == dnnl_success) s = dnnl_post_ops_append_eltwise(po, 1.0f, alg, a, b);
+  if (s == dnnl_success && act.sum) s = dnnl_post_ops_append_sum(po, 1.0f);
+  if (s == dnnl_success && act.kind != DNN_ACT_NONE) s = dnnl_post_ops_append_eltwise(po, 1.0f, alg, a, b);
   if (s == dnnl_success) s = dnnl_primitive_attr_create(attr);
   if (s == dnnl_success) s = dnnl_primitive_attr_set_post_ops(*attr, po);
   if (po) dnnl_post_ops_destroy(po);
@@ -282,7 +283,7 @@ static dnn_op *op_make(dnn *d, dnnl_status_t s, const_dnnl_op_desc_t desc, dnn_a
   return NULL;
 }
 
-static const dnn_act no_act = {DNN_ACT_NONE, 0.0f, 0.0f};
+static const dnn_act no_act = {.kind = DNN_ACT_NONE};
 static dnnl_prop_kind_t prop(dnn_dir dir) { return dir == DNN_FWD_TRAIN ? dnnl_forward_training : dnnl_forward_inference; }
 
 struct extents {

@@ -39,6 +39,7 @@ typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP, DNN_ACT_LE
 typedef struct dnn_act {
   dnn_act_kind kind;
   float lo, hi;
+  bool sum; /* convolution, fully connected: what DST holds is added to the result first */
 } dnn_act;
 
 typedef enum dnn_binary_kind { DNN_ADD, DNN_SUB, DNN_MUL, DNN_DIV } dnn_binary_kind;

@@ -62,6 +62,7 @@ espl_status espl_evaluate(espl_graph *g, const espl_dataset *d, const espl_prepr
   float *logits = espl_calloc((size_t)c.batch * (size_t)classes, sizeof *logits);
   espl_status s = logits ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "evaluation: out of memory");
   if (s == ESPL_OK) s = nn_exec_new_at(g, ESPL_MODE_INFER, ESPL_F32, c.batch, nn_logits_node(g), false, &x, err);
+  if (s == ESPL_OK) espl_exec_freeze(x);
   if (s == ESPL_OK) s = nn_loader_new(&c, &l, err);
   if (s == ESPL_OK) s = count_right(x, l, &c, classes, logits, &right, err);
   if (s == ESPL_OK) *accuracy = (double)right / n;

@@ -87,6 +87,7 @@ typedef struct nn_list {
 
 typedef struct nn_group {
   int32_t head, bn, act, last; /* node ids; -1 absent; last = the node whose value it defines */
+  int32_t sum;                 /* value that is added in front of `act`; -1: none */
   dnn_act post;                /* of `act` */
   const dnn_op *fwd;
   dnn_mem *ws, *mean, *var;    /* what backward needs from forward */
@@ -102,12 +103,14 @@ struct espl_exec {
   espl_graph *g;
   espl_mode mode;
   dnn_type type;
-  int32_t batch, output; /* output: node whose value leaves */
+  int32_t images;        /* that a forward takes */
+  int32_t batch, output; /* images of one pass over the steps; node whose value leaves */
   int threads;           /* that compiled it and run it */
   bool backward;         /* TRAIN with gradients */
   double bn_rate;        /* >= 0 replaces every node's bn_momentum */
   bool dirty;            /* compile again before the next forward */
   bool ran;              /* a forward has run since the last compilation */
+  bool frozen, prepared; /* the params do not change any more; `prep` has run since the last compilation */
   uint8_t *keep;         /* [nodes] */
   int32_t *root;         /* [nodes] value that holds the data of this value */
   int32_t *uses;         /* [nodes] reads of a root by groups, output and keep included */

@@ -1,7 +1,8 @@
 /* Gathers the nodes of a graph into groups that run as one operator each.
  *
  * Fusions: convolution or fully connected + activation; addition + activation; batch norm + ReLU; and, for inference,
- * convolution + batch norm (+ activation). Each needs that the value between has one reader and was not asked for. */
+ * convolution + batch norm + addition of another value + activation, any of them absent. Each needs that the value between has one reader
+ * and was not asked for. */
 #include <string.h>
 
 #include "nn/exec.h"
@@ -51,8 +52,31 @@ static nn_group *joinable(espl_exec *x, int32_t r) {
   return NULL;
 }
 
+/* An addition joins the convolution behind which it stands: the later of two. That group then runs last of all so far, so that the other
+ * operand is there. */
+static bool join_sum(espl_exec *x, int32_t id) {
+  const espl_node *n = &x->g->node[id];
+  nn_group *best = NULL, *end = &x->group[x->groups - 1];
+  int32_t other = -1;
+  if (x->mode != ESPL_MODE_INFER || n->inputs != 2 || x->root[n->input[0]] == x->root[n->input[1]]) return false;
+  for (int k = 0; k < 2; k++) {
+    nn_group *g = joinable(x, x->root[n->input[k]]);
+    if (!g || x->g->node[g->head].op != ESPL_OP_CONV || g->sum >= 0 || (best && g < best)) continue;
+    best = g;
+    other = x->root[n->input[1 - k]];
+  }
+  if (!best) return false;
+  nn_group g = *best;
+  memmove(best, best + 1, (size_t)(end - best) * sizeof *best);
+  g.sum = other;
+  g.last = id;
+  *end = g;
+  return true;
+}
+
 static bool join(espl_exec *x, int32_t id) {
   const espl_node *n = &x->g->node[id];
+  if (n->op == ESPL_OP_ADD) return join_sum(x, id);
   bool more = n->op == ESPL_OP_LEAKYRELU || n->op == ESPL_OP_SIGMOID || n->op == ESPL_OP_TANH || n->op == ESPL_OP_HARDSWISH;
   bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP || more;
   if (!act && n->op != ESPL_OP_BATCHNORM) return false;
@@ -60,7 +84,7 @@ static bool join(espl_exec *x, int32_t id) {
   if (!g) return false;
   espl_op head = x->g->node[g->head].op;
   if (n->op == ESPL_OP_BATCHNORM) {
-    if (x->mode != ESPL_MODE_INFER || head != ESPL_OP_CONV || g->bn >= 0) return false;
+    if (x->mode != ESPL_MODE_INFER || head != ESPL_OP_CONV || g->bn >= 0 || g->sum >= 0) return false;
     g->bn = id;
   } else {
     bool can = head == ESPL_OP_CONV || head == ESPL_OP_GEMM || head == ESPL_OP_ADD || (head == ESPL_OP_BATCHNORM && n->op == ESPL_OP_RELU);
@@ -72,13 +96,13 @@ static bool join(espl_exec *x, int32_t id) {
 }
 
 static dnn_act activation(const espl_node *n) {
-  if (n->op == ESPL_OP_RELU) return (dnn_act){DNN_ACT_RELU, 0.0f, 0.0f};
-  if (n->op == ESPL_OP_CLIP) return (dnn_act){DNN_ACT_CLIP, n->lo, n->hi};
-  if (n->op == ESPL_OP_LEAKYRELU) return (dnn_act){DNN_ACT_LEAKY, n->alpha, 0.0f};
-  if (n->op == ESPL_OP_SIGMOID) return (dnn_act){DNN_ACT_SIGMOID, 0.0f, 0.0f};
-  if (n->op == ESPL_OP_TANH) return (dnn_act){DNN_ACT_TANH, 0.0f, 0.0f};
-  if (n->op == ESPL_OP_HARDSWISH) return (dnn_act){DNN_ACT_HARDSWISH, 0.0f, 0.0f};
-  return (dnn_act){DNN_ACT_NONE, 0.0f, 0.0f};
+  if (n->op == ESPL_OP_RELU) return (dnn_act){.kind = DNN_ACT_RELU};
+  if (n->op == ESPL_OP_CLIP) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = n->lo, .hi = n->hi};
+  if (n->op == ESPL_OP_LEAKYRELU) return (dnn_act){.kind = DNN_ACT_LEAKY, .lo = n->alpha};
+  if (n->op == ESPL_OP_SIGMOID) return (dnn_act){.kind = DNN_ACT_SIGMOID};
+  if (n->op == ESPL_OP_TANH) return (dnn_act){.kind = DNN_ACT_TANH};
+  if (n->op == ESPL_OP_HARDSWISH) return (dnn_act){.kind = DNN_ACT_HARDSWISH};
+  return (dnn_act){.kind = DNN_ACT_NONE};
 }
 
 static void count_uses(espl_exec *x, const uint8_t *live, bool heads_only) {
@@ -92,6 +116,7 @@ static void count_uses(espl_exec *x, const uint8_t *live, bool heads_only) {
   for (int32_t i = 0; heads_only && i < x->groups; i++) {
     const espl_node *n = &x->g->node[x->group[i].head];
     for (int k = 0; k < n->inputs; k++) x->uses[x->root[n->input[k]]]++;
+    if (x->group[i].sum >= 0) x->uses[x->group[i].sum]++;
   }
 }
 
@@ -118,11 +143,12 @@ espl_status nn_group_nodes(espl_exec *x, espl_err *err) {
   x->groups = 0;
   for (int32_t i = 0; i < x->g->nodes; i++) {
     if (!live[i] || x->root[i] != i || join(x, i)) continue;
-    x->group[x->groups++] = (nn_group){.head = i, .bn = -1, .act = -1, .last = i};
+    x->group[x->groups++] = (nn_group){.head = i, .bn = -1, .sum = -1, .act = -1, .last = i};
   }
   for (int32_t i = 0; i < x->groups; i++) {
     nn_group *g = &x->group[i];
     g->post = activation(&x->g->node[g->act >= 0 ? g->act : g->head]);
+    g->post.sum = g->sum >= 0;
   }
   count_uses(x, live, true);
   memset(x->needs, 0, (size_t)x->g->nodes);

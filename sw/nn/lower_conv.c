@@ -2,7 +2,7 @@
  * of the operator by `prep`; their gradients come back as float32 in ONNX order. */
 #include "nn/exec.h"
 
-static const dnn_act no_act = {DNN_ACT_NONE, 0.0f, 0.0f};
+static const dnn_act no_act = {.kind = DNN_ACT_NONE};
 
 /* Weight extents as oneDNN sees them: groups get an axis of their own; a fully connected layer takes those of its input. */
 static int weight_dims(const espl_exec *x, const nn_group *g, int32_t dim[5]) {
@@ -127,6 +127,19 @@ const dnn_md *nn_input_layout(espl_exec *x, espl_err *err) {
   return dnn_md_plain(x->d, x->type, 4, sd, err);
 }
 
+/* Memory for the result of a convolution that adds to value g->sum: that value itself when nobody reads it any more, else a copy. */
+static espl_status define_sum(espl_exec *x, const nn_group *g, const dnn_md *md, espl_err *err) {
+  nn_tensor *old = &x->val[g->sum];
+  if (x->uses[g->sum] == 1 && old->slot && old->slot->refs == 1 && dnn_md_equal(md, dnn_mem_md(old->mem))) {
+    old->slot->refs++;
+    x->val[g->last] = *old;
+    return ESPL_OK;
+  }
+  ESPL_TRY(nn_define(x, g->last, md, err));
+  const dnn_op *op = dnn_reorder(x->d, dnn_mem_md(old->mem), md, err);
+  return nn_emit(&x->fwd, op, 2, (dnn_arg[]){{DNN_FROM, old->mem}, {DNN_TO, x->val[g->last].mem}}, err);
+}
+
 /* Both layers: output layout is the operator's choice for a convolution, plain for a fully connected layer. */
 static espl_status lower(espl_exec *x, nn_group *g, const dnn_md *dst, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
@@ -147,7 +160,8 @@ static espl_status lower(espl_exec *x, nn_group *g, const dnn_md *dst, espl_err 
     ESPL_TRY(nn_define(x, g->last, dnn_md_plain(x->d, x->type, 4, d4, err), err));
     out = dnn_mem_new(x->d, dnn_op_md(op, DNN_DST), dnn_mem_ptr(x->val[g->last].mem), err);
   } else {
-    ESPL_TRY(nn_define(x, g->last, dnn_op_md(op, DNN_DST), err));
+    const dnn_md *md = dnn_op_md(op, DNN_DST);
+    ESPL_TRY(g->sum >= 0 ? define_sum(x, g, md, err) : nn_define(x, g->last, md, err));
     out = x->val[g->last].mem;
   }
   dnn_arg a[4] = {{DNN_SRC, in}, {DNN_WEI, wei}, {DNN_DST, out}, {DNN_BIAS, bias}};
@@ -157,7 +171,7 @@ static espl_status lower(espl_exec *x, nn_group *g, const dnn_md *dst, espl_err 
 espl_status nn_lower_conv(espl_exec *x, nn_group *g, espl_err *err) {
   espl_shape s = x->g->node[g->head].shape;
   int32_t dim[4] = {x->batch, s.c, s.h, s.w};
-  return lower(x, g, dnn_md_any(x->d, x->type, 4, dim, err), err);
+  return lower(x, g, g->sum >= 0 ? dnn_mem_md(nn_value(x, g->sum)) : dnn_md_any(x->d, x->type, 4, dim, err), err);
 }
 
 espl_status nn_lower_fc(espl_exec *x, nn_group *g, espl_err *err) {

@@ -11,9 +11,13 @@ static dnn_mem *vector(espl_exec *x, int32_t n, void *ptr, espl_err *err) {
 static espl_status lower_input(espl_exec *x, nn_group *g, espl_err *err) {
   espl_shape s = x->g->node[0].shape;
   int32_t dim[4] = {x->batch, s.c, s.h, s.w};
-  ESPL_TRY(nn_define(x, g->last, nn_input_layout(x, err), err));
-  const dnn_md *plain = dnn_md_plain(x->d, DNN_F32, 4, dim, err);
-  if (!plain || !(x->in_user = dnn_mem_new(x->d, plain, NULL, err))) return err->code;
+  const dnn_md *plain = dnn_md_plain(x->d, DNN_F32, 4, dim, err), *layout = nn_input_layout(x, err);
+  if (!layout || !plain || !(x->in_user = dnn_mem_new(x->d, plain, NULL, err))) return err->code;
+  if (x->mode == ESPL_MODE_INFER && dnn_md_equal(layout, plain)) {
+    x->val[g->last] = (nn_tensor){x->in_user, NULL}; /* read where the caller has it; without a slot nobody writes into it */
+    return ESPL_OK;
+  }
+  ESPL_TRY(nn_define(x, g->last, layout, err));
   dnn_mem *to = x->val[g->last].mem;
   const dnn_op *op = dnn_reorder(x->d, plain, dnn_mem_md(to), err);
   return nn_emit(&x->fwd, op, 2, (dnn_arg[]){{DNN_FROM, x->in_user}, {DNN_TO, to}}, err);

@@ -15,6 +15,8 @@ espl_status espl_exec_new(espl_graph *g, espl_mode mode, espl_dtype dtype, int32
 void espl_exec_free(espl_exec *x);
 /* input float [batch,c,h,w]; output float [batch, c,h,w of the graph output], both plain NCHW, owned by the caller. */
 espl_status espl_exec_forward(espl_exec *x, const float *input, float *output, espl_err *err) ESPL_MUST_CHECK;
+/* INFER only: from now on the params do not change, so the next forward prepares them (folds, reorders) for all that follow. */
+void espl_exec_freeze(espl_exec *x);
 /* Copies the float value of any node of the last forward into out [batch,c,h,w]. Values are kept only when asked for before:
  * espl_exec_keep(x, node) must come before the forward (calibration, slim checks, tests). */
 espl_status espl_exec_keep(espl_exec *x, int32_t node, espl_err *err) ESPL_MUST_CHECK;

@@ -8,6 +8,9 @@
 /* Below this many multiply-accumulates a batch, the barriers of a second thread cost more than it brings. */
 #define ONE_THREAD_MACS 8000000
 
+/* Inference passes over the steps with so few images that what one step writes is still in the cache of the processor when the next reads it. */
+#define PASS_BYTES (1 << 20)
+
 static bool trainable(espl_param_kind k) { return k != ESPL_PARAM_MEAN && k != ESPL_PARAM_VAR; }
 
 void nn_plan_clear(espl_exec *x) {
@@ -22,7 +25,7 @@ void nn_plan_clear(espl_exec *x) {
   x->slots = NULL;
   x->prep.n = x->fwd.n = x->bwd.n = 0;
   x->reorders = 0;
-  x->ran = false;
+  x->ran = x->prepared = false;
 }
 
 /* ---- compilation ---- */
@@ -59,6 +62,7 @@ static void release_inputs(espl_exec *x, const nn_group *g) {
     int32_t r = x->root[n->input[k]];
     if (--x->uses[r] == 0) nn_tensor_drop(&x->val[r]);
   }
+  if (g->sum >= 0 && --x->uses[g->sum] == 0) nn_tensor_drop(&x->val[g->sum]);
 }
 
 /* A row-major float32 tensor for value `r`, its memory given later. */
@@ -140,9 +144,25 @@ static espl_status compile(espl_exec *x, espl_err *err) {
   return ESPL_OK;
 }
 
+/* Images of one pass; all of them where a value of every image must be there afterwards. */
+static int32_t pass_images(const espl_exec *x) {
+  int64_t most = 1;
+  if (x->mode != ESPL_MODE_INFER) return x->images;
+  for (int32_t i = 0; i < x->g->nodes; i++) {
+    const espl_node *n = &x->g->node[i];
+    int64_t elems = espl_shape_elems(n->shape);
+    if (x->keep[i]) return x->images;
+    for (int k = 0; k < n->inputs; k++) elems += espl_shape_elems(x->g->node[n->input[k]].shape);
+    if (elems > most) most = elems;
+  }
+  int64_t fit = (int64_t)PASS_BYTES * x->threads / (4 * most);
+  return fit < 1 ? 1 : fit > x->images ? x->images : (int32_t)fit;
+}
+
 espl_status nn_compile(espl_exec *x, espl_err *err) {
   espl_err local = {0};
-  x->threads = espl_graph_macs(x->g) * x->batch < ONE_THREAD_MACS ? 1 : dnn_threads_max();
+  x->threads = espl_graph_macs(x->g) * x->images < ONE_THREAD_MACS ? 1 : dnn_threads_max();
+  x->batch = pass_images(x);
   int before = dnn_threads(x->threads);
   espl_status s = compile(x, err ? err : &local);
   dnn_threads(before);
@@ -184,7 +204,7 @@ espl_status nn_exec_new_at(espl_graph *g, espl_mode mode, espl_dtype dtype, int3
     return espl_fail(err, ESPL_E_UNSUPPORTED, "bfloat16: this CPU has no bfloat16 instructions; use float32");
   espl_exec *x = espl_calloc(1, sizeof *x);
   if (!x) return espl_fail(err, ESPL_E_NOMEM, "execution plan: out of memory");
-  *x = (espl_exec){.g = g, .mode = mode, .type = dtype == ESPL_BF16 ? DNN_BF16 : DNN_F32, .batch = batch, .output = output,
+  *x = (espl_exec){.g = g, .mode = mode, .type = dtype == ESPL_BF16 ? DNN_BF16 : DNN_F32, .images = batch, .output = output,
                    .backward = mode == ESPL_MODE_TRAIN && backward, .bn_rate = -1.0};
   espl_status s = allocate(x) ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "execution plan: out of memory");
   if (s == ESPL_OK && x->backward) s = add_gradients(g, err);
@@ -245,12 +265,22 @@ static espl_status run_list(espl_exec *x, const nn_list *l, espl_err *err) {
 
 espl_status espl_exec_forward(espl_exec *x, const float *input, float *output, espl_err *err) {
   if (x->dirty) ESPL_TRY(nn_compile(x, err));
-  dnn_mem_set(x->in_user, (void *)(uintptr_t)input);
-  dnn_mem_set(x->out_user, output);
-  ESPL_TRY(run_list(x, &x->prep, err));
-  ESPL_TRY(run_list(x, &x->fwd, err));
+  int64_t in = espl_shape_elems(x->g->node[0].shape), out = espl_shape_elems(x->g->node[x->output].shape);
+  if (!x->frozen || !x->prepared) ESPL_TRY(run_list(x, &x->prep, err));
+  x->prepared = true;
+  for (int32_t done = 0; done < x->images; done += x->batch) {
+    int64_t at = done + x->batch > x->images ? x->images - x->batch : done; /* the last pass does some images again */
+    dnn_mem_set(x->in_user, (void *)(uintptr_t)(input + at * in));
+    dnn_mem_set(x->out_user, output + at * out);
+    ESPL_TRY(run_list(x, &x->fwd, err));
+  }
   x->ran = true;
   return ESPL_OK;
+}
+
+void espl_exec_freeze(espl_exec *x) {
+  x->frozen = x->mode == ESPL_MODE_INFER;
+  x->prepared = false;
 }
 
 espl_status espl_exec_backward(espl_exec *x, const float *dout, espl_err *err) {

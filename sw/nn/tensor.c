@@ -120,7 +120,7 @@ espl_status nn_grad_put(espl_exec *x, int32_t id, nn_tensor t, espl_err *err) {
   }
   /* The addition works in place only on its first operand. */
   dnn_mem *a = sum.slot == t.slot ? t.mem : g->mem, *b = a == t.mem ? g->mem : t.mem;
-  const dnn_op *op = dnn_binary(x->d, DNN_ADD, md, md, md, (dnn_act){DNN_ACT_NONE, 0.0f, 0.0f}, err);
+  const dnn_op *op = dnn_binary(x->d, DNN_ADD, md, md, md, (dnn_act){.kind = DNN_ACT_NONE}, err);
   ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_SRC, a}, {DNN_SRC1, b}, {DNN_DST, sum.mem}}, err));
   nn_tensor_drop(g);
   nn_tensor_drop(&t);

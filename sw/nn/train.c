@@ -147,6 +147,7 @@ static espl_status prepare(run *r, const espl_dataset *d, const espl_preprocess 
     if (r->teacher->node[th].shape.c != r->classes)
       return espl_fail(err, ESPL_E_INPUT, "teacher has %d classes, the network %d", (int)r->teacher->node[th].shape.c, (int)r->classes);
     ESPL_TRY(nn_exec_new_at(r->teacher, ESPL_MODE_INFER, c->dtype, c->batch, th, false, &r->tx, err));
+    espl_exec_freeze(r->tx);
   }
   return nn_loader_new(&lc, &r->loader, err);
 }

@@ -158,6 +158,7 @@ static espl_status prepare(calib *c, espl_err *err) {
   c->hist = espl_calloc((size_t)c->nodes, sizeof *c->hist);
   if (!c->in || !c->out || !c->value || !c->hist) return espl_fail(err, ESPL_E_NOMEM, "calibration: out of memory");
   ESPL_TRY(espl_exec_new(c->g, ESPL_MODE_INFER, ESPL_F32, BATCH, &c->x, err));
+  espl_exec_freeze(c->x);
   for (int32_t i = 1; i < c->nodes; i++)
     if (c->wanted[i] || (c->mean && c->mean[i])) ESPL_TRY(espl_exec_keep(c->x, i, err));
   return ESPL_OK;

@@ -76,7 +76,11 @@ static espl_status prepare(job *j, bool int8, const char *network, espl_err *err
   j->qin = espl_calloc((size_t)(j->in * j->batch), 1);
   j->qout = espl_calloc((size_t)(j->out * j->batch), 1);
   if (!j->input || !j->output || !j->qin || !j->qout) return espl_fail(err, ESPL_E_NOMEM, "no memory for a batch");
-  if (!int8) return espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, j->batch, &j->x, err);
+  if (!int8) {
+    ESPL_TRY(espl_exec_new(j->g, ESPL_MODE_INFER, ESPL_F32, j->batch, &j->x, err));
+    espl_exec_freeze(j->x);
+    return ESPL_OK;
+  }
   espl_quant_default(&c);
   espl_preprocess_default(&pp);
   ESPL_TRY(espl_quantize(j->g, NULL, &pp, &c, &j->q, err)); /* ranges do not change the time */
