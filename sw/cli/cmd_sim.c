@@ -66,6 +66,9 @@ static void table(const sim *s) {
   row(f, &s->r.total);
   if (m->clock_mhz > 0) fprintf(f, "%.3f ms at %g MHz", (double)s->r.total.cycles / m->clock_mhz / 1000, m->clock_mhz);
   fprintf(f, "%s%llu cycles belong to no layer\n", m->clock_mhz > 0 ? "; " : "", (unsigned long long)s->r.overhead);
+  if (s->p)
+    fprintf(f, "%u bytes of memory, tensors %u (%llu side by side), program %u\n", (unsigned)s->p->mem_bytes, (unsigned)s->p->tensor_bytes,
+            (unsigned long long)s->p->tensor_bytes_apart, (unsigned)s->p->prog_bytes);
   if (s->energy_name) energy_line(f, s);
   if (s->agree >= 0) fprintf(f, "model and rtl %s\n", s->agree ? "agree in every byte, cycle and counter" : "DIFFER");
 }
@@ -95,6 +98,11 @@ static espl_status json(const sim *s) {
   espl_json_str(w, "network", s->network);
   espl_json_str(w, "engine", engines[s->engine]);
   if (s->agree >= 0) espl_json_bool(w, "agree", s->agree);
+  if (s->p) {
+    espl_json_uint(w, "memory_bytes", s->p->mem_bytes);
+    espl_json_uint(w, "tensor_bytes", s->p->tensor_bytes);
+    espl_json_uint(w, "tensor_bytes_apart", s->p->tensor_bytes_apart);
+  }
   espl_json_object(w, "total");
   json_layer(s, w, &s->r.total, 0);
   espl_json_uint(w, "overhead", s->r.overhead);

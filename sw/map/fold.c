@@ -18,7 +18,7 @@ static bool fits(const espl_qnet *q, const espl_machine *m, int32_t tensor) {
 
 bool map_fold_tensor(const espl_qnet *q, const espl_machine *m, int32_t tensor) {
   bool read = false;
-  if (!m->fold || q->tensor[tensor].shape.c > 4 || tensor == q->output || !fits(q, m, tensor)) return false;
+  if (!m->fold || q->tensor[tensor].shape.c > 4 || tensor == q->output || espl_qnet_joined(q, tensor) || !fits(q, m, tensor)) return false;
   for (int32_t i = 0; i < q->layers; i++) {
     const espl_qlayer *l = &q->layer[i];
     if (l->out == tensor || l->res == tensor) return false;

@@ -257,6 +257,14 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
   return ESPL_OK;
 }
 
+uint32_t map_slice_offset(const espl_qnet *q, const espl_machine *m, int32_t tensor) {
+  int32_t first, g = espl_g(m);
+  espl_shape s = q->tensor[tensor].shape;
+  espl_qnet_root(q, tensor, &first);
+  uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g;
+  return (uint32_t)(first / g) * map_align((uint32_t)(s.h * s.w) * gb, bus > gb ? bus : gb);
+}
+
 espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) {
   const espl_qlayer *l = &q->layer[layer];
   *g = (map_geom){.q = q, .l = l, .m = m, .in = q->tensor[l->in].shape, .out = q->tensor[l->out].shape};
@@ -288,6 +296,9 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->vrows = skip ? map_min(l->conv_h, map_div_up(g->in.h, l->sh)) : g->in.h; /* output rows below them lie in the padding alone */
   g->vsy = skip ? 1 : l->sh;
   if (g->dw) g->pitch = map_depthwise_pitch(g, g->in.w);
+  g->in_at = map_slice_offset(q, m, l->in) % MAP_PAGE;
+  g->out_at = map_slice_offset(q, m, l->out) % MAP_PAGE;
+  g->res_at = l->res >= 0 ? map_slice_offset(q, m, l->res) % MAP_PAGE : 0;
   g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, bus > gb ? bus : gb) / gb);
   s = g->dw ? build_depthwise(g, err) : build_stream(g, zero_tiles, err);
   if (s == ESPL_OK) find_roof(g);

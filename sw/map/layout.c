@@ -14,6 +14,25 @@ static espl_status take(map_net *n, uint64_t bytes, uint32_t *addr, espl_err *er
   return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs more than 4 GiB of memory", n->q->name);
 }
 
+/* One region for all tensors; slices lie in their wholes. */
+static espl_status place_region(map_net *n, uint64_t *bytes, uint64_t *at, espl_err *err) {
+  espl_program *p = n->p;
+  uint64_t total = 0;
+  for (int32_t i = 0; i < n->q->tensors; i++) {
+    bytes[i] = n->q->tensor[i].whole > 0 ? 0 : ((uint64_t)p->tensor[i].bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+    p->tensor_bytes_apart += bytes[i];
+  }
+  ESPL_TRY(map_memory_place(n->q, bytes, n->cfg.keep, at, &total, err));
+  uint32_t base;
+  ESPL_TRY(take(n, total, &base, err));
+  p->tensor_bytes = (uint32_t)total;
+  for (int32_t i = 0; i < n->q->tensors; i++) {
+    int32_t first, root = espl_qnet_root(n->q, i, &first);
+    p->tensor[i].addr = base + (uint32_t)at[root] + map_slice_offset(n->q, n->m, i);
+  }
+  return ESPL_OK;
+}
+
 static espl_status place_tensors(map_net *n, espl_err *err) {
   uint32_t g = (uint32_t)espl_g(n->m), bus = (uint32_t)n->m->bus_bytes;
   for (int32_t i = 0; i < n->q->tensors; i++) {
@@ -26,9 +45,12 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
     t->row_bytes = row;
     t->plane_bytes = (uint32_t)plane;
     t->bytes = (uint32_t)all;
-    ESPL_TRY(take(n, all, &t->addr, err));
   }
-  return ESPL_OK;
+  uint64_t *bytes = espl_calloc(2 * (size_t)n->q->tensors, sizeof *bytes);
+  if (!bytes) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", n->q->name);
+  espl_status s = place_region(n, bytes, bytes + n->q->tensors, err);
+  free(bytes);
+  return s;
 }
 
 static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
@@ -57,6 +79,7 @@ static espl_qlayer shape_of(const espl_qlayer *l) {
 static bool same_work(const map_geom *a, const map_geom *b) {
   espl_qlayer la = shape_of(a->l), lb = shape_of(b->l);
   if (memcmp(&la, &lb, sizeof la) != 0 || memcmp(&a->in, &b->in, sizeof a->in) != 0 || memcmp(&a->out, &b->out, sizeof a->out) != 0) return false;
+  if (a->in_at != b->in_at || a->out_at != b->out_at || a->res_at != b->res_at) return false;
   if (a->tiles != b->tiles || a->sparse != b->sparse || a->weight.bits != b->weight.bits || a->weight.book != b->weight.book || a->ky_mask != b->ky_mask || a->kx_mask != b->kx_mask) return false;
   return memcmp(a->first, b->first, ((size_t)a->nco + 1) * sizeof *a->first) == 0 && memcmp(a->zero, b->zero, (size_t)a->nco) == 0 &&
          memcmp(a->pairs, b->pairs, (size_t)a->nco * a->ncb * sizeof *a->pairs) == 0 && memcmp(a->tile, b->tile, (size_t)a->tiles * sizeof *a->tile) == 0;
@@ -129,9 +152,10 @@ static espl_status place_all(map_net *n, espl_err *err) {
   return ESPL_OK;
 }
 
-espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, map_net *n, espl_err *err) {
+espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, map_net *n, espl_err *err) {
   size_t layers = (size_t)q->layers + 1;
   *n = (map_net){.q = q, .m = m};
+  if (cfg) n->cfg = *cfg;
   ESPL_TRY(espl_machine_check(m, err));
   n->p = espl_calloc(1, sizeof *n->p);
   n->geom = espl_calloc(layers, sizeof *n->geom);

@@ -27,12 +27,20 @@ typedef struct espl_map_layer {
 typedef struct espl_program {
   espl_machine machine;
   uint32_t prog_addr, prog_bytes, mem_bytes; /* mem_bytes: memory used, <= machine.mem_bytes */
+  uint32_t tensor_bytes;       /* of it: tensors, those that live one after the other in the same place */
+  uint64_t tensor_bytes_apart; /* what they would take side by side */
   uint8_t *image;              /* [mem_bytes] program, weights, parameters, index; activations zero; owned */
   int32_t tensors, layers;
   espl_map_tensor *tensor;     /* by qnet tensor id */
   espl_map_layer *layer;
 } espl_program;
 
+typedef struct espl_map_config {
+  bool keep;                   /* every tensor keeps its memory: all of them can be read after a run */
+} espl_map_config;
+
+/* cfg NULL: tensors share memory when their lives do not meet. */
+espl_status espl_map_build(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, espl_program **out, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_map_network(const espl_qnet *q, const espl_machine *m, espl_program **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_program_free(espl_program *p);
 /* int8 [c,h,w] <-> memory image of tensor t (channel tails get the zero point). */
@@ -62,7 +70,7 @@ espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine
                           espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 /* The same with the memory kept: memory [p->mem_bytes] receives the image, the input and what the machine writes (NULL allowed for the
- * timing engine); every tensor can be read from it with espl_program_get_tensor. hw_status is left to the caller. */
+ * timing engine); tensors can be read from it with espl_program_get_tensor: the output, with espl_map_config.keep all. hw_status is left to the caller. */
 espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace, uint8_t *memory,
                              espl_run_result *out, espl_err *err) ESPL_MUST_CHECK;
 

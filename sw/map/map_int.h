@@ -54,6 +54,7 @@ typedef struct map_geom {
   int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile; a copy (a layer that counts no MACs) has none */
   int32_t row_step, vrows, vsy; /* virtual rows: input row = v*row_step; stride over virtual rows */
   uint32_t row_bytes, plane_bytes, out_row_bytes, out_plane_bytes; /* in memory */
+  uint32_t in_at, out_at, res_at; /* where the tensors begin behind a 4 KiB line: slices of a concatenation; bursts are cut by address */
   int32_t pitch;               /* pixel words between rows of a resident plane */
   int32_t plane_words;         /* of a resident plane in the buffer, pixel words */
   int64_t roof_compute, roof_read, roof_write, roof_cycles;
@@ -62,6 +63,8 @@ typedef struct map_geom {
 /* zero_tiles: -1 as the weights say, else that many tiles count as absent, spread evenly (native depthwise has none absent). Free with map_geom_clear. */
 espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) ESPL_MUST_CHECK;
 void map_geom_clear(map_geom *g);
+/* Bytes of a tensor before the one that it is a slice of counts from: 0 for a tensor of its own. */
+uint32_t map_slice_offset(const espl_qnet *q, const espl_machine *m, int32_t tensor);
 /* Useful multiply-accumulates of tile t of column block `column` for one output pixel. */
 int64_t map_geom_tile_macs(const map_geom *g, int32_t column, int32_t t);
 
@@ -199,6 +202,7 @@ espl_status map_choose_full(const map_geom *g, map_plan *best, map_measured *cos
 typedef struct map_net {
   const espl_qnet *q;
   const espl_machine *m;
+  espl_map_config cfg;
   espl_program *p;
   map_geom *geom;              /* [layers] */
   map_plan *plan;
@@ -210,12 +214,16 @@ typedef struct map_net {
 
 /* Fills everything but p->image; equal layers are planned once. Release with map_net_clear, also after a failure; it frees p unless it was
  * taken (set to NULL). */
-espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, map_net *n, espl_err *err) ESPL_MUST_CHECK;
+espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, map_net *n, espl_err *err) ESPL_MUST_CHECK;
 void map_net_clear(map_net *n);
 /* espl_time_network; `wide`: MACs in 64 bits instead of the machine's 32. */
 espl_status map_time_network(const espl_qnet *q, const espl_machine *m, bool wide, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 /* Names, roofs, sums and ratios of a finished result whose `raw` is filled. */
 espl_status map_summarize(const espl_program *p, const espl_qnet *q, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
+
+/* Offsets of tensors whose bytes (multiples of a page; 0: a slice of another one) are given, in one region of *total bytes. keep: every tensor keeps
+ * its place to the end. */
+espl_status map_memory_place(const espl_qnet *q, const uint64_t *bytes, bool keep, uint64_t *at, uint64_t *total, espl_err *err) ESPL_MUST_CHECK;
 
 static inline int32_t map_div_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 static inline uint32_t map_align(uint32_t a, uint32_t to) { return (a + to - 1) / to * to; }

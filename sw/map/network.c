@@ -62,10 +62,12 @@ static espl_status fill_image(const map_net *n, espl_err *err) {
   return ESPL_OK;
 }
 
-espl_status espl_map_network(const espl_qnet *q, const espl_machine *m, espl_program **out, espl_err *err) {
+espl_status espl_map_network(const espl_qnet *q, const espl_machine *m, espl_program **out, espl_err *err) { return espl_map_build(q, m, NULL, out, err); }
+
+espl_status espl_map_build(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, espl_program **out, espl_err *err) {
   map_net n;
   *out = NULL;
-  espl_status s = map_net_plan(q, m, &n, err);
+  espl_status s = map_net_plan(q, m, cfg, &n, err);
   if (s == ESPL_OK) s = fill_image(&n, err);
   if (s == ESPL_OK) {
     *out = n.p;

@@ -44,7 +44,7 @@ espl_status map_time_network(const espl_qnet *q, const espl_machine *m, bool wid
   map_net n;
   *out = (espl_sim_result){0};
   if (q->layers < 1) return espl_fail(err, ESPL_E_INPUT, "network %s: no layers", q->name);
-  espl_status s = map_net_plan(q, m, &n, err);
+  espl_status s = map_net_plan(q, m, NULL, &n, err);
   if (s == ESPL_OK) s = compose(&n, &out->raw, err);
   if (s == ESPL_OK) s = map_summarize(n.p, q, out, err);
   if (s == ESPL_OK && wide) widen(&n, out);

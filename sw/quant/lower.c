@@ -12,7 +12,7 @@ static espl_status refuse(const qlower *lw, int32_t node, const char *why, espl_
   return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s (%s): %s", n->name, espl_op_name(n->op), why);
 }
 
-static espl_status new_tensor(qlower *lw, espl_shape s, int32_t node, int32_t *id, espl_err *err) {
+espl_status q_new_tensor(qlower *lw, espl_shape s, int32_t node, int32_t *id, espl_err *err) {
   espl_qnet *q = lw->q;
   if (q->tensors == lw->cap_tensors) {
     lw->cap_tensors = 2 * lw->cap_tensors + 16;
@@ -25,8 +25,7 @@ static espl_status new_tensor(qlower *lw, espl_shape s, int32_t node, int32_t *i
   return ESPL_OK;
 }
 
-/* A new layer with a 1x1 walk over tensor `in`. */
-static espl_status new_layer(qlower *lw, qsrc_kind kind, int32_t in, int32_t node, espl_qlayer **out, qsrc **src, espl_err *err) {
+espl_status q_new_layer(qlower *lw, qsrc_kind kind, int32_t in, int32_t node, espl_qlayer **out, qsrc **src, espl_err *err) {
   espl_qnet *q = lw->q;
   if (q->layers == lw->cap_layers) {
     lw->cap_layers = 2 * lw->cap_layers + 16;
@@ -113,7 +112,7 @@ static espl_status finish(qlower *lw, espl_qlayer *l, qsrc *s, int32_t id, espl_
   }
   if (l->pool == ESPL_QPOOL_MAX && !fixed(lw, s->value) && absorb_clamp(lw, &id, s)) s->value = id; /* a clamp commutes with the maximum */
   s->out = id;
-  espl_status st = new_tensor(lw, lw->g->node[id].shape, id, &l->out, err);
+  espl_status st = q_new_tensor(lw, lw->g->node[id].shape, id, &l->out, err);
   if (st == ESPL_OK) lw->tensor_of[id] = l->out;
   return st;
 }
@@ -161,7 +160,7 @@ static espl_status lower_conv(qlower *lw, int32_t id, espl_err *err) {
   espl_qlayer *l;
   qsrc *s;
   ESPL_TRY(prepare_residual(lw, id, err));
-  ESPL_TRY(new_layer(lw, QSRC_CONV, lw->tensor_of[n->input[0]], id, &l, &s, err));
+  ESPL_TRY(q_new_layer(lw, QSRC_CONV, lw->tensor_of[n->input[0]], id, &l, &s, err));
   espl_shape in = lw->q->tensor[l->in].shape;
   s->conv = id;
   l->out_c = n->shape.c;
@@ -197,7 +196,7 @@ static espl_status lower_select(qlower *lw, int32_t id, espl_err *err) {
   const espl_graph *g = lw->g;
   espl_qlayer *l;
   qsrc *s;
-  ESPL_TRY(new_layer(lw, QSRC_MATRIX, lw->tensor_of[g->node[id].input[0]], id, &l, &s, err));
+  ESPL_TRY(q_new_layer(lw, QSRC_MATRIX, lw->tensor_of[g->node[id].input[0]], id, &l, &s, err));
   int32_t last = id;
   follow(lw, &last, g->node[id].op == ESPL_OP_SUBSAMPLE ? ESPL_OP_PADCHANNELS : ESPL_OP_SUBSAMPLE);
   for (int32_t k = id;; k = last) {
@@ -215,29 +214,8 @@ static espl_status lower_select(qlower *lw, int32_t id, espl_err *err) {
   l->conv_w = out.w;
   s->same_scale = true;
   s->value = s->out = last;
-  ESPL_TRY(new_tensor(lw, out, last, &l->out, err));
+  ESPL_TRY(q_new_tensor(lw, out, last, &l->out, err));
   lw->tensor_of[last] = l->out;
-  return ESPL_OK;
-}
-
-/* Each operand is copied to its channels by a one-hot layer that passes the operands before it through as its residual. */
-static espl_status lower_concat(qlower *lw, int32_t id, espl_err *err) {
-  const espl_node *n = &lw->g->node[id];
-  int32_t before = -1, at = 0;
-  for (int i = 0; i < n->inputs; i++) {
-    espl_qlayer *l;
-    qsrc *s;
-    int32_t in = lw->tensor_of[n->input[i]];
-    ESPL_TRY(new_layer(lw, QSRC_MATRIX, in, id, &l, &s, err));
-    s->shift_c = at;
-    s->concat = true;
-    l->out_c = n->shape.c;
-    l->res = before;
-    ESPL_TRY(new_tensor(lw, n->shape, id, &l->out, err));
-    before = l->out;
-    at += lw->q->tensor[in].shape.c;
-  }
-  lw->tensor_of[id] = before;
   return ESPL_OK;
 }
 
@@ -246,7 +224,7 @@ static espl_status lower_alone(qlower *lw, int32_t id, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
   espl_qlayer *l;
   qsrc *s;
-  ESPL_TRY(new_layer(lw, n->op == ESPL_OP_BATCHNORM ? QSRC_MATRIX : QSRC_ONEHOT, lw->tensor_of[n->input[0]], id, &l, &s, err));
+  ESPL_TRY(q_new_layer(lw, n->op == ESPL_OP_BATCHNORM ? QSRC_MATRIX : QSRC_ONEHOT, lw->tensor_of[n->input[0]], id, &l, &s, err));
   if (n->op == ESPL_OP_BATCHNORM) s->bn = id;
   if (n->op == ESPL_OP_ADD) l->res = lw->tensor_of[n->input[1]];
   if (n->op == ESPL_OP_RELU) s->lo = 0.0f;
@@ -258,7 +236,7 @@ static espl_status lower_alone(qlower *lw, int32_t id, espl_err *err) {
   int32_t last = id;
   if (l->pool == ESPL_QPOOL_MAX) absorb_clamp(lw, &last, s);
   s->out = last;
-  ESPL_TRY(new_tensor(lw, n->shape, last, &l->out, err));
+  ESPL_TRY(q_new_tensor(lw, n->shape, last, &l->out, err));
   lw->tensor_of[last] = l->out;
   return ESPL_OK;
 }
@@ -321,7 +299,7 @@ static espl_status lower_node(qlower *lw, int32_t id, espl_err *err) {
     case ESPL_OP_GLOBALAVGPOOL: return lower_alone(lw, id, err);
     case ESPL_OP_SUBSAMPLE:
     case ESPL_OP_PADCHANNELS: return lower_select(lw, id, err);
-    case ESPL_OP_CONCAT: return lower_concat(lw, id, err);
+    case ESPL_OP_CONCAT: return q_lower_concat(lw, id, err);
     case ESPL_OP_FLATTEN: return lower_flatten(lw, id, err);
     case ESPL_OP_SOFTMAX:
       if (lw->g->output != id) return refuse(lw, id, "only as the last operator", err);
@@ -376,7 +354,7 @@ espl_status q_lower(espl_graph *g, const espl_qgiven *given, qlower *lw, espl_er
     lw->reader[i] = only_reader(g, i);
   }
   int32_t t0;
-  if (st == ESPL_OK) st = new_tensor(lw, g->node[0].shape, 0, &t0, err);
+  if (st == ESPL_OK) st = q_new_tensor(lw, g->node[0].shape, 0, &t0, err);
   if (st == ESPL_OK) lw->tensor_of[0] = 0;
   for (int32_t i = 1; st == ESPL_OK && i < g->nodes; i++) st = lower_value(lw, i, err);
   if (st == ESPL_OK) {

@@ -133,7 +133,7 @@ static double largest_weight(const qlower *lw, const qsrc *s, const espl_qlayer 
 
 /* Real scale of one integer step of channel o, before BatchNorm. */
 static double step_of(const qlower *lw, const qsrc *s, const espl_qlayer *l, int32_t o, double most, espl_weight_form form) {
-  if (l->onehot || s->same_scale || s->concat) return 1;
+  if (l->onehot || (s->kind == QSRC_MATRIX && s->bn < 0)) return 1;
   if (form.most == 127 || lw->cfg->keep_range || most == 0) return most / form.most;
   int32_t taps = l->kh * l->kw;
   int64_t n = (int64_t)l->in_c * taps;
@@ -245,16 +245,32 @@ static espl_status given_scale(const qlower *lw, int32_t node, espl_qtensor *t, 
   return ESPL_OK;
 }
 
+/* A layer that writes a slice (*slice) writes in the numbers of the whole. */
+static espl_status slice_scale(const qlower *lw, const espl_qlayer *l, const qrange *range, bool *slice, espl_err *err) {
+  espl_qnet *q = lw->q;
+  int32_t first, root = espl_qnet_root(q, l->out, &first);
+  *slice = root != l->out;
+  if (!*slice) return ESPL_OK;
+  espl_qtensor *whole = &q->tensor[root];
+  if (range) set_scale(whole, range[whole->node]);
+  else ESPL_TRY(given_scale(lw, whole->node, whole, err));
+  for (int32_t t = l->out; t != root; t = q->tensor[t].whole) q->tensor[t].scale = whole->scale, q->tensor[t].zero = whole->zero;
+  return ESPL_OK;
+}
+
 /* Scale and zero point of the requantized value and of what the layer writes. */
 static espl_status layer_scales(const qlower *lw, int32_t i, const qrange *range, espl_qtensor *value, espl_err *err) {
   const qsrc *s = &lw->src[i];
   const espl_qlayer *l = &lw->q->layer[i];
   espl_qtensor *out = &lw->q->tensor[l->out];
-  bool average = l->pool == ESPL_QPOOL_AVG;
+  bool average = l->pool == ESPL_QPOOL_AVG, slice = false;
+  ESPL_TRY(slice_scale(lw, l, range, &slice, err));
   if (s->same_scale) *value = lw->q->tensor[l->in];
+  else if (slice && !average) *value = *out;
   else if (range) set_scale(value, range[s->value]);
   else ESPL_TRY(given_scale(lw, !average && !espl_qgiven_has(lw->given, s->value) ? s->out : s->value, value, err));
   if (!average) out->scale = value->scale, out->zero = value->zero;
+  else if (slice) return ESPL_OK;
   else if (range) set_scale(out, range[s->out]);
   else ESPL_TRY(given_scale(lw, s->out, out, err));
   if (same_note(lw, s->out, out)) return ESPL_OK;

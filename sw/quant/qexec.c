@@ -157,6 +157,14 @@ static void pad_input(const qconv *c, const espl_qlayer *l, espl_shape in, int32
     if (cols > 0) memcpy(dst + (y + l->pt) * row + (int64_t)l->pl * c->in_cp, src + (int64_t)y * in.w * c->in_cp, (size_t)(cols * c->in_cp));
 }
 
+/* A slice into its place in the whole. */
+static void join(const espl_qexec *x, int32_t t, uint8_t *image) {
+  const espl_qtensor *s = &x->q->tensor[t];
+  const uint8_t *from = image + x->offset[t];
+  uint8_t *to = image + x->offset[s->whole] + s->whole_c;
+  for (int64_t p = 0; p < (int64_t)s->shape.h * s->shape.w; p++) memcpy(to + p * x->cp[s->whole], from + p * x->cp[t], (size_t)s->shape.c);
+}
+
 static void run_layer(const espl_qexec *x, int32_t i, uint8_t *image, uint8_t *scratch) {
   const espl_qlayer *l = &x->q->layer[i];
   const qconv *c = &x->conv[i];
@@ -172,6 +180,7 @@ static void run_layer(const espl_qexec *x, int32_t i, uint8_t *image, uint8_t *s
     q_conv_run(c, l, src, res, to);
   }
   if (to != dst) q_pool_run(l, x->q->tensor[l->out].shape, c->out_cp, to, dst);
+  for (int32_t t = l->out; x->q->tensor[t].whole > 0; t = x->q->tensor[t].whole) join(x, t, image);
 }
 
 static void put_input(const espl_qexec *x, const int8_t *chw, uint8_t *image) {

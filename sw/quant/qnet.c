@@ -22,6 +22,17 @@ void espl_qnet_free(espl_qnet *q) {
   free(q);
 }
 
+int32_t espl_qnet_root(const espl_qnet *q, int32_t tensor, int32_t *first) {
+  for (*first = 0; q->tensor[tensor].whole > 0; tensor = q->tensor[tensor].whole) *first += q->tensor[tensor].whole_c;
+  return tensor;
+}
+
+bool espl_qnet_joined(const espl_qnet *q, int32_t tensor) {
+  for (int32_t i = 0; tensor > 0 && i < q->tensors; i++)
+    if (q->tensor[i].whole == tensor) return true;
+  return false;
+}
+
 void espl_qnet_input(const espl_qnet *q, const float *x, int8_t *out) {
   int64_t n = espl_shape_elems(q->tensor[0].shape);
   float inv = 1.0f / q->tensor[0].scale, zero = (float)q->tensor[0].zero;
@@ -96,6 +107,8 @@ static espl_status quantize(qlower *lw, const espl_dataset *calib, const espl_pr
     for (int32_t i = 0; i < lw->q->layers; i++) {
       if (!lw->src[i].same_scale) wanted[lw->src[i].value] = 1;
       if (lw->q->layer[i].pool == ESPL_QPOOL_AVG) wanted[lw->src[i].out] = 1;
+      int32_t first, root = espl_qnet_root(lw->q, lw->q->layer[i].out, &first);
+      if (root != lw->q->layer[i].out) wanted[lw->q->tensor[root].node] = 1;
     }
     if (mean) s = want_means(lw, mean, err);
     if (s == ESPL_OK) s = q_calibrate(lw->g, calib, pp, cfg, wanted, range, mean, err);

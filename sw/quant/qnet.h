@@ -3,7 +3,10 @@
  * (arithmetic: hw/spec/numerics.md). A fully connected layer is a convolution whose kernel covers its whole input; a pooling, addition or
  * copy without a convolution of its own is a one-hot 1x1 layer (`onehot`), weights not stored.
  *
- * Invariants: layers are in execution order; a tensor is written by exactly one layer (tensor 0 is the network input);
+ * Concatenation: a tensor may be a slice of another one (`whole`), channels in a row; whoever writes the slice writes into the whole, in memory too.
+ *
+ * Invariants: layers are in execution order; a tensor is written by exactly one layer, or is made of slices that are (tensor 0 is the network input);
+ * slices begin at multiples of ESPL_QSLICE channels, do not overlap, have the scale and zero point of their whole, and are all written before it is read;
  * weights -127..127 (a quantized file may bring -128); accumulators proved to fit the machine by espl_qnet_acc_bits. */
 #ifndef ESPL_QUANT_QNET_H
 #define ESPL_QUANT_QNET_H
@@ -15,11 +18,16 @@
 #include "graph/graph.h"
 #include "nn/nn.h"
 
+/* Slices begin at multiples of this: the most channels that lie side by side in memory (G) on any machine. */
+#define ESPL_QSLICE 16
+
 typedef struct espl_qtensor {
   espl_shape shape;
   float scale;      /* real = scale * (q - zero) */
   int32_t zero;     /* -128..127 */
   int32_t node;     /* graph node whose value this is (-1: none) */
+  int32_t whole;    /* the tensor that this one is a slice of; 0: none (tensor 0 is never made of slices) */
+  int32_t whole_c;  /* its first channel there */
 } espl_qtensor;
 
 /* Parameters of one output channel, as the machine's parameter buffer holds them. */
@@ -64,6 +72,10 @@ typedef struct espl_qnet {
   bool requantized;                 /* from a file whose weights had to be quantized again */
 } espl_qnet;
 void espl_qnet_free(espl_qnet *q);
+/* The tensor that `tensor` is a slice of, directly or through others, or itself; *first: its first channel there. */
+int32_t espl_qnet_root(const espl_qnet *q, int32_t tensor, int32_t *first);
+/* Whether slices make up the tensor. */
+bool espl_qnet_joined(const espl_qnet *q, int32_t tensor);
 
 typedef struct espl_quant_config {
   int32_t calib_images;             /* 1000 */

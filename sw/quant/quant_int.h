@@ -42,6 +42,11 @@ typedef struct qlower {
 /* Graph -> layers and tensors (no weights, no scales); nothing is absorbed across a quantized value. E_UNSUPPORTED names the node. */
 espl_status q_lower(espl_graph *g, const espl_qgiven *given, qlower *out, espl_err *err) ESPL_MUST_CHECK;
 void q_lower_clear(qlower *lw); /* not the qnet */
+/* Parts of lowering. A new tensor with the value of `node`; a new layer with a 1x1 walk over tensor `in`, valid until the next one. */
+espl_status q_new_tensor(qlower *lw, espl_shape s, int32_t node, int32_t *id, espl_err *err) ESPL_MUST_CHECK;
+espl_status q_new_layer(qlower *lw, qsrc_kind kind, int32_t in, int32_t node, espl_qlayer **out, qsrc **src, espl_err *err) ESPL_MUST_CHECK;
+/* Concatenation (join.c), its operands lowered: by address where that is possible, else copies. */
+espl_status q_lower_concat(qlower *lw, int32_t id, espl_err *err) ESPL_MUST_CHECK;
 
 typedef struct qrange {
   float lo, hi;

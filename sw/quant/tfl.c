@@ -255,7 +255,14 @@ static int8_t pooled(const espl_qlayer *l, const step *s, const espl_qtensor *ou
   return clamp8(n ? q_round_div(sum, n) : 0, -128, 127);
 }
 
-static void run_layer(const espl_tfl *x, int32_t i) {
+/* A slice into its place in the whole. */
+static void join(const espl_tfl *x, int32_t t) {
+  const espl_qtensor *s = &x->q->tensor[t], *w = &x->q->tensor[s->whole];
+  for (int64_t p = 0; p < (int64_t)s->shape.h * s->shape.w; p++)
+    memcpy(x->tensor[s->whole] + p * w->shape.c + s->whole_c, x->tensor[t] + p * s->shape.c, (size_t)s->shape.c);
+}
+
+static void compute_layer(const espl_tfl *x, int32_t i) {
   const espl_qlayer *l = &x->q->layer[i];
   const step *s = &x->step[i];
   const espl_qtensor *out = &x->q->tensor[l->out];
@@ -270,6 +277,11 @@ static void run_layer(const espl_tfl *x, int32_t i) {
   for (int32_t y = 0; y < out->shape.h; y++)
     for (int32_t xx = 0; xx < out->shape.w; xx++)
       for (int32_t c = 0; c < l->out_c; c++) *dst++ = pooled(l, s, out, to, y, xx, c);
+}
+
+static void run_layer(const espl_tfl *x, int32_t i) {
+  compute_layer(x, i);
+  for (int32_t t = x->q->layer[i].out; x->q->tensor[t].whole > 0; t = x->q->tensor[t].whole) join(x, t);
 }
 
 static int32_t leading_zeros(uint32_t v) {

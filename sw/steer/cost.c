@@ -107,8 +107,10 @@ static espl_status measure(const espl_cost_table *t, const espl_layer_form *f, i
   if (l.res >= 0) {
     tensor[2] = t->q->tensor[was->res];
     tensor[2].shape.c = l.out_c;
+    tensor[2].whole = 0;
     l.res = 2;
   }
+  tensor[0].whole = tensor[1].whole = 0; /* a slice costs what a tensor of its own costs, but for where its bursts are cut */
   size_t weights = (size_t)l.in_c * (size_t)l.out_c * (size_t)l.kh * (size_t)l.kw;
   l.w = l.onehot ? NULL : espl_calloc(weights, 1);
   l.par = espl_calloc((size_t)l.out_c, sizeof *l.par);

@@ -154,7 +154,7 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
     for (int64_t j = 0; i == 0 && j < n; j++) ref[0][j] = (int8_t)(uint8_t)espl_rng_u64(seed, 77, (uint64_t)j);
   }
   for (int32_t i = 0; i < q->layers; i++) qref_layer(q, i, ref);
-  espl_status s = espl_map_network(q, m, &p, &err);
+  espl_status s = espl_map_build(q, m, &(espl_map_config){.keep = true}, &p, &err);
   if (s == ESPL_E_UNSUPPORTED && !must_fit) {
     for (int i = 0; i < 3; i++) free(ref[i]), free(got[i]);
     return 0;
