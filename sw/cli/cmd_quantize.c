@@ -10,6 +10,9 @@
 #include "cli/quantized.h"
 #include "onnx/qdq.h"
 #include "quant/tune.h"
+#include "steer/mixed.h"
+
+enum { MIXED_IMAGES = 1000 }; /* of val, for sensitivities */
 
 typedef struct job {
   espl_cli *cli;
@@ -19,6 +22,7 @@ typedef struct job {
   espl_graph *g;
   espl_qnet *q;
   espl_equalized equalized;
+  espl_mixed mixed; /* layers 0: not asked for */
 } job;
 
 static int64_t weights_of(const espl_qnet *q) {
@@ -62,8 +66,40 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
   return s;
 }
 
+static void print_mixed(FILE *f, const espl_mixed *m) {
+  fprintf(f, "%-28s %10s %12s %5s %10s\n", "layer", "weights", "sensitivity", "bits", "bytes");
+  for (int32_t i = 0; i < m->layers; i++) {
+    const espl_mixed_layer *l = &m->layer[i];
+    fprintf(f, "%-28s %10lld %12.3g %5d %10lld\n", l->name, (long long)l->weights, l->sensitivity, (int)l->bits, (long long)l->bytes);
+  }
+  fprintf(f, "%-28s %10lld %12s %5.2f %10lld of at most %lld; sensitivity: nats that int4 in the layer alone costs on %d val images\n", "all", (long long)m->weights, "", m->bits,
+          (long long)m->bytes, (long long)m->budget_bytes, (int)m->images);
+}
+
+static void json_mixed(espl_json *w, const espl_mixed *m) {
+  espl_json_object(w, "mixed");
+  espl_json_num(w, "bits", m->bits);
+  espl_json_int(w, "bytes", m->bytes);
+  espl_json_int(w, "budget_bytes", m->budget_bytes);
+  espl_json_int(w, "val_images", m->images);
+  espl_json_num(w, "gap", m->gap);
+  espl_json_array(w, "layers");
+  for (int32_t i = 0; i < m->layers; i++) {
+    espl_json_object(w, NULL);
+    espl_json_str(w, "name", m->layer[i].name);
+    espl_json_int(w, "weights", m->layer[i].weights);
+    espl_json_num(w, "sensitivity", m->layer[i].sensitivity);
+    espl_json_int(w, "bits", m->layer[i].bits);
+    espl_json_int(w, "bytes", m->layer[i].bytes);
+    espl_json_close(w);
+  }
+  espl_json_close(w);
+  espl_json_close(w);
+}
+
 static espl_status result(const job *j, const espl_quant_config *cfg) {
   int64_t weights = weights_of(j->q);
+  if (j->mixed.layers) print_mixed(espl_cli_out(j->cli), &j->mixed);
   fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld weights (%s), ", j->network, j->out, (int)j->q->layers, (long long)weights,
           j->a.weights ? j->a.weights : "int8");
   if (j->a.equalize) fprintf(espl_cli_out(j->cli), "%d pairs equalized (largest over mean weight %.2f, now %.2f), ", (int)j->equalized.pairs, j->equalized.before, j->equalized.after);
@@ -81,6 +117,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   espl_json_str(w, "weight_form", j->a.weights ? j->a.weights : "int8");
   espl_json_int(w, "calibration_images", cfg ? cfg->calib_images : 0);
   if (j->a.equalize) espl_json_int(w, "equalized_pairs", j->equalized.pairs);
+  if (j->mixed.layers) json_mixed(w, &j->mixed);
   espl_json_close(w);
   return espl_cli_json_end(j->cli, w);
 }
@@ -90,6 +127,31 @@ static void show(void *ctx, double fraction, double eta_s, double loss, double a
   (void)eta_s; /* the progress keeps its own estimate */
   espl_progress_note(p, "loss %.3f accuracy %.1f %%", loss, 100.0 * accuracy);
   espl_progress_at(p, fraction);
+}
+
+/* --weights mixed:...: the form of each layer, which --weights then stands for. */
+static espl_status choose_mixed(job *j) {
+  espl_quant_config cfg;
+  espl_preprocess pp;
+  espl_dataset *train = NULL, *val = NULL;
+  bool asked;
+  double bits;
+  int64_t bytes;
+  ESPL_TRY(espl_mixed_parse(j->a.weights, &asked, &bits, &bytes, &j->cli->err));
+  if (!asked) return ESPL_OK;
+  j->a.weights = NULL;
+  ESPL_TRY(espl_cli_quant_config(j->cli, &j->a, &cfg));
+  ESPL_TRY(espl_cli_preprocess(&j->a, j->g, &pp, &j->cli->err));
+  espl_status s = espl_cli_open(j->cli, &j->a, ESPL_SPLIT_TRAIN, &train);
+  if (s == ESPL_OK) s = espl_cli_open(j->cli, &j->a, ESPL_SPLIT_VAL, &val);
+  espl_progress_push(j->cli->progress, "sensitivities", j->tune > 0 ? 20 : 90, 1.0);
+  if (s == ESPL_OK) s = espl_mixed_choose(j->g, train, val, &pp, &cfg, bits, bytes, MIXED_IMAGES, j->cli->progress, &j->mixed, &j->cli->err);
+  if (s == ESPL_OK) espl_progress_pop(j->cli->progress);
+  espl_progress_clear(j->cli->progress);
+  espl_data_free(train);
+  espl_data_free(val);
+  j->a.weights = j->mixed.spec;
+  return s;
 }
 
 /* Quantization-aware fine-tuning on the training images, then quantization. */
@@ -107,7 +169,7 @@ static espl_status tune(job *j, espl_quant_config *cfg) {
   if (cfg->calib_images > d->n) cfg->calib_images = d->n;
   t.flip = d->shape.c == 3; /* photographs look the same mirrored, digits do not */
   const espl_train_hooks hooks = {.ctx = j->cli->progress, .progress = show};
-  espl_progress_push(j->cli->progress, "tuning", 98, 1.0);
+  espl_progress_push(j->cli->progress, "tuning", j->mixed.layers ? 78 : 98, 1.0);
   espl_status s = espl_quantize_tune(j->g, d, &pp, cfg, &t, &hooks, &j->q, &j->cli->err);
   if (s == ESPL_OK) espl_progress_pop(j->cli->progress);
   espl_progress_clear(j->cli->progress);
@@ -124,6 +186,7 @@ static espl_status run(job *j) {
     return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune and --weights are for float networks", j->network);
   if (j->tune > 0 && j->a.per_tensor) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--tune: trains for one scale a channel, --per-tensor asks for one a layer");
   if (!given) ESPL_TRY(espl_cli_equalize(j->cli, &j->a, j->g, &j->equalized));
+  if (!given) ESPL_TRY(choose_mixed(j));
   if (!given && j->tune > 0) ESPL_TRY(tune(j, &cfg));
   else if (!given) ESPL_TRY(espl_cli_calibrate(j->cli, &j->a, j->g, &cfg, &j->q));
   ESPL_TRY(describe(j, given ? NULL : &cfg));
@@ -151,6 +214,7 @@ espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(espl_check_writable("--out", j.out, &cli->err));
   j.network = args[0];
   espl_status s = run(&j);
+  espl_mixed_clear(&j.mixed);
   espl_qnet_free(j.q);
   espl_graph_free(j.g);
   return s;

@@ -28,7 +28,7 @@ typedef struct espl_quantized_args {
   {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}, \
   {.name = "equalize", .type = ESPL_OPT_FLAG, .value = &(a).equalize, .help = "first share the magnitude of weights out between consecutive layers (the float network stays what it is)"}, \
   {.name = "per-tensor", .type = ESPL_OPT_FLAG, .value = &(a).per_tensor, .help = "one scale for all weights of a layer (default: one a channel)"}, \
-  {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0)"}
+  {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0); quantize: mixed:BITS or mixed:NB chooses int4 or int8 a layer for an average of BITS or N bytes"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */
 espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *g, espl_preprocess *pp, espl_err *err) ESPL_MUST_CHECK;

@@ -37,6 +37,8 @@ static const char *next_item(const char *s, const char **name, size_t *name_n, c
 }
 
 static espl_status bad_form(const char *s, size_t n, espl_err *err) {
+  if (n > 6 && strncmp(s, "mixed:", 6) == 0)
+    return espl_fail(err, ESPL_E_INPUT, "weights: %.*s stands alone and is a choice that espalier quantize makes; its file takes the place of the network", (int)n, s);
   return espl_fail(err, ESPL_E_INPUT, "weights: \"%.*s\" is no form; expected int8, int4 or codebook:B with B from 2 to 7, for all or as LAYER=FORM", (int)n, s);
 }
 
