@@ -1,11 +1,11 @@
 // Reads the program, checks each command, hands it to its unit's queue, and runs the barriers MARK and END.
 // Timing: a command shown by the buffer in cycle t is dispatched (pushed and popped) in t when its queue has room in t; one a cycle.
 //   In place it is offered to its unit from t+1 on, and the next one is shown in the cycle after q_pop_i.
-//   Refused commands are met in t and reported (err_*) in t+1. MARK and END wait for `quiet` in cycle t, then
-//   Drain (t+1 ...): until the prefetch has nothing open. END: fin_o in the last Drain cycle.
-//   Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives in cycle x,
-//   Reset (x+1: mem_reset_o, counters cleared, buffer flushed), Run again in x+2: the first cycle of the next layer.
-//   start_i in cycle 0: Run in cycle 1.
+//   Refused commands are met in t and reported (err_*) in t+1. A MARK or END shown in t: Turn (t+1 ...) until the prefetch has nothing open.
+//   END then waits there for `quiet`; Fin: fin_o. MARK: the buffer starts again at the next 4 KiB line, Wait until both slots are full
+//   and all is quiet, Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives
+//   in cycle x, Reset (x+1: mem_reset_o, counters cleared), Run again in x+2: the first cycle of the next layer.
+//   start_i in cycle 0: Prime (1 ...) until both slots are full, Reset, Run.
 module espl_fetch #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
@@ -68,10 +68,13 @@ module espl_fetch #(
   output logic [23:0]           err_idx_o
 );
 
-  typedef enum logic [2:0] {
+  typedef enum logic [3:0] {
     StIdle,
+    StPrime,
     StRun,
-    StDrain,
+    StTurn,
+    StFin,
+    StWait,
     StSnap,
     StMark,
     StReset
@@ -87,15 +90,14 @@ module espl_fetch #(
   logic         freeze_q, err_valid_q;
   logic [7:0]   err_code_q;
   logic [23:0]  err_idx_q;
-  logic         head_valid, head_err, pop, drained, flush;
+  logic         head_valid, head_err, pop, drained, full, prefetch, flush;
   logic [127:0] head;
   logic [7:0]   status, met;
-  logic         active, past_end, is_mark, is_end, dispatch, barrier;
+  logic         active, past_end, is_end, dispatch, barrier;
   logic [2:0]   target;
 
   assign active   = (state_q == StRun) && !stop_i;
   assign past_end = 29'(pc_q) >= {1'b0, prog_cmds_i};
-  assign is_mark  = head[3:0] == espl_pkg::OpMark;
   assign is_end   = head[3:0] == espl_pkg::OpEnd;
   assign pc_next  = pc_q + 1'b1;
   assign line     = pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
@@ -116,14 +118,15 @@ module espl_fetch #(
   end
 
   assign dispatch = active && head_valid && (met == espl_pkg::StNone) && ((target & ~q_full_i) != 3'b000);
-  assign barrier  = active && head_valid && (met == espl_pkg::StNone) && (is_mark || is_end) && quiet_i;
+  assign barrier  = active && head_valid && (met == espl_pkg::StNone) && (is_end || (head[3:0] == espl_pkg::OpMark));
   assign q_push_o = dispatch ? target : 3'b000;
   assign q_cmd_o  = head;
   assign idx      = 24'(idx_q);
   assign q_idx_o  = idx;
   assign pop      = (InPlace != 0) ? q_pop_i : dispatch;
-  assign flush    = start_i || (state_q == StReset);
-  assign fin_o    = (state_q == StDrain) && drained && is_end;
+  assign prefetch = active || (((state_q == StWait) || (state_q == StPrime)) && !stop_i);
+  assign flush    = start_i || ((state_q == StTurn) && drained && !is_end);
+  assign fin_o    = state_q == StFin;
 
   assign mem_reset_o = state_q == StReset;
   assign freeze_o    = freeze_q;
@@ -158,7 +161,7 @@ module espl_fetch #(
   ) u_buf (
     .clk_i      (clk_i),
     .rst_i      (rst_i),
-    .run_i      (active),
+    .run_i      (prefetch),
     .base_i     (prog_addr_i),
     .limit_i    (prog_cmds_i),
     .flush_i    (flush),
@@ -175,7 +178,8 @@ module espl_fetch #(
     .cmd_o      (head),
     .err_o      (head_err),
     .pop_i      (pop),
-    .drained_o  (drained)
+    .drained_o  (drained),
+    .full_o     (full)
   );
 
   espl_fetch_mark #(
@@ -183,6 +187,7 @@ module espl_fetch #(
   ) u_mark (
     .clk_i     (clk_i),
     .rst_i     (rst_i || start_i),
+    .take_i    (state_q == StTurn),
     .start_i   (state_q == StSnap),
     .record_i  (head[espl_pkg::MarkRecordLsb+8+:24]),
     .counters_i(counters_i),
@@ -199,7 +204,7 @@ module espl_fetch #(
     err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : met;
     err_idx_q  <= idx;
     if (rst_i || start_i) begin
-      state_q     <= rst_i ? StIdle : StRun;
+      state_q     <= rst_i ? StIdle : StPrime;
       pc_q        <= '0;
       idx_q       <= '0;
       freeze_q    <= 1'b0;
@@ -211,21 +216,34 @@ module espl_fetch #(
         idx_q <= idx_q + 1'b1;
       end
       case (state_q)
+        StPrime: if (full) state_q <= StReset;
         StRun: begin
           if (stop_i || (met != espl_pkg::StNone)) state_q <= StIdle;
-          else if (barrier) state_q <= StDrain;
+          else if (barrier) state_q <= StTurn;
         end
-        StDrain: if (drained) state_q <= is_end ? StIdle : StSnap;
+        StTurn: begin
+          if (stop_i) state_q <= StIdle;
+          else if (drained && !is_end) state_q <= StWait;
+          else if (drained && quiet_i) state_q <= StFin;
+        end
+        StWait: begin
+          if (stop_i) state_q <= StIdle;
+          else if (full && quiet_i) state_q <= StSnap;
+        end
         StSnap: begin
           state_q  <= StMark;
           freeze_q <= 1'b1;
         end
-        StMark: if (wr_rsp_i) state_q <= wr_err_i ? StIdle : StReset;
+        StMark: if (wr_rsp_i) begin
+          state_q <= wr_err_i ? StIdle : StReset;
+          if (!wr_err_i) begin
+            pc_q  <= {line, 8'd0};
+            idx_q <= idx_q + 1'b1;
+          end
+        end
         StReset: begin
           state_q  <= StRun;
           freeze_q <= 1'b0;
-          pc_q     <= {line, 8'd0};
-          idx_q    <= idx_q + 1'b1;
         end
         default: state_q <= StIdle;
       endcase

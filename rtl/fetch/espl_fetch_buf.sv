@@ -26,7 +26,8 @@ module espl_fetch_buf #(
   output logic [127:0]          cmd_o,
   output logic                  err_o,        // the burst it came with was faulty
   input  logic                  pop_i,
-  output logic                  drained_o     // no burst open or requested
+  output logic                  drained_o,    // no burst open or requested
+  output logic                  full_o        // moreover no slot free, or nothing left of the program
 );
 
   localparam int BeatAw = 9 - $clog2(BusBytes);
@@ -42,11 +43,12 @@ module espl_fetch_buf #(
   logic [1:0]        slot_err_q;
   logic [28:0]       pos, left;       // commands from pos_q to the end
   logic [4:0]        burst_cmds;
-  logic              raise, slot_free;
+  logic              more, raise, slot_free;
 
   assign pos        = 29'({pos_q, 4'd0});
   assign left       = {1'b0, limit_i} - pos;
-  assign raise      = run_i && !rq_valid_q && !slots_q[1] && ({1'b0, limit_i} > pos);
+  assign more       = !slots_q[1] && ({1'b0, limit_i} > pos);
+  assign raise      = run_i && !rq_valid_q && more;
   assign burst_cmds = (left >= 29'd16) ? 5'd16 : left[4:0];
   assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
 
@@ -67,6 +69,7 @@ module espl_fetch_buf #(
   assign rq_addr_o  = rq_addr_q;
   assign rq_beats_o = rq_beats_q;
   assign drained_o  = !rq_valid_q && (open_q == 2'd0);
+  assign full_o     = drained_o && !more;
 
   espl_beatbuf #(
     .Aw  (9),

@@ -1,5 +1,5 @@
 // Writes the 64-byte record of a MARK: 16 counters of 32 bits, in order.
-// Timing: start_i in cycle t raises the request (visible in t+1); beats are shown ahead from the counters, which stand still meanwhile.
+// Timing: its address is taken in cycles with take_i; start_i in cycle t raises the request (visible in t+1); beats are shown ahead from the counters, which stand still meanwhile.
 module espl_fetch_mark #(
   parameter int BusBytes = 16,
   // derived
@@ -8,6 +8,7 @@ module espl_fetch_mark #(
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
+  input  logic                  take_i,
   input  logic                  start_i,
   input  logic [31:8]           record_i,
   input  logic [511:0]          counters_i,
@@ -40,7 +41,7 @@ module espl_fetch_mark #(
   assign wd_strb_o  = {BusBytes{1'b1}};
 
   always_ff @(posedge clk_i) begin
-    if (start_i) addr_q <= record_i;
+    if (take_i) addr_q <= record_i;
     if (rst_i) begin
       valid_q <= 1'b0;
       beat_q  <= '0;

@@ -38,13 +38,14 @@ template <class Port, int BusBytes> class memory_engine {
     write_beat(now);
     write_response(now);
     if (port_.get_reset()) {
-      take_record();
+      if (begun_) take_record();
+      begun_ = true;
       espl_memtime_reset(&time_, &timing_, now);
     }
     if (port_.get_rd_req_valid()) reads_.push_back(accept(ESPL_READ, now, port_.get_rd_req_addr(), port_.get_rd_req_beats()));
     if (port_.get_wr_req_valid()) writes_.push_back(accept(ESPL_WRITE, now, port_.get_wr_req_addr(), port_.get_wr_req_beats()));
   }
-  /* The 16 counters of every MARK so far, in order: taken from its record at the pulse of mem_reset. */
+  /* The 16 counters of every MARK so far, in order: taken from its record at the pulse of mem_reset (the first pulse is the start's). */
   const std::vector<uint32_t> &records() const { return records_; }
   uint32_t logged() const { return logged_; } /* bursts accepted, those without room in the log included */
 
@@ -117,7 +118,7 @@ template <class Port, int BusBytes> class memory_engine {
   uint32_t size_ = 0;
   espl_mem_timing timing_{};
   espl_memtime time_{};
-  bool started_ = false;
+  bool started_ = false, begun_ = false;
   std::deque<burst> reads_, writes_;
   std::deque<response> responses_;
   uint64_t last_write_addr_ = 0; /* of the last burst that was written completely: at mem_reset that is the record */

@@ -1,11 +1,11 @@
-/* Command fetch as time: rtl/fetch. Prefetch of 256-byte bursts into two slots, one command dispatched a cycle, MARK and END. */
+/* Command fetch as time: rtl/fetch. Prefetch of 256-byte bursts into two slots, one command dispatched a cycle, start, MARK and END. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "device/decode.h"
 #include "timing/tsim.h"
 
-typedef enum state { RUN, DRAIN, SNAP, MARK, RESET, HALT } state;
+typedef enum state { PRIME, RUN, TURN, WAIT, SNAP, MARK, RESET, HALT } state;
 
 typedef struct slot {
   bool granted, bad;
@@ -24,6 +24,7 @@ struct espl_tfetch {
   slot slot[2];
   bool rq_valid;
   int64_t granted_at, last_beat, popped_at, reset_at;
+  bool marked;         /* a MARK ends in RESET; otherwise the start does */
   bool checked;        /* `pc` has passed the decoder */
   int offered;         /* without queues: the unit that `pc` was offered to, 0: none */
 };
@@ -55,6 +56,7 @@ void espl_tfetch_mark_granted(espl_tsim *s, int64_t now, const espl_burst_time *
     u->state = HALT;
   } else {
     u->state = RESET;
+    u->marked = true;
     u->reset_at = b->resp + 1;
     espl_wake(s, ESPL_T_FETCH, u->reset_at);
   }
@@ -145,15 +147,14 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
     u->checked = true;
   }
   int unit = target(w);
-  if (unit == 0 ? !quiet(s, now) : s->queue[unit].depth > 0 && espl_queue_level(&s->queue[unit], now) >= s->queue[unit].depth) {
+  if (unit != 0 && s->queue[unit].depth > 0 && espl_queue_level(&s->queue[unit], now) >= s->queue[unit].depth) {
     u->waiting = true;
-    u->for_quiet = unit == 0;
     return;
   }
   s->progress++;
   espl_wake(s, ESPL_T_FETCH, now + 1);
   if (unit == 0) {
-    u->state = DRAIN;
+    u->state = TURN;
     return;
   }
   espl_queue_push(&s->queue[unit], now, u->pc);
@@ -162,18 +163,51 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   else u->offered = unit;
 }
 
-static void drain(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
-  if (u->rq_valid) return;
-  if (now <= u->last_beat) {
-    espl_wake(s, ESPL_T_FETCH, u->last_beat + 1);
-    return;
-  }
+/* No own burst open or requested; otherwise wakes fetch when the last beat of those asked for is over (a grant wakes it before). */
+static bool drained(espl_tsim *s, const struct espl_tfetch *u, int64_t now) {
+  if (!u->rq_valid && now > u->last_beat) return true;
+  if (!u->rq_valid) espl_wake(s, ESPL_T_FETCH, u->last_beat + 1);
+  return false;
+}
+
+static bool full(espl_tsim *s, const struct espl_tfetch *u, int64_t now) {
+  return drained(s, u, now) && (u->slots == 2 || (uint64_t)u->pos * 16u >= u->limit);
+}
+
+static bool all_quiet(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  u->waiting = u->for_quiet = !quiet(s, now);
+  return !u->waiting;
+}
+
+static void prime(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  prefetch(s, u, now);
+  if (!full(s, u, now)) return;
+  u->state = RESET;
+  u->reset_at = now + 1;
+  espl_wake(s, ESPL_T_FETCH, now + 1);
+}
+
+/* END stays the oldest command; a MARK is dropped with all that was prefetched behind it. */
+static void turn(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  if (!drained(s, u, now)) return;
   if ((s->prog[u->pc][0] & 15u) == ESPL_OPC_END) {
+    if (!all_quiet(s, u, now)) return;
     s->executed[u->pc] = 1;
     s->done = true;
-    s->end_at = now + 1;
+    s->end_at = now + 2;
     return;
   }
+  u->at = (u->at + 256u) & ~255u; /* `at` is the MARK itself: the next 4 KiB line */
+  u->pos = u->at >> 4;
+  u->slots = 0;
+  u->checked = false;
+  u->state = WAIT;
+  espl_wake(s, ESPL_T_FETCH, now + 1);
+}
+
+static void wait(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  prefetch(s, u, now);
+  if (!full(s, u, now) || !all_quiet(s, u, now)) return;
   u->state = SNAP;
   espl_wake(s, ESPL_T_FETCH, now + 1);
 }
@@ -188,11 +222,7 @@ static void snap(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   u->state = MARK;
 }
 
-static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
-  if (now < u->reset_at) {
-    espl_wake(s, ESPL_T_FETCH, u->reset_at);
-    return;
-  }
+static void record(espl_tsim *s, const struct espl_tfetch *u) {
   if (s->layers == s->layer_cap) {
     int32_t cap = s->layer_cap ? 2 * s->layer_cap : 64;
     espl_tlayer *l = realloc(s->layer, (size_t)cap * sizeof *l);
@@ -205,20 +235,23 @@ static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   }
   espl_tlayer *l = &s->layer[s->layers++];
   l->mark_index = u->pc;
-  for (int i = 0; i < ESPL_CNT_COUNT; i++) {
-    l->counter[i] = i < s->m->counters ? (uint32_t)s->counter[i] : 0;
-    s->counter[i] = 0;
+  for (int i = 0; i < ESPL_CNT_COUNT; i++) l->counter[i] = i < s->m->counters ? (uint32_t)s->counter[i] : 0;
+}
+
+static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  if (now < u->reset_at) {
+    espl_wake(s, ESPL_T_FETCH, u->reset_at);
+    return;
   }
+  if (u->marked) {
+    record(s, u);
+    s->executed[u->pc++] = 1;
+  }
+  for (int i = 0; i < ESPL_CNT_COUNT; i++) s->counter[i] = 0;
   espl_tcompute_account_from(s, now);
   espl_memtime_reset(&s->mem, &s->m->mem, now);
   s->frozen = false;
   s->count_from = now + 1;
-  s->executed[u->pc] = 1;
-  u->pc++;
-  u->at = (u->at + 256u) & ~255u; /* `at` is the MARK itself: the next 4 KiB line */
-  u->pos = u->at >> 4;
-  u->slots = 0;
-  u->checked = false;
   u->state = RUN;
   espl_wake(s, ESPL_T_FETCH, now + 1);
 }
@@ -228,16 +261,15 @@ void espl_tfetch_eval(espl_tsim *s, int64_t now) {
   u->waiting = u->for_quiet = false;
   follow_offer(s, u);
   if (u->limit == 0) u->limit = (s->prog_end - s->prog_base) / 16u;
+  if (espl_stopped(s, now) && (u->state == RUN || u->state == TURN || u->state == WAIT)) u->state = HALT;
   switch (u->state) {
+    case PRIME: prime(s, u, now); break;
     case RUN:
-      if (espl_stopped(s, now)) {
-        u->state = HALT;
-        return;
-      }
       prefetch(s, u, now); /* before dispatch: a slot freed now is seen from now+1 on */
       dispatch(s, u, now);
       break;
-    case DRAIN: drain(s, u, now); break;
+    case TURN: turn(s, u, now); break;
+    case WAIT: wait(s, u, now); break;
     case SNAP: snap(s, u, now); break;
     case RESET: reset(s, u, now); break;
     default: break;

@@ -312,7 +312,7 @@ static void walk(map_estimator *e, int32_t k0, int32_t k1) {
 double map_estimate(map_estimator *e, const map_plan *p) {
   const map_geom *g = e->g;
   e->p = p;
-  e->fetch = e->latency + 4;
+  e->fetch = 0; /* the first commands are there before the first cycle */
   e->issue = e->read = e->write = e->pass = e->walk = e->store = e->params = e->bank[0] = e->bank[1] = 0;
   e->loads.n = e->computes.n = e->stores.n = 0;
   e->bank_at = e->slot_next = 0;

@@ -179,12 +179,14 @@ espl_status map_emit_layer(const map_geom *g, const map_plan *p, const map_place
 typedef struct map_measured {
   uint32_t counter[ESPL_CNT_COUNT]; /* the record of its MARK */
   uint32_t end[ESPL_CNT_COUNT];     /* counters from that MARK to the end of the program: the same after every layer */
-  uint64_t mark_cycles;             /* between the last counted cycle of the layer and the first of the next */
+  uint64_t around_cycles;           /* those of no layer in a run of this layer alone: its start and its MARK */
   int32_t commands;                 /* MARK included */
   uint64_t macs, macs_dense;        /* in 64 bits */
 } map_measured;
 
 espl_status map_measure(const map_geom *g, const map_plan *p, map_measured *out, espl_err *err) ESPL_MUST_CHECK;
+/* Cycles between the start write and the first layer's first cycle: a constant of the machine. */
+espl_status map_start_cycles(const espl_machine *machine, uint64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
 
 /* Working memory of estimates, for one layer. */
 typedef struct map_estimator map_estimator;

@@ -1,6 +1,6 @@
 /* The timing engine on a network without a program in memory. Layers end in a barrier that leaves nothing behind, so the run of the whole
- * program is the runs of its layers alone one after the other, and the constant of its end:
- *   cycles = sum over layers (counted cycles + cycles of the MARK) + cycles from the last MARK to the interrupt. */
+ * program is the runs of its layers alone one after the other, between the constants of its start and its end:
+ *   cycles = start + sum over layers (counted cycles + cycles of the MARK) + cycles from the last MARK to the interrupt. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +13,15 @@ static espl_status compose(const map_net *n, espl_run_result *r, espl_err *err) 
   if (!r->layer) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", n->q->name);
   r->layers = r->cap = layers;
   uint32_t commands = 0;
+  uint64_t start;
+  ESPL_TRY(map_start_cycles(n->m, &start, err));
+  r->cycles = start;
   for (int32_t i = 0; i < layers; i++) {
     const map_measured *c = &n->cost[i];
     commands += (uint32_t)c->commands;
     r->layer[i].mark_index = commands - 1;
     memcpy(r->layer[i].counter, c->counter, sizeof c->counter);
-    r->cycles += c->counter[ESPL_CNT_CYCLES] + c->mark_cycles;
+    r->cycles += c->counter[ESPL_CNT_CYCLES] + c->around_cycles - start;
     memcpy(r->counter, c->end, sizeof c->end);
   }
   r->cycles += r->counter[ESPL_CNT_CYCLES] + 1;

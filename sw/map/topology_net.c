@@ -201,7 +201,7 @@ static int32_t twin(const espl_topology *t, int32_t i) {
   return i;
 }
 
-/* Layer i alone; *mark: cycles of its MARK, *end: from there to the interrupt (a constant of the machine). */
+/* Layer i alone; *mark: cycles of no layer, from the start write to the end of its MARK, *end: from there to the interrupt (a constant of the machine). */
 static espl_status simulate_layer(const espl_topology *t, int32_t i, const espl_machine *m, espl_topo_engine engine, uint64_t seed, const espl_trace *trace, espl_sim_layer *out,
                                   uint64_t *mark, uint64_t *end, espl_err *err) {
   espl_qnet *q = NULL;
@@ -233,8 +233,8 @@ espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m
   *out = (espl_sim_result){0};
   if (trace && t->layers != 1) return espl_fail(err, ESPL_E_INPUT, "topology %s: a trace needs a table of one layer, found %d", t->name, (int)t->layers);
   out->layer = espl_calloc((size_t)t->layers, sizeof *out->layer);
-  uint64_t *mark = espl_calloc((size_t)t->layers, sizeof *mark), end = 0;
-  espl_status s = out->layer && mark ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", t->name);
+  uint64_t *mark = espl_calloc((size_t)t->layers, sizeof *mark), start = 0, end = 0;
+  espl_status s = out->layer && mark ? map_start_cycles(m, &start, err) : espl_fail(err, ESPL_E_NOMEM, "topology %s: out of memory", t->name);
   for (int32_t i = 0; s == ESPL_OK && i < t->layers; i++) {
     int32_t k = engine == ESPL_TOPO_TIMING ? twin(t, i) : i;
     if (k < i) {
@@ -246,11 +246,11 @@ espl_status espl_topology_simulate(const espl_topology *t, const espl_machine *m
       if (s != ESPL_OK) s = espl_fail_context(err, "topology %s, line %d", t->name, (int)t->layer[i].line);
     }
     add(&out->total, &out->layer[i]);
-    out->overhead += mark[i];
+    out->overhead += mark[i] - start; /* one start for all */
     out->layers = i + 1;
   }
   free(mark);
-  out->overhead += end;
+  out->overhead += start + end;
   if (s == ESPL_OK) finish(m, out);
   else espl_sim_result_clear(out);
   return s;
