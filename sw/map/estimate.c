@@ -192,8 +192,8 @@ static double bring_acts(map_estimator *e, const work *w, int32_t b0, int32_t b1
   b0 += w->block;
   b1 += w->block;
   if (e->p->resident) return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have[w->block], g->fold ? g->pitch : g->in.w, g->fold || g->pitch == g->in.w, 0);
-  bool whole = g->row_step == 1 && map_slot_pitch(g, e->p->tile_w) == g->in.w && w->x->i1 - w->x->i0 == g->in.w;
-  return load_rows(e, b1 - b0, b0, w->y->i1 - w->y->i0, w->x->i1 - w->x->i0, whole, wait);
+  bool whole = g->fold || (g->row_step == 1 && map_slot_pitch(g, e->p->tile_w) == g->in.w && w->x->i1 - w->x->i0 == g->in.w);
+  return load_rows(e, b1 - b0, b0, w->y->i1 - w->y->i0, g->fold ? g->pitch : w->x->i1 - w->x->i0, whole, wait);
 }
 
 /* One COMPUTE of n tiles; acts: when its activations are there. Returns the end of its last pass. */

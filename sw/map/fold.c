@@ -10,20 +10,27 @@ static int32_t lanes(const espl_machine *m) { return m->rows / 4; }
 
 int32_t map_fold_pitch(const espl_qnet *q, const espl_machine *m, int32_t tensor) { return map_div_up(q->tensor[tensor].shape.w, lanes(m)); }
 
-/* The whole input stays in the activation buffer. */
-static bool fits(const espl_qnet *q, const espl_machine *m, int32_t tensor) {
-  int64_t h = q->tensor[tensor].shape.h, words = h * map_fold_pitch(q, m, tensor), bytes = words * espl_g(m);
-  return bytes <= (int64_t)1 << m->act_aw && bytes < 1 << 20 && words <= 65535 && h <= espl_offset_max(m);
+static bool fits_words(const espl_machine *m, int64_t words) {
+  int64_t bytes = words * espl_g(m);
+  return bytes <= (int64_t)1 << m->act_aw && bytes < 1 << 20 && words <= 65535;
+}
+
+/* The whole input stays in the activation buffer, or two tiles of whole rows, each of what one row of the layer's output needs. */
+static bool fits(const espl_qnet *q, const espl_machine *m, const espl_qlayer *l) {
+  int64_t h = q->tensor[l->in].shape.h, pitch = map_fold_pitch(q, m, l->in);
+  if (h <= espl_offset_max(m) && fits_words(m, h * pitch)) return true;
+  int64_t conv = l->pool == ESPL_QPOOL_NONE ? 1 : map_min(l->win_h, l->conv_h), rows = (conv - 1) * l->sh + (int64_t)(l->kh - 1) * l->dh + 1;
+  return rows <= espl_dim_max(m) && (int64_t)(l->conv_w - 1) * l->sw <= espl_offset_max(m) && fits_words(m, 2 * (rows * pitch + m->bus_bytes));
 }
 
 bool map_fold_tensor(const espl_qnet *q, const espl_machine *m, int32_t tensor) {
   bool read = false;
-  if (!m->fold || q->tensor[tensor].shape.c > 4 || tensor == q->output || espl_qnet_joined(q, tensor) || !fits(q, m, tensor)) return false;
+  if (!m->fold || q->tensor[tensor].shape.c > 4 || tensor == q->output || espl_qnet_joined(q, tensor)) return false;
   for (int32_t i = 0; i < q->layers; i++) {
     const espl_qlayer *l = &q->layer[i];
     if (l->out == tensor || l->res == tensor) return false;
     if (l->in != tensor) continue;
-    if (l->onehot || l->groups != 1 || l->kw < 2 || l->dw != 1) return false;
+    if (l->onehot || l->groups != 1 || l->kw < 2 || l->dw != 1 || !fits(q, m, l)) return false;
     read = true;
   }
   return read;

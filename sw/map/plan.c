@@ -27,7 +27,7 @@ static int32_t most_rows(const map_geom *g, int32_t w) {
 }
 
 int32_t map_slot_pitch(const map_geom *g, int32_t tile_w) {
-  if (tile_w >= g->out.w) return g->pitch;
+  if (tile_w >= g->out.w || g->fold) return g->pitch;
   int32_t cols = map_min(g->in.w, (conv_cols(g, tile_w) - 1) * g->l->sw + (g->l->kw - 1) * g->l->dw + 1);
   int32_t unit = map_max(1, g->m->bus_bytes / g->g);
   cols += ((g->in.w - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
@@ -75,6 +75,7 @@ map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, b
   const espl_qlayer *l = g->l;
   map_span s = {.o0 = o0, .o1 = o1};
   map_conv_span(o0, o1, l->psx, l->ppl, l->win_w, l->conv_w, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
+  whole = whole || g->fold; /* rows of folded pixels are loaded whole */
   s.i0 = whole ? 0 : map_min(g->in.w - 1, map_max(0, s.c0 * l->sw - l->pl));
   s.i1 = whole ? g->in.w : map_max(s.i0 + 1, map_min(g->in.w, (s.c1 - 1) * l->sw - l->pl + (l->kw - 1) * l->dw + 1));
   s.useful = map_max(0, s.c1 - map_max(s.c0, done));

@@ -155,3 +155,34 @@ Test(layers, absent_rows_and_columns) {
     check_case(&c, 500 + i);
   }
 }
+
+/* First layers of few channels whose image is larger than the activation buffer: folded all the same, tile by tile of whole rows. */
+Test(layers, folded_images_in_tiles) {
+  const int32_t t[][10] = {/* channels, kernel, stride, padding, image, act_aw, acc_aw, pooling window, its stride, R */
+                           {3, 7, 2, 3, 61, 13, 10, 0, 0, 16}, {3, 7, 2, 3, 61, 13, 10, 3, 2, 16}, {1, 5, 1, 2, 47, 12, 6, 0, 0, 16}, {4, 3, 1, 0, 40, 12, 5, 2, 2, 8},
+                           {2, 11, 4, 5, 90, 14, 9, 3, 2, 8},  {3, 3, 2, 1, 75, 12, 7, 0, 0, 16}};
+  for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+    const int32_t *v = t[i];
+    espl_graph *g = start(v[0], v[4], v[4] + (int32_t)i % 3);
+    int x = conv(g, 0, 19, (espl_conv_attr){.kh = v[1], .kw = v[1], .sh = v[2], .sw = v[2], .pt = v[3], .pl = v[3], .pb = v[3], .pr = v[3], .dh = 1, .dw = 1, .groups = 1}, true);
+    x = node(g, (espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {x}});
+    if (v[7]) x = node(g, (espl_node){.op = ESPL_OP_MAXPOOL, .inputs = 1, .input = {x}, .conv = {.kh = v[7], .kw = v[7], .sh = v[8], .sw = v[8], .dh = 1, .dw = 1, .groups = 1}});
+    x = conv(g, x, 8, (espl_conv_attr){.kh = 3, .kw = 3, .sh = 4, .sw = 4, .dh = 1, .dw = 1, .groups = 1}, true);
+    gemm(g, node(g, (espl_node){.op = ESPL_OP_FLATTEN, .inputs = 1, .input = {x}}), 4);
+    OK(espl_graph_check(g, &err));
+    espl_qnet *q = quantized(g);
+    espl_machine m = mapped_machine("folding", v[9], v[9]), plain;
+    m.act_aw = v[5];
+    m.acc_aw = v[6];
+    plain = m;
+    plain.fold = 0;
+    map_geom geom;
+    OK(map_geom_init(&geom, q, 0, &m, -1, &err));
+    cr_assert(geom.fold && (int64_t)geom.plane_words * geom.g > 1 << m.act_aw, "case %zu: folded %d, %d words", i, geom.fold, (int)geom.plane_words);
+    map_geom_clear(&geom);
+    uint64_t folded = mapped_check(q, &m, true, 900 + i), unfolded = mapped_check(q, &plain, true, 900 + i);
+    cr_assert_lt(folded, unfolded, "case %zu: %llu cycles folded, %llu without", i, (unsigned long long)folded, (unsigned long long)unfolded);
+    espl_qnet_free(q);
+    espl_graph_free(g);
+  }
+}
