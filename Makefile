@@ -77,6 +77,8 @@ $(filter $(BUILD)/sw/onnx/%,$(LIB_OBJ)): | $(BUILD)/gen/onnx.pb-c.h
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); $(if $(Q),echo "CC $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+# The loops of sw/nn run on the threads that oneDNN uses.
+$(filter $(BUILD)/sw/nn/%,$(LIB_OBJ)): CFLAGS += -fopenmp
 $(BUILD)/libespl.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(BUILD)/espalier: $(CLI_OBJ) $(BUILD)/libespl.a

@@ -1,4 +1,4 @@
-/* The three clocks. */
+/* The four clocks. */
 #include "base/clock.h"
 
 #include <time.h>
@@ -11,4 +11,5 @@ static double seconds(clockid_t id) {
 
 double espl_now(void) { return seconds(CLOCK_MONOTONIC); }
 double espl_cpu_seconds(void) { return seconds(CLOCK_PROCESS_CPUTIME_ID); }
+double espl_thread_seconds(void) { return seconds(CLOCK_THREAD_CPUTIME_ID); }
 double espl_wall_time(void) { return seconds(CLOCK_REALTIME); }

@@ -28,7 +28,7 @@ struct dnn_op {
   dnnl_primitive_desc_t pd;
   dnnl_primitive_t prim;
   const dnn_md *md[DNN_ID_COUNT];
-  const char *impl;
+  const char *impl, *name;
 };
 
 struct dnn {
@@ -229,6 +229,7 @@ static dnn_op *op_finish(dnn *d, dnnl_primitive_desc_t pd, const char *what, esp
     return NULL;
   }
   op->pd = pd;
+  op->name = what;
   op->next = d->ops;
   d->ops = op;
   if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &op->impl) != dnnl_success) op->impl = "?";
@@ -308,7 +309,9 @@ dnn_op *dnn_conv(dnn *d, dnn_dir dir, const dnn_window *w, const dnn_md *src, co
   else
     s = dnnl_dilated_convolution_forward_desc_init(&c, prop(dir), dnnl_convolution_direct, &src->d, &wei->d,
                                                    bias ? &bias->d : NULL, &dst->d, e.stride, e.dilate, e.pad0, e.pad1);
-  return op_make(d, s, &c, act, fwd, "convolution", err);
+  static const char *const name[] = {"convolution", "convolution", "convolution for data", "convolution for weights"};
+  static const char *const depthwise[] = {"depthwise", "depthwise", "depthwise for data", "depthwise for weights"};
+  return op_make(d, s, &c, act, fwd, wei->d.ndims == 5 && wei->d.dims[0] > 1 && wei->d.dims[2] == 1 ? depthwise[dir] : name[dir], err);
 }
 
 dnn_op *dnn_fc(dnn *d, dnn_dir dir, const dnn_md *src, const dnn_md *wei, const dnn_md *bias, const dnn_md *dst, dnn_act act,
@@ -385,6 +388,7 @@ dnn_op *dnn_reorder(dnn *d, const dnn_md *from, const dnn_md *to, espl_err *err)
 }
 
 const dnn_md *dnn_op_md(const dnn_op *op, dnn_id id) { return op->md[id]; }
+const char *dnn_op_name(const dnn_op *op) { return op->name; }
 const char *dnn_op_impl(const dnn_op *op) { return op->impl; }
 
 bool dnn_op_fast(const dnn_op *op) { return !strstr(op->impl, "ref") && !strstr(op->impl, "gemm:"); }

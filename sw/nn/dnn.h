@@ -98,6 +98,7 @@ dnn_op *dnn_reorder(dnn *d, const dnn_md *from, const dnn_md *to, espl_err *err)
 
 const dnn_md *dnn_op_md(const dnn_op *op, dnn_id id); /* layout the operator wants; NULL when it has no such tensor */
 bool dnn_op_fast(const dnn_op *op);                   /* generated code, not the reference or im2col path */
+const char *dnn_op_name(const dnn_op *op);            /* kind and direction */
 const char *dnn_op_impl(const dnn_op *op);
 espl_status dnn_run(dnn *d, const dnn_op *op, const dnn_arg *arg, int args, espl_err *err) ESPL_MUST_CHECK;
 espl_status dnn_wait(dnn *d, espl_err *err) ESPL_MUST_CHECK;

@@ -10,6 +10,7 @@
 #define ESPL_NN_EXEC_H
 #include "nn/dnn.h"
 #include "nn/nn.h"
+#include "nn/norm.h"
 #include "tensor/op.h"
 
 typedef struct nn_slot {
@@ -66,7 +67,7 @@ typedef struct nn_by_definition {
   dnn_mem *from[2], *to;
 } nn_by_definition;
 
-typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
+typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_NORM, NN_STEP_NORM_BACK, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
 typedef struct nn_step {
   nn_step_kind kind;
   const dnn_op *op;
@@ -75,9 +76,11 @@ typedef struct nn_step {
   nn_copy copy;
   nn_fold fold;
   nn_stats stats;
+  nn_norm norm;
   nn_fake_value fake_value;
   nn_fake_weight fake_weight;
   nn_by_definition by_definition;
+  double seconds; /* processor time of the calling thread in it, while the plan is `timed` */
 } nn_step;
 
 typedef struct nn_list {
@@ -86,8 +89,9 @@ typedef struct nn_list {
 } nn_list;
 
 typedef struct nn_group {
-  int32_t head, bn, act, last; /* node ids; -1 absent; last = the node whose value it defines */
-  int32_t sum;                 /* value that is added in front of `act`; -1: none */
+  int32_t head, bn, add, act, last; /* node ids; -1 absent; last = the node whose value it defines */
+  int32_t sum;                 /* value that is added in front of `act`; -1: none. By `add` where the head is a batch norm in training */
+  nn_norm norm;                /* of a batch norm that runs as our own operator; all zero otherwise */
   dnn_act post;                /* of `act` */
   const dnn_op *fwd;
   dnn_mem *ws, *mean, *var;    /* what backward needs from forward */
@@ -109,6 +113,7 @@ struct espl_exec {
   bool backward;         /* TRAIN with gradients */
   double bn_rate;        /* >= 0 replaces every node's bn_momentum */
   bool dirty;            /* compile again before the next forward */
+  bool timed;            /* steps count their time */
   bool ran;              /* a forward has run since the last compilation */
   bool frozen, prepared; /* the params do not change any more; `prep` has run since the last compilation */
   uint8_t *keep;         /* [nodes] */
@@ -116,6 +121,8 @@ struct espl_exec {
   int32_t *uses;         /* [nodes] reads of a root by groups, output and keep included */
   uint8_t *needs;        /* [nodes] gradient wanted */
   nn_tensor *val, *grad; /* [nodes] by root */
+  nn_tensor *second;     /* [nodes] another summand of the gradient, where its reader adds them itself */
+  uint8_t *pairs;        /* [nodes] such a reader it is */
   nn_reader *reader;     /* [nodes] of kept nodes */
   nn_group *group;       /* [groups] in order */
   int32_t groups;
@@ -138,12 +145,13 @@ espl_status nn_group_nodes(espl_exec *x, espl_err *err) ESPL_MUST_CHECK; /* grou
 
 /* ---- tensor.c: slots, steps, gradients; each NULL/false with err filled on failure ---- */
 nn_step *nn_step_add(nn_list *l, nn_step_kind kind, espl_err *err);
+const char *nn_step_name(const nn_step *s); /* what it is, for people who read measurements */
 espl_status nn_emit(nn_list *l, const dnn_op *op, int args, const dnn_arg *arg, espl_err *err) ESPL_MUST_CHECK;
 espl_status nn_tensor_new(espl_exec *x, const dnn_md *md, nn_tensor *t, espl_err *err) ESPL_MUST_CHECK;
 void nn_tensor_drop(nn_tensor *t); /* gives one reference back */
 /* `mem` in layout `want`: itself when equal, else a reordered copy made by a new step of `l`. */
 dnn_mem *nn_adapt(espl_exec *x, nn_list *l, dnn_mem *mem, const dnn_md *want, espl_err *err);
-/* Adds `t` (its reference is taken over) to the gradient of value `id`. */
+/* Adds `t` (its reference is taken over) to the gradient of value `id`. A second summand stays apart where `pairs` allows it. */
 espl_status nn_grad_put(espl_exec *x, int32_t id, nn_tensor t, espl_err *err) ESPL_MUST_CHECK;
 bool nn_needs(const espl_exec *x, int32_t id);
 dnn_mem *nn_value(const espl_exec *x, int32_t id); /* data of value id */
@@ -154,6 +162,8 @@ espl_status nn_lower_conv(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CH
 espl_status nn_lower_fc(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
 espl_status nn_back_conv(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
 espl_status nn_back_fc(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_norm(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_norm(espl_exec *x, nn_group *g, nn_tensor *dout, nn_tensor *second, espl_err *err) ESPL_MUST_CHECK; /* owns both */
 espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
 espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
 /* Layout the first convolution behind the graph input would like; plain when there is none. */

@@ -1,8 +1,8 @@
 /* Gathers the nodes of a graph into groups that run as one operator each.
  *
- * Fusions: convolution or fully connected + activation; addition + activation; batch norm + ReLU; and, for inference,
- * convolution + batch norm + addition of another value + activation, any of them absent. Each needs that the value between has one reader
- * and was not asked for. */
+ * Fusions: convolution or fully connected + activation; addition + activation; batch norm + ReLU; for training, batch norm + addition of
+ * another value + ReLU or clamp; for inference, convolution + batch norm + addition of another value + activation; any of them absent. Each
+ * needs that the value between has one reader and was not asked for. */
 #include <string.h>
 
 #include "nn/exec.h"
@@ -74,9 +74,25 @@ static bool join_sum(espl_exec *x, int32_t id) {
   return true;
 }
 
+/* The value of `id` must be in memory to be rounded. */
+static bool rounded(const espl_exec *x, int32_t id) { return x->fake && x->fake->value[id].scale > 0.0f; }
+
+/* Addition behind a batch norm of a training plan: joins the later of the two, since the other summand must be there by then. */
+static bool join_add(espl_exec *x, int32_t id) {
+  const espl_node *n = &x->g->node[id];
+  const int32_t a = x->root[n->input[0]], b = x->root[n->input[1]];
+  if (a == b) return false;
+  const int32_t late = a > b ? a : b;
+  nn_group *g = joinable(x, late);
+  if (!g || x->g->node[g->head].op != ESPL_OP_BATCHNORM || g->add >= 0 || rounded(x, late)) return false;
+  g->add = g->last = id;
+  g->sum = a > b ? b : a;
+  return true;
+}
+
 static bool join(espl_exec *x, int32_t id) {
   const espl_node *n = &x->g->node[id];
-  if (n->op == ESPL_OP_ADD) return join_sum(x, id);
+  if (n->op == ESPL_OP_ADD) return x->mode == ESPL_MODE_TRAIN ? join_add(x, id) : join_sum(x, id);
   bool more = n->op == ESPL_OP_LEAKYRELU || n->op == ESPL_OP_SIGMOID || n->op == ESPL_OP_TANH || n->op == ESPL_OP_HARDSWISH;
   bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP || more;
   if (!act && n->op != ESPL_OP_BATCHNORM) return false;
@@ -87,15 +103,27 @@ static bool join(espl_exec *x, int32_t id) {
     if (x->mode != ESPL_MODE_INFER || head != ESPL_OP_CONV || g->bn >= 0 || g->sum >= 0) return false;
     g->bn = id;
   } else {
-    bool can = head == ESPL_OP_CONV || head == ESPL_OP_GEMM || head == ESPL_OP_ADD || (head == ESPL_OP_BATCHNORM && n->op == ESPL_OP_RELU);
-    if (!can) return false;
+    bool behind_norm = head == ESPL_OP_BATCHNORM && (n->op == ESPL_OP_RELU || (n->op == ESPL_OP_CLIP && x->mode == ESPL_MODE_TRAIN));
+    bool can = head == ESPL_OP_CONV || head == ESPL_OP_GEMM || head == ESPL_OP_ADD || behind_norm;
+    if (!can || (behind_norm && rounded(x, g->last))) return false;
     g->act = id;
   }
   g->last = id;
   return true;
 }
 
-static dnn_act activation(const espl_node *n) {
+/* Nearest bfloat16, ties to even. */
+static float as_half(float v) {
+  uint32_t b;
+  memcpy(&b, &v, sizeof b);
+  b = (b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u;
+  memcpy(&v, &b, sizeof v);
+  return v;
+}
+
+/* Backward reads from the stored value whether a clamp held it, so a bound must be a number that the plan's type can store. */
+static dnn_act activation(const espl_exec *x, const espl_node *n) {
+  if (n->op == ESPL_OP_CLIP && x->backward && x->type == DNN_BF16) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = as_half(n->lo), .hi = as_half(n->hi)};
   if (n->op == ESPL_OP_RELU) return (dnn_act){.kind = DNN_ACT_RELU};
   if (n->op == ESPL_OP_CLIP) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = n->lo, .hi = n->hi};
   if (n->op == ESPL_OP_LEAKYRELU) return (dnn_act){.kind = DNN_ACT_LEAKY, .lo = n->alpha};
@@ -126,6 +154,7 @@ static void mark_needs(espl_exec *x) {
     const espl_node *n = &x->g->node[g->head];
     uint8_t need = n->param[ESPL_PARAM_WEIGHT] || n->param[ESPL_PARAM_GAMMA];
     for (int k = 0; k < n->inputs; k++) need |= x->needs[x->root[n->input[k]]];
+    if (g->sum >= 0) need |= x->needs[g->sum];
     x->needs[g->last] = need;
   }
 }
@@ -143,12 +172,12 @@ espl_status nn_group_nodes(espl_exec *x, espl_err *err) {
   x->groups = 0;
   for (int32_t i = 0; i < x->g->nodes; i++) {
     if (!live[i] || x->root[i] != i || join(x, i)) continue;
-    x->group[x->groups++] = (nn_group){.head = i, .bn = -1, .sum = -1, .act = -1, .last = i};
+    x->group[x->groups++] = (nn_group){.head = i, .bn = -1, .add = -1, .sum = -1, .act = -1, .last = i};
   }
   for (int32_t i = 0; i < x->groups; i++) {
     nn_group *g = &x->group[i];
-    g->post = activation(&x->g->node[g->act >= 0 ? g->act : g->head]);
-    g->post.sum = g->sum >= 0;
+    g->post = activation(x, &x->g->node[g->act >= 0 ? g->act : g->head]);
+    g->post.sum = g->sum >= 0 && g->add < 0; /* an `add` runs with its batch norm */
   }
   count_uses(x, live, true);
   memset(x->needs, 0, (size_t)x->g->nodes);

@@ -1,12 +1,7 @@
-/* Lowering of the operators without weights of their own, and of batch norm. */
+/* Lowering of the operators without weights of their own. */
 #include "nn/exec.h"
 
 static dnn_dir forward_dir(const espl_exec *x) { return x->mode == ESPL_MODE_TRAIN ? DNN_FWD_TRAIN : DNN_FWD_INFER; }
-
-static dnn_mem *vector(espl_exec *x, int32_t n, void *ptr, espl_err *err) {
-  const dnn_md *m = dnn_md_plain(x->d, DNN_F32, 1, &n, err);
-  return m ? dnn_mem_new(x->d, m, ptr, err) : NULL;
-}
 
 static espl_status lower_input(espl_exec *x, nn_group *g, espl_err *err) {
   espl_shape s = x->g->node[0].shape;
@@ -21,53 +16,6 @@ static espl_status lower_input(espl_exec *x, nn_group *g, espl_err *err) {
   dnn_mem *to = x->val[g->last].mem;
   const dnn_op *op = dnn_reorder(x->d, plain, dnn_mem_md(to), err);
   return nn_emit(&x->fwd, op, 2, (dnn_arg[]){{DNN_FROM, x->in_user}, {DNN_TO, to}}, err);
-}
-
-/* ---- batch norm ---- */
-
-static espl_status lower_bn(espl_exec *x, nn_group *g, espl_err *err) {
-  const espl_node *n = &x->g->node[g->head];
-  dnn_mem *src = nn_value(x, n->input[0]);
-  const dnn_md *md = dnn_mem_md(src);
-  bool train = x->mode == ESPL_MODE_TRAIN, relu = g->post.kind == DNN_ACT_RELU;
-  int32_t c = n->shape.c;
-  dnn_op *op = dnn_bn(x->d, forward_dir(x), md, n->eps, relu, NULL, err);
-  if (!op) return err->code;
-  g->fwd = op;
-  g->mean = vector(x, c, train ? NULL : n->param[ESPL_PARAM_MEAN]->value, err);
-  g->var = vector(x, c, train ? NULL : n->param[ESPL_PARAM_VAR]->value, err);
-  const dnn_md *ws = dnn_op_md(op, DNN_WS);
-  if (ws && !(g->ws = dnn_mem_new(x->d, ws, NULL, err))) return err->code;
-  ESPL_TRY(nn_define(x, g->last, md, err));
-  dnn_arg a[] = {{DNN_SRC, src}, {DNN_MEAN, g->mean}, {DNN_VAR, g->var},
-                 {DNN_SCALE, vector(x, c, n->param[ESPL_PARAM_GAMMA]->value, err)},
-                 {DNN_SHIFT, vector(x, c, n->param[ESPL_PARAM_BETA]->value, err)},
-                 {DNN_DST, x->val[g->last].mem}, {DNN_WS, g->ws}};
-  ESPL_TRY(nn_emit(&x->fwd, op, ws ? 7 : 6, a, err));
-  if (!train) return ESPL_OK;
-  nn_step *s = nn_step_add(&x->fwd, NN_STEP_STATS, err);
-  if (!s) return err->code;
-  s->stats = (nn_stats){n, g->mean, g->var, (double)x->batch * n->shape.h * n->shape.w};
-  return ESPL_OK;
-}
-
-static espl_status back_bn(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
-  const espl_node *n = &x->g->node[g->head];
-  espl_param *gamma = n->param[ESPL_PARAM_GAMMA], *beta = n->param[ESPL_PARAM_BETA];
-  dnn_mem *src = nn_value(x, n->input[0]);
-  int32_t c = n->shape.c;
-  dnn_op *op = dnn_bn(x->d, DNN_BWD, dnn_mem_md(src), n->eps, g->post.kind == DNN_ACT_RELU, g->fwd, err);
-  nn_tensor din = *dout;
-  if (dout->slot->refs == 1) dout->slot->refs++;
-  else ESPL_TRY(nn_tensor_new(x, dnn_mem_md(src), &din, err));
-  dnn_arg a[] = {{DNN_SRC, src}, {DNN_MEAN, g->mean}, {DNN_VAR, g->var}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem},
-                 {DNN_SCALE, vector(x, c, gamma->value, err)}, {DNN_SHIFT, vector(x, c, beta->value, err)},
-                 {DNN_DSCALE, vector(x, c, gamma->grad, err)}, {DNN_DSHIFT, vector(x, c, beta->grad, err)}, {DNN_WS, g->ws}};
-  ESPL_TRY(nn_emit(&x->bwd, op, g->ws ? 10 : 9, a, err));
-  nn_tensor_drop(dout);
-  if (nn_needs(x, n->input[0])) return nn_grad_put(x, n->input[0], din, err);
-  nn_tensor_drop(&din);
-  return ESPL_OK;
 }
 
 /* ---- activations ---- */
@@ -188,7 +136,6 @@ espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
   switch (n->op) {
   case ESPL_OP_INPUT: return lower_input(x, g, err);
-  case ESPL_OP_BATCHNORM: return lower_bn(x, g, err);
   case ESPL_OP_RELU:
   case ESPL_OP_CLIP:
   case ESPL_OP_LEAKYRELU:
@@ -215,7 +162,6 @@ espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
 
 espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
   switch (x->g->node[g->head].op) {
-  case ESPL_OP_BATCHNORM: return back_bn(x, g, dout, err);
   case ESPL_OP_ADD: return back_add(x, g, dout, err);
   case ESPL_OP_MAXPOOL:
   case ESPL_OP_AVGPOOL:

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "nn/exec.h"
 
@@ -34,6 +35,7 @@ static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
   switch (x->g->node[g->head].op) {
   case ESPL_OP_CONV: return nn_lower_conv(x, g, err);
   case ESPL_OP_GEMM: return nn_lower_fc(x, g, err);
+  case ESPL_OP_BATCHNORM: return nn_lower_norm(x, g, err);
   case ESPL_OP_SUBSAMPLE:
   case ESPL_OP_PADCHANNELS:
   case ESPL_OP_CONCAT:
@@ -42,8 +44,9 @@ static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
   }
 }
 
-static espl_status back_group(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+static espl_status back_group(espl_exec *x, nn_group *g, nn_tensor *dout, nn_tensor *second, espl_err *err) {
   switch (x->g->node[g->head].op) {
+  case ESPL_OP_BATCHNORM: return nn_back_norm(x, g, dout, second, err);
   case ESPL_OP_CONV: return nn_back_conv(x, g, dout, err);
   case ESPL_OP_GEMM: return nn_back_fc(x, g, dout, err);
   case ESPL_OP_SUBSAMPLE:
@@ -100,9 +103,9 @@ static espl_status user_tensors(espl_exec *x, espl_err *err) {
 static espl_status compile_backward(espl_exec *x, espl_err *err) {
   for (int32_t i = x->groups - 1; i >= 0; i--) {
     nn_group *g = &x->group[i];
-    nn_tensor t = x->grad[g->last];
-    x->grad[g->last] = (nn_tensor){0};
-    if (t.mem && back_group(x, g, &t, err) != ESPL_OK) return espl_fail_context(err, "node %s, backward", x->g->node[g->head].name);
+    nn_tensor t = x->grad[g->last], second = x->second[g->last];
+    x->grad[g->last] = x->second[g->last] = (nn_tensor){0};
+    if (t.mem && back_group(x, g, &t, &second, err) != ESPL_OK) return espl_fail_context(err, "node %s, backward", x->g->node[g->head].name);
   }
   return ESPL_OK;
 }
@@ -110,8 +113,8 @@ static espl_status compile_backward(espl_exec *x, espl_err *err) {
 /* Rounds what the group has just defined. A value inside a group is never in memory, so it cannot be rounded. */
 static espl_status fake_value(espl_exec *x, const nn_group *g, espl_err *err) {
   if (!x->fake) return ESPL_OK;
-  const int32_t inside[] = {g->head, g->bn, g->act};
-  for (int i = 0; i < 3; i++)
+  const int32_t inside[] = {g->head, g->bn, g->add, g->act};
+  for (int i = 0; i < 4; i++)
     if (inside[i] >= 0 && inside[i] != g->last && x->fake->value[inside[i]].scale > 0.0f)
       return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: its value is not in memory and cannot be rounded", x->g->node[inside[i]].name);
   for (int32_t i = g->last; i < x->g->nodes; i++) { /* itself or another name of it */
@@ -129,6 +132,8 @@ static espl_status compile(espl_exec *x, espl_err *err) {
   size_t n = (size_t)x->g->nodes;
   memset(x->val, 0, n * sizeof *x->val);
   memset(x->grad, 0, n * sizeof *x->grad);
+  memset(x->second, 0, n * sizeof *x->second);
+  memset(x->pairs, 0, n * sizeof *x->pairs);
   memset(x->faked, 0, n * sizeof *x->faked);
   ESPL_TRY(nn_group_nodes(x, err));
   if (!(x->d = dnn_new(err))) return err->code;
@@ -188,10 +193,12 @@ static bool allocate(espl_exec *x) {
   x->needs = espl_calloc(n, 1);
   x->val = espl_calloc(n, sizeof *x->val);
   x->grad = espl_calloc(n, sizeof *x->grad);
+  x->second = espl_calloc(n, sizeof *x->second);
+  x->pairs = espl_calloc(n, sizeof *x->pairs);
   x->group = espl_calloc(n, sizeof *x->group);
   x->reader = espl_calloc(n, sizeof *x->reader);
   x->faked = espl_calloc(n, sizeof *x->faked);
-  return x->faked && x->keep && x->root && x->uses && x->needs && x->val && x->grad && x->group && x->reader;
+  return x->second && x->pairs && x->faked && x->keep && x->root && x->uses && x->needs && x->val && x->grad && x->group && x->reader;
 }
 
 espl_status nn_exec_new_at(espl_graph *g, espl_mode mode, espl_dtype dtype, int32_t batch, int32_t output, bool backward,
@@ -228,6 +235,8 @@ void espl_exec_free(espl_exec *x) {
   free(x->needs);
   free(x->val);
   free(x->grad);
+  free(x->second);
+  free(x->pairs);
   free(x->group);
   free(x->reader);
   free(x->prep.step);
@@ -240,18 +249,37 @@ int espl_has_bf16(void) { return dnn_native_bf16(); }
 
 /* ---- running ---- */
 
+static double bn_rate(const espl_exec *x, const espl_node *bn) { return x->bn_rate >= 0.0 ? x->bn_rate : (double)bn->bn_momentum; }
+
+static espl_status run_step(espl_exec *x, const nn_step *s, espl_err *err) {
+  switch (s->kind) {
+  case NN_STEP_OP: return dnn_run(x->d, s->op, s->arg, s->args, err);
+  case NN_STEP_COPY: nn_run_copy(&s->copy); break;
+  case NN_STEP_FOLD: nn_run_fold(&s->fold); break;
+  case NN_STEP_FAKE_VALUE: nn_run_fake_value(&s->fake_value); break;
+  case NN_STEP_FAKE_WEIGHT: nn_run_fake_weight(&s->fake_weight); break;
+  case NN_STEP_BY_DEFINITION: return nn_run_by_definition(&s->by_definition, err);
+  case NN_STEP_STATS: nn_run_stats(&s->stats, bn_rate(x, s->stats.bn)); break;
+  case NN_STEP_NORM:
+    nn_norm_stats(&s->norm, 0, x->batch);
+    nn_norm_ready(&s->norm, bn_rate(x, s->norm.bn));
+    nn_norm_apply(&s->norm, 0, x->batch);
+    break;
+  case NN_STEP_NORM_BACK:
+    nn_norm_reduce(&s->norm, 0, x->batch);
+    nn_norm_ready_back(&s->norm);
+    nn_norm_spread(&s->norm, 0, x->batch);
+    break;
+  }
+  return ESPL_OK;
+}
+
 static espl_status run_steps(espl_exec *x, const nn_list *l, espl_err *err) {
   for (int32_t i = 0; i < l->n; i++) {
-    const nn_step *s = &l->step[i];
-    switch (s->kind) {
-    case NN_STEP_OP: ESPL_TRY(dnn_run(x->d, s->op, s->arg, s->args, err)); break;
-    case NN_STEP_COPY: nn_run_copy(&s->copy); break;
-    case NN_STEP_FOLD: nn_run_fold(&s->fold); break;
-    case NN_STEP_FAKE_VALUE: nn_run_fake_value(&s->fake_value); break;
-    case NN_STEP_FAKE_WEIGHT: nn_run_fake_weight(&s->fake_weight); break;
-    case NN_STEP_BY_DEFINITION: ESPL_TRY(nn_run_by_definition(&s->by_definition, err)); break;
-    case NN_STEP_STATS: nn_run_stats(&s->stats, x->bn_rate >= 0.0 ? x->bn_rate : s->stats.bn->bn_momentum); break;
-    }
+    nn_step *s = &l->step[i];
+    const double began = x->timed ? espl_thread_seconds() : 0.0;
+    ESPL_TRY(run_step(x, s, err));
+    if (x->timed) s->seconds += espl_thread_seconds() - began;
   }
   return dnn_wait(x->d, err);
 }

@@ -22,6 +22,21 @@ nn_step *nn_step_add(nn_list *l, nn_step_kind kind, espl_err *err) {
   return s;
 }
 
+const char *nn_step_name(const nn_step *s) {
+  switch (s->kind) {
+  case NN_STEP_OP: return dnn_op_name(s->op);
+  case NN_STEP_COPY: return "copy of channels";
+  case NN_STEP_FOLD: return "batch norm into weights";
+  case NN_STEP_STATS: return "running statistics";
+  case NN_STEP_NORM:
+  case NN_STEP_NORM_BACK: return "own batch norm";
+  case NN_STEP_FAKE_VALUE:
+  case NN_STEP_FAKE_WEIGHT: return "rounding to integers";
+  case NN_STEP_BY_DEFINITION: return "operator by its definition";
+  }
+  return "?";
+}
+
 espl_status nn_emit(nn_list *l, const dnn_op *op, int args, const dnn_arg *arg, espl_err *err) {
   if (!op) return err->code;
   for (int i = 0; i < args; i++)
@@ -106,6 +121,10 @@ espl_status nn_grad_put(espl_exec *x, int32_t id, nn_tensor t, espl_err *err) {
   nn_tensor *g = &x->grad[id];
   if (!g->mem) {
     *g = t;
+    return ESPL_OK;
+  }
+  if (x->pairs[id] && !x->second[id].mem) {
+    x->second[id] = t;
     return ESPL_OK;
   }
   nn_tensor sum;

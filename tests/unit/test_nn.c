@@ -237,14 +237,52 @@ static void check_backward(espl_graph *g) {
   free(dout);
 }
 
+/* Gradients of every param, one behind the other, in a fresh plan of the given type. */
+static double *gradients(espl_graph *g, espl_dtype type, int64_t *n) {
+  float *input, *out = calloc((size_t)elems(g, g->output), sizeof *out);
+  double **v = values(g, &input), *all = NULL;
+  espl_exec *x;
+  OK(espl_exec_new(g, ESPL_MODE_TRAIN, type, BATCH, &x, &err));
+  OK(espl_exec_forward(x, input, out, &err));
+  for (int64_t i = 0; i < elems(g, g->output); i++) out[i] = (float)((i * 37) % 64 - 32) / 64.0f; /* exact in bfloat16 */
+  OK(espl_exec_backward(x, out, &err));
+  *n = 0;
+  for (int i = 0; i < g->nodes; i++)
+    for (int k = 0; k <= ESPL_PARAM_BETA; k++) {
+      const espl_param *p = g->node[i].param[k];
+      if (!p) continue;
+      all = realloc(all, (size_t)(*n + p->elems) * sizeof *all);
+      for (int64_t e = 0; e < p->elems; e++) all[(*n)++] = p->grad[e];
+    }
+  espl_exec_free(x);
+  free_values(g, v, input);
+  free(out);
+  return all;
+}
+
+/* bfloat16's gradients against float32's: 2^-9 a rounding, a few roundings a layer; where an operator has a kink, single elements of these
+ * few fall on its other side. */
+static void check_bfloat16_backward(espl_graph *g) {
+  int64_t n;
+  double tol = 0.04;
+  for (int i = 0; i < g->nodes; i++)
+    if (g->node[i].op == ESPL_OP_RELU || g->node[i].op == ESPL_OP_CLIP || g->node[i].op == ESPL_OP_MAXPOOL) tol = 0.5;
+  double *exact = gradients(g, ESPL_F32, &n), *rough = gradients(g, ESPL_BF16, &n), diff = 0.0, size = 0.0;
+  for (int64_t i = 0; i < n; i++) diff += pow(rough[i] - exact[i], 2), size += exact[i] * exact[i];
+  cr_expect(diff <= tol * tol * size, "bfloat16 gradients: error %g of the signal", sqrt(diff / size));
+  free(exact);
+  free(rough);
+}
+
 static void check_all(espl_graph *g) {
   OK(espl_graph_check(g, &err));
   check_mode(g, ESPL_MODE_INFER, ESPL_F32, false, 2e-5);
   check_mode(g, ESPL_MODE_INFER, ESPL_F32, true, 2e-5);
   check_mode(g, ESPL_MODE_TRAIN, ESPL_F32, false, 2e-5);
   check_mode(g, ESPL_MODE_TRAIN, ESPL_F32, true, 2e-5);
-  if (espl_has_bf16()) check_mode(g, ESPL_MODE_INFER, ESPL_BF16, false, 3e-2);
+  if (espl_has_bf16()) check_mode(g, ESPL_MODE_INFER, ESPL_BF16, false, 4e-2);
   check_backward(g);
+  if (espl_has_bf16()) check_bfloat16_backward(g);
   espl_graph_free(g);
 }
 
@@ -353,6 +391,51 @@ Test(nn, residual_blocks) {
   int d = bn(g, conv(g, c, 32, half, false)), e = bn(g, conv(g, c, 32, point1, false));
   add(g, d, e); /* two batch norms share one gradient tensor */
   check_all(g);
+}
+
+/* Batch norms of a plan that run as our own operator, with the sum they hold. */
+static void count_norms(espl_graph *g, int *own, int *sums) {
+  espl_exec *x;
+  OK(espl_exec_new(g, ESPL_MODE_TRAIN, ESPL_F32, BATCH, &x, &err));
+  *own = *sums = 0;
+  for (int i = 0; i < x->groups; i++) {
+    *own += x->group[i].norm.bn != NULL;
+    *sums += x->group[i].norm.bn != NULL && x->group[i].sum >= 0;
+  }
+  espl_exec_free(x);
+}
+
+/* Sum behind a batch norm, activation behind it or not, its value read once, twice and three times; 17 channels leave empty lanes. */
+Test(nn, batch_norm_with_a_sum_behind_it) {
+  for (int act = 0; act < 3; act++)
+    for (int readers = 1; readers <= 3; readers++) {
+      espl_graph *g = start(3, 4, 4);
+      int a = conv(g, 0, 17, k3, false), b = bn(g, conv(g, a, 17, k3, false)), own, sums;
+      int c = add(g, readers == 2 ? a : b, readers == 2 ? b : a);
+      if (act) c = op(g, act == 1 ? ESPL_OP_RELU : ESPL_OP_CLIP, c);
+      int d = bn(g, conv(g, c, 17, k3, false));
+      if (readers > 1) d = add(g, d, c);
+      if (readers > 2) d = add(g, conv(g, c, 17, k3, false), d);
+      conv(g, op(g, ESPL_OP_CLIP, d), 8, k3, false);
+      count_norms(g, &own, &sums);
+      cr_expect(own == 0 || own == 2, "%d of 2 batch norms are our own", own);
+      if (own) cr_expect_eq(sums, readers > 1 ? 2 : 1, "%d sums with %d readers", sums, readers);
+      check_all(g);
+    }
+}
+
+/* A clamp that does not map 0 to 0 would fill empty lanes: the library's batch norm takes it, also with a sum in between. */
+Test(nn, batch_norm_with_a_clamp_away_from_zero) {
+  for (int sum = 0; sum < 2; sum++) {
+    espl_graph *g = start(3, 5, 5);
+    int a = conv(g, 0, 20, k3, false), b = bn(g, conv(g, a, 20, k3, false)), own, sums;
+    if (sum) b = add(g, b, a);
+    b = node(g, (espl_node){.op = ESPL_OP_CLIP, .inputs = 1, .input = {b}, .lo = 0.1f, .hi = 0.9f});
+    conv(g, b, 6, k3, false);
+    count_norms(g, &own, &sums);
+    cr_expect_eq(own, 0);
+    check_all(g);
+  }
 }
 
 Test(nn, one_value_read_many_times) {
