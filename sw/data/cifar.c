@@ -1,5 +1,6 @@
-/* CIFAR-10 binary: records of 1 label byte (0-9) and 3072 pixel bytes (1024 R, 1024 G, 1024 B, row-major 32x32);
- * data_batch_1..5.bin are the 50,000 training images, test_batch.bin the 10,000 test images, 10,000 records a file.
+/* CIFAR binary files: records of labels and 3072 pixel bytes (1024 R, 1024 G, 1024 B, row-major 32x32).
+ *   CIFAR-10:  1 label (0-9); data_batch_1..5.bin with 10,000 training images each, test_batch.bin with 10,000
+ *   CIFAR-100: 2 labels, coarse (0-19) and fine (0-99), the fine one is the class; train.bin with 50,000, test.bin with 10,000
  * The folder itself or its parent (with the usual sub-folder) may be given. Two threads unpack the five files. */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,32 +12,47 @@
 #include "base/text.h"
 #include "data/data_int.h"
 
-#define RECORDS 10000
 #define PIXELS 3072
-#define RECORD_BYTES (1 + PIXELS)
-#define FILE_BYTES ((size_t)RECORDS * RECORD_BYTES)
 #define THREADS 2
+#define MOST_FILES 5
+
+typedef struct cifar_kind {
+  const char *name, *folder;
+  const char *train[MOST_FILES], *test;
+  int train_files, train_records; /* records a file */
+  int labels;                     /* bytes of a record before its pixels; the last one is the class */
+  uint8_t most[2];                /* largest value of each */
+} cifar_kind;
+
+#define TEST_RECORDS 10000
+static const cifar_kind kinds[] = {
+    {"CIFAR-10", "cifar-10-batches-bin", {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}, "test_batch.bin", 5, 10000, 1, {9}},
+    {"CIFAR-100", "cifar-100-binary", {"train.bin"}, "test.bin", 1, 50000, 2, {19, 99}}};
 
 typedef struct cifar_job {
-  char *path[5];
-  int files;
+  const cifar_kind *kind;
+  char *path[MOST_FILES];
+  int files, records; /* records a file */
   espl_dataset *d;
   atomic_int next;
-  espl_err err[5]; /* one a file: no two threads write the same */
+  espl_err err[MOST_FILES]; /* one a file: no two threads write the same */
 } cifar_job;
 
-static espl_status load_file(const char *path, uint8_t *pixels, uint8_t *labels, espl_err *err) {
-  uint8_t *raw = NULL;
-  size_t n = 0;
-  ESPL_TRY(espli_unpack(path, FILE_BYTES, &raw, &n, err));
+static espl_status load_file(const cifar_job *j, int f, espl_err *err) {
+  const cifar_kind *k = j->kind;
+  uint8_t *raw = NULL, *pixels = j->d->pixels + (size_t)f * (size_t)j->records * PIXELS, *labels = j->d->labels + (size_t)f * (size_t)j->records;
+  size_t n = 0, record = (size_t)k->labels + PIXELS, whole = (size_t)j->records * record;
+  ESPL_TRY(espli_unpack(j->path[f], whole, &raw, &n, err));
   espl_status s = ESPL_OK;
-  if (n != FILE_BYTES)
-    s = espl_fail(err, ESPL_E_INPUT, "%s: %zu bytes are %zu records of %d and %zu bytes, expected %d records", path, n,
-                  n / RECORD_BYTES, RECORD_BYTES, n % RECORD_BYTES, RECORDS);
-  for (size_t i = 0; s == ESPL_OK && i < RECORDS; i++) {
-    labels[i] = raw[i * RECORD_BYTES];
-    if (labels[i] > 9) s = espl_fail(err, ESPL_E_INPUT, "%s: record %zu has label %d, expected 0 to 9", path, i, labels[i]);
-    memcpy(pixels + i * PIXELS, raw + i * RECORD_BYTES + 1, PIXELS);
+  if (n != whole)
+    s = espl_fail(err, ESPL_E_INPUT, "%s: %zu bytes are %zu records of %zu and %zu bytes, expected %d records of %s", j->path[f], n, n / record, record, n % record, j->records, k->name);
+  for (size_t i = 0; s == ESPL_OK && i < (size_t)j->records; i++) {
+    const uint8_t *at = raw + i * record;
+    for (int b = 0; b < k->labels; b++)
+      if (at[b] > k->most[b])
+        s = espl_fail(err, ESPL_E_INPUT, "%s: record %zu has %slabel %d, expected 0 to %d", j->path[f], i, k->labels == 1 ? "" : b ? "fine " : "coarse ", at[b], k->most[b]);
+    labels[i] = at[k->labels - 1];
+    memcpy(pixels + i * PIXELS, at + k->labels, PIXELS);
   }
   free(raw);
   return s;
@@ -45,8 +61,7 @@ static espl_status load_file(const char *path, uint8_t *pixels, uint8_t *labels,
 static void *worker(void *arg) {
   cifar_job *j = arg;
   for (int f; (f = atomic_fetch_add(&j->next, 1)) < j->files;)
-    if (load_file(j->path[f], j->d->pixels + (size_t)f * RECORDS * PIXELS, j->d->labels + (size_t)f * RECORDS, &j->err[f]) != ESPL_OK)
-      continue; /* kept in err[f]; the first file that failed is reported */
+    if (load_file(j, f, &j->err[f]) != ESPL_OK) continue; /* kept in err[f]; the first file that failed is reported */
   return NULL;
 }
 
@@ -62,50 +77,54 @@ static espl_status load_all(cifar_job *j, espl_err *err) {
   return ESPL_OK;
 }
 
-/* Fills j->path from `dir`; how many of all six files exist goes to *present, the name of the first missing to `missing`. */
-static void find_files(const char *dir, bool test, cifar_job *j, int *present, char missing[32]) {
+/* Fills j->path from `dir`; how many of all files of the kind exist goes to *present, the name of the first missing to *missing (NULL: none). */
+static void find_files(const char *dir, bool test, cifar_job *j, int *present, const char **missing) {
+  const cifar_kind *k = j->kind;
   *present = 0;
-  missing[0] = 0;
-  j->files = test ? 1 : 5;
-  for (int i = 0; i < 6; i++) {
-    char name[32];
-    if (i < 5) snprintf(name, sizeof name, "data_batch_%d.bin", i + 1);
-    else snprintf(name, sizeof name, "test_batch.bin");
+  *missing = NULL;
+  j->files = test ? 1 : k->train_files;
+  j->records = test ? TEST_RECORDS : k->train_records;
+  for (int i = 0; i <= k->train_files; i++) {
+    bool of_test = i == k->train_files;
+    const char *name = of_test ? k->test : k->train[i];
     char *p = espli_find_packed(dir, name);
-    bool wanted = test ? i == 5 : i < 5;
     *present += p != NULL;
-    if (wanted && !p && !missing[0]) memcpy(missing, name, sizeof name);
-    if (wanted && p) j->path[test ? 0 : i] = p;
+    if (of_test == test && !p && !*missing) *missing = name;
+    if (of_test == test && p) j->path[of_test ? 0 : i] = p;
     else free(p);
   }
 }
 
-static espl_status load_dir(const char *dir, bool test, espl_dataset *d, bool *found, espl_err *err) {
-  cifar_job j = {.d = d};
-  char missing[32];
+static espl_status load_dir(const cifar_kind *k, const char *dir, bool test, espl_dataset *d, bool *found, espl_err *err) {
+  cifar_job j = {.kind = k, .d = d};
+  const char *missing;
   int present;
   espl_status s = ESPL_OK;
-  find_files(dir, test, &j, &present, missing);
+  find_files(dir, test, &j, &present, &missing);
   *found = present > 0;
-  if (present && missing[0]) s = espl_fail(err, ESPL_E_INPUT, "%s: file %s is missing (plain, .gz or .xz)", dir, missing);
+  if (present && missing) s = espl_fail(err, ESPL_E_INPUT, "%s: file %s is missing (%s; plain, .gz or .xz)", dir, missing, k->name);
   if (present && s == ESPL_OK) {
-    d->n = j.files * RECORDS;
-    d->classes = 10;
+    d->n = j.files * j.records;
+    d->classes = k->most[k->labels - 1] + 1;
     d->shape = (espl_shape){3, 32, 32};
     d->pixels = espl_calloc((size_t)d->n, PIXELS);
     d->labels = espl_calloc((size_t)d->n, 1);
     s = d->pixels && d->labels ? load_all(&j, err) : espl_fail(err, ESPL_E_NOMEM, "%s: out of memory for %d images", dir, d->n);
   }
-  for (int f = 0; f < 5; f++) free(j.path[f]);
+  for (int f = 0; f < MOST_FILES; f++) free(j.path[f]);
   return s;
 }
 
 espl_status espli_cifar_load(const char *dir, bool test, espl_dataset *d, bool *found, espl_err *err) {
-  ESPL_TRY(load_dir(dir, test, d, found, err));
-  if (*found) return ESPL_OK;
-  char *child = espl_format("%s/cifar-10-batches-bin", dir);
-  if (!child) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", dir);
-  espl_status s = load_dir(child, test, d, found, err);
-  free(child);
-  return s;
+  *found = false;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*found; i++) {
+    ESPL_TRY(load_dir(&kinds[i], dir, test, d, found, err));
+    if (*found) continue;
+    char *child = espl_format("%s/%s", dir, kinds[i].folder);
+    if (!child) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", dir);
+    espl_status s = load_dir(&kinds[i], child, test, d, found, err);
+    free(child);
+    ESPL_TRY(s);
+  }
+  return ESPL_OK;
 }

@@ -59,8 +59,8 @@ static espl_status load_folder(const char *dir, espl_split split, int32_t w, int
   *carved = !test;
   if (!found) ESPL_TRY(espli_folder_load(dir, split, w, h, d, &found, carved, err));
   if (found) return ESPL_OK;
-  return espl_fail(err, ESPL_E_INPUT, "%s: found neither IDX files (train-images-idx3-ubyte ...) nor CIFAR-10 binary files "
-                   "(data_batch_1.bin ...), plain, .gz or .xz, nor pictures in class folders", dir);
+  return espl_fail(err, ESPL_E_INPUT, "%s: found neither IDX files (train-images-idx3-ubyte ...) nor CIFAR binary files "
+                   "(data_batch_1.bin ... or train.bin), plain, .gz or .xz, nor pictures in class folders", dir);
 }
 
 /* Every image brought to w x h. */

@@ -3,7 +3,8 @@
  * val = the last 500 training images of each class in file order (the last tenth of a class that has fewer than 5,000).
  * The test split is a separate open, so that nothing that chooses can read it by accident.
  * A set is recognised by what its files contain, never by the folder's name:
- *   IDX (train-images-idx3-ubyte, ...), CIFAR-10 binary (data_batch_1.bin ... test_batch.bin), each plain, .gz or .xz;
+ *   IDX (train-images-idx3-ubyte, ...), CIFAR-10 and CIFAR-100 binary (data_batch_1.bin ... test_batch.bin; train.bin, test.bin with
+ *   the fine labels as classes), each plain, .gz or .xz;
  *   image folders, one sub-folder a class, of PNG, JPEG and BMP pictures (data/folder.c);
  *   the built-in procedural set ("builtin"): ten classes, 32x32 RGB, a pure function of (seed, split, index). */
 #ifndef ESPL_DATA_DATA_H

@@ -182,6 +182,54 @@ Test(data, cifar_bad) {
   free(b);
 }
 
+enum { RECORD100 = 2 + 3072 }; /* coarse label, fine label, pixels */
+
+/* A CIFAR-100 file of n records: fine labels go round, the coarse one is a fifth of it, pixels tell the record. */
+static uint8_t *cifar100(int n) {
+  uint8_t *b = calloc((size_t)n, RECORD100);
+  for (int i = 0; i < n; i++) {
+    uint8_t *r = b + (size_t)i * RECORD100;
+    r[0] = (uint8_t)(i % 100 / 5);
+    r[1] = (uint8_t)(i % 100);
+    r[2] = (uint8_t)(i / 256);
+    r[RECORD100 - 1] = (uint8_t)i;
+  }
+  return b;
+}
+
+Test(data, cifar100_fine_labels_and_the_last_tenth_as_val, .timeout = 120) {
+  uint8_t *train = cifar100(50000), *test = cifar100(10000);
+  put_file("train.bin", train, (size_t)50000 * RECORD100, 0);
+  put_file("test.bin", test, (size_t)10000 * RECORD100, 0);
+  espl_dataset *d = open_ok(dir, ESPL_SPLIT_TRAIN), *v = open_ok(dir, ESPL_SPLIT_VAL), *t = open_ok(dir, ESPL_SPLIT_TEST);
+  cr_expect(d->n == 45000 && v->n == 5000 && t->n == 10000 && d->classes == 100 && d->shape.c == 3 && d->shape.h == 32 && d->shape.w == 32);
+  int32_t nd[256], nv[256], nt[256];
+  counts(d, nd), counts(v, nv), counts(t, nt);
+  for (int c = 0; c < 100; c++) cr_expect(nd[c] == 450 && nv[c] == 50 && nt[c] == 100, "class %d: %d, %d, %d", c, nd[c], nv[c], nt[c]);
+  /* the labels go round: val is the last 5,000 records, in file order */
+  for (int i = 0; i < 5000; i += 777) cr_expect(v->labels[i] == i % 100 && v->pixels[i * 3072] == (uint8_t)((45000 + i) / 256) && v->pixels[i * 3072 + 3071] == (uint8_t)(45000 + i));
+  espl_data_free(d), espl_data_free(v), espl_data_free(t);
+  free(train), free(test);
+}
+
+Test(data, cifar100_bad) {
+  size_t n = (size_t)10000 * RECORD100;
+  uint8_t *b = cifar100(10001);
+  put_file("test.bin", b, n - 100, 0);
+  expect_refusal(dir, ESPL_SPLIT_TEST, "9999 records of 3074 and 2974 bytes, expected 10000 records of CIFAR-100");
+  expect_refusal(dir, ESPL_SPLIT_TRAIN, "train.bin is missing");
+  put_file("test.bin", b, n + RECORD100, 0);
+  expect_refusal(dir, ESPL_SPLIT_TEST, "more than the 30740000 bytes");
+  b[RECORD100 * 42 + 1] = 100;
+  put_file("test.bin", b, n, 0);
+  expect_refusal(dir, ESPL_SPLIT_TEST, "record 42 has fine label 100, expected 0 to 99");
+  b[RECORD100 * 42 + 1] = 42;
+  b[RECORD100 * 43] = 20;
+  put_file("test.bin", b, n, 0);
+  expect_refusal(dir, ESPL_SPLIT_TEST, "record 43 has coarse label 20, expected 0 to 19");
+  free(b);
+}
+
 /* Every prefix of a packed file is refused, whatever packed it. */
 Test(data, packed_files_truncated_bad) {
   uint8_t labels[20] = {0}, packed[512];
