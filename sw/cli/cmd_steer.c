@@ -19,7 +19,8 @@ struct overrides {
   char trained[PATH_MAX]; /* the network that --fast loads */
 };
 
-#define FAST_NETWORK "models/resnet8-builtin.onnx"
+#define FAST_OWN "resnet8"
+#define FAST_NETWORK "models/resnet8-builtin.onnx" /* FAST_OWN, trained */
 
 static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
   if (o->data) s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data;
@@ -36,7 +37,9 @@ static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
   if (o->machine) ESPL_TRY(espl_machine_load(o->machine, &s->machine, &cli->err));
   if (o->no_rtl) s->rtl = 0;
   if (cli->seed_given) s->seed = cli->seed;
-  if (o->fast && !s->data && !o->network) {
+  if (o->fast) {
+    if (s->data || strcmp(s->network, FAST_OWN) != 0)
+      return espl_fail(&cli->err, ESPL_E_INPUT, "--fast loads the %s trained on the built-in images; it does not go with %s %s", FAST_OWN, s->data ? "the data" : "the network", s->data ? s->data : s->network);
     ESPL_TRY(espl_root_path(FAST_NETWORK, o->trained, sizeof o->trained, &cli->err));
     s->trained = o->trained;
   }

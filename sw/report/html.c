@@ -111,7 +111,7 @@ static void figures(FILE *f, const struct espli_report *r) {
     espli_html_count(f, v->cycles);
     fputs("</b><span>cycles per image, chosen variant <strong>", f);
     espli_html_text(f, v->name);
-    fputs("</strong></span></div>", f);
+    fprintf(f, "</strong>: %s</span></div>", r->chosen_by);
     figure_open(f);
     if (!isnan(v->speedup))
       fprintf(f, "%.2f ×", v->speedup);

@@ -44,6 +44,7 @@ struct espli_report {
   double rows, cols, read_rate, write_rate, clock_mhz; /* 0: unknown; rates in bytes per cycle */
   int shared_path;
   int baseline, chosen; /* indices of variants, -1: none */
+  const char *chosen_by; /* the rule in words */
 };
 
 espl_status espli_report_collect(espl_store *s, int64_t run_id, struct espli_report *r, espl_err *err) ESPL_MUST_CHECK;

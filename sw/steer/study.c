@@ -256,7 +256,8 @@ espl_status espl_study_open_data(espl_study_state *st, espl_err *err) {
   return espl_data_open_sized(s->data, ESPL_SPLIT_VAL, s->seed, s->width, s->height, &st->val, err);
 }
 
-/* Whether the network can be read, fits the data and can be mapped to the machine, before hours go into it: ranges of a random input do. */
+/* Whether the network can be read, fits the data and can be mapped to the machine, and whether the budget can be met, before hours go into
+ * it: ranges of a random input do. */
 static espl_status check_network(const espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
   const char *file = names_file(s->network) ? s->network : s->trained;
@@ -269,6 +270,7 @@ static espl_status check_network(const espl_study_state *st, espl_err *err) {
   if (e == ESPL_OK) e = check_fit(st, g, err);
   if (e == ESPL_OK) e = espl_quantize(g, NULL, &s->preprocess, &c, &q, err);
   if (e == ESPL_OK) e = espl_map_network(q, &s->machine, &p, err);
+  if (e == ESPL_OK && !file) e = espl_study_rehearse(st, g, q, err);
   espl_program_free(p);
   espl_qnet_free(q);
   espl_graph_free(g);

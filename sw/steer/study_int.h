@@ -58,6 +58,9 @@ espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, esp
 
 /* Steps of a study, in order (study.c). */
 espl_status espl_study_open_data(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK; /* train and val; the machine is checked */
+/* E_FAILED when no kind of variant that the study wants can meet its budget. fresh: the own network before its training, q: it in integers. Nothing is
+ * written; that a variant passes here does not promise that it meets the budget (choices are tightened later). */
+espl_status espl_study_rehearse(const espl_study_state *st, espl_graph *fresh, espl_qnet *q, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_study_base(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;      /* loads or trains; must fit the data */
 espl_status espl_study_prepare(espl_study_state *st, espl_err *err) ESPL_MUST_CHECK;   /* importance and cost table */
 void espl_study_close(espl_study_state *st);                                           /* frees everything but store and progress */

@@ -100,6 +100,26 @@ Test(report, page_is_self_contained_and_escaped) {
   free(h);
 }
 
+Test(report, chosen_variant_meets_its_budget) {
+  espl_store *s = NULL;
+  espl_report_result r;
+  espl_json_doc *doc = NULL;
+  fill();
+  cr_assert_eq(espl_store_open(db, ESPL_STORE_CREATE, &s, &e), ESPL_OK, "%s", e.msg);
+  put(s, 1, "over", ESPL_VARIANT_KERNEL, "cycles", 0.949, 2001); /* better than any, a cycle above the budget */
+  espl_store_close(s);
+  cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
+  char *j = slurp("report.json"), *h = slurp("index.html");
+  cr_assert_eq(espl_json_parse("report.json", j, strlen(j), &doc, &e), ESPL_OK, "%s", e.msg);
+  const espl_json_value *root = espl_json_root(doc);
+  cr_expect_str_eq(espl_json_string(espl_json_find(root, "chosen"), ""), "by, cycles \"x\"");
+  const char *by = espl_json_string(espl_json_find(root, "chosen_by"), "");
+  cr_expect(strstr(by, "validation accuracy") && strstr(by, "meet their budget"), "%s", by);
+  cr_expect_not_null(strstr(h, by), "the page says by what");
+  espl_json_doc_free(doc);
+  free(j), free(h);
+}
+
 Test(report, json_and_csv_hold_the_numbers) {
   espl_report_result r;
   espl_json_doc *doc = NULL;
