@@ -6,6 +6,7 @@
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "cli/area.h"
 #include "cli/commands.h"
 #include "cli/quantized.h"
 #include "cli/topology.h"
@@ -24,6 +25,8 @@ typedef struct sim {
   const char *network, *machine_name, *trace_path;
   const char *energy_name;
   espl_energy_table energy; /* of energy_name */
+  const char *board_name;
+  espl_cli_area cost;       /* of board_name */
   int64_t trace_from, trace_to;
   espl_trace trace;
   int engine;
@@ -55,7 +58,21 @@ static void energy_line(FILE *f, const sim *s) {
           share * e.buffer, share * e.bus, share * e.cycle);
 }
 
-static void table(const sim *s) {
+/* What the cost model says: time at the clock that routed designs reach on the board, and whether the core fits. */
+static espl_status board_line(FILE *f, const sim *s) {
+  const espl_cli_area *c = &s->cost;
+  const double cycles = (double)s->r.total.cycles;
+  espl_area a;
+  ESPL_TRY(espl_area_estimate(c->model, &s->machine, c->board.family, &a, &s->cli->err));
+  if (c->clock.routed)
+    fprintf(f, "%s: %.3f ms at %.1f MHz (%.3f to %.3f ms)", c->board.name, espl_cli_ms(cycles, c->clock.mhz), c->clock.mhz, espl_cli_ms(cycles, c->clock.high), espl_cli_ms(cycles, c->clock.low));
+  else fprintf(f, "%s: no design has been routed for it, so no clock", c->board.name);
+  fprintf(f, "; the core %s, %.0f %% of the logic (estimates, espalier cost)\n", espl_area_fits(&a, &c->board) ? "fits" : "does not fit",
+          100 * espl_area_logic(&a, c->board.family) / (double)c->board.has[ESPL_LUT]);
+  return ESPL_OK;
+}
+
+static espl_status table(const sim *s) {
   FILE *f = espl_cli_out(s->cli);
   const espl_machine *m = &s->machine;
   fprintf(f, "%s on %s (%dx%d, %s)\n", s->network, m->name, (int)m->rows, (int)m->cols, engines[s->engine]);
@@ -70,7 +87,9 @@ static void table(const sim *s) {
     fprintf(f, "%u bytes of memory, tensors %u (%llu side by side), program %u\n", (unsigned)s->p->mem_bytes, (unsigned)s->p->tensor_bytes,
             (unsigned long long)s->p->tensor_bytes_apart, (unsigned)s->p->prog_bytes);
   if (s->energy_name) energy_line(f, s);
+  if (s->board_name) ESPL_TRY(board_line(f, s));
   if (s->agree >= 0) fprintf(f, "model and rtl %s\n", s->agree ? "agree in every byte, cycle and counter" : "DIFFER");
+  return ESPL_OK;
 }
 
 static void json_layer(const sim *s, espl_json *w, const espl_sim_layer *l, int named) {
@@ -102,6 +121,13 @@ static espl_status json(const sim *s) {
     espl_json_uint(w, "memory_bytes", s->p->mem_bytes);
     espl_json_uint(w, "tensor_bytes", s->p->tensor_bytes);
     espl_json_uint(w, "tensor_bytes_apart", s->p->tensor_bytes_apart);
+  }
+  if (s->board_name && s->cost.clock.routed) {
+    espl_json_object(w, "board");
+    espl_json_str(w, "name", s->cost.board.name);
+    espl_json_num(w, "mhz", s->cost.clock.mhz);
+    espl_json_num(w, "milliseconds", espl_cli_ms((double)s->r.total.cycles, s->cost.clock.mhz));
+    espl_json_close(w);
   }
   espl_json_object(w, "total");
   json_layer(s, w, &s->r.total, 0);
@@ -175,7 +201,7 @@ static espl_status run(sim *s) {
   espl_engine e = s->engine == RTL ? ESPL_ENGINE_RTL : ESPL_ENGINE_MODEL;
   espl_status shown = espl_simulate(s->p, s->q, e, s->input, s->engine == RTL && s->trace_path ? &s->trace : NULL, &s->r, &err);
   if (shown != ESPL_OK) return st != ESPL_OK ? st : espl_fail(&cli->err, shown, "%s", err.msg);
-  table(s);
+  ESPL_TRY(table(s));
   ESPL_TRY(json(s));
   return st;
 }
@@ -185,7 +211,7 @@ static espl_status run_table(sim *s) {
   if (s->t.timing) return espl_cli_topology_scale(s->cli, &s->t, s->network, s->machine_name);
   ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &s->cli->err));
   ESPL_TRY(espl_cli_topology_run(s->cli, &s->t, s->network, &s->machine, s->engine, s->trace_path ? &s->trace : NULL, &s->r, &s->agree));
-  table(s);
+  ESPL_TRY(table(s));
   return json(s);
 }
 
@@ -200,6 +226,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
       {.name = "trace-from", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_from, .min = 0, .max = 1e15, .help = "first cycle of the waveform (default 0, the start)"},
       {.name = "trace-to", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_to, .min = 0, .max = 1e15, .help = "its last cycle (default: to the end)"},
       {.name = "energy", .type = ESPL_OPT_STRING, .arg = "TABLE", .value = &s.energy_name, .help = "estimate energy by a table: a file, or a name in configs/energy"},
+      {.name = "board", .type = ESPL_OPT_STRING, .arg = "B", .value = &s.board_name, .help = "estimate the time on a board of configs/boards, and whether the core fits"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
       ESPL_QUANTIZED_OPTIONS(s.a),
       ESPL_TOPOLOGY_OPTIONS(s.t),
@@ -214,6 +241,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   int table_given = espl_is_topology(s.network);
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
   if (s.energy_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--energy needs the exact machine's event counts: --timing exact");
+  if (s.board_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--board needs the exact machine's cycles: --timing exact");
   if (s.energy_name) ESPL_TRY(espl_energy_load(s.energy_name, &s.energy, &cli->err));
   if (s.trace_path && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
   if (s.trace_path) ESPL_TRY(espl_check_writable("--trace", s.trace_path, &cli->err));
@@ -221,7 +249,9 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   if (s.trace_to >= 0 && s.trace_to < s.trace_from)
     return espl_fail(&cli->err, ESPL_E_INPUT, "--trace-to %lld comes before --trace-from %lld", (long long)s.trace_to, (long long)s.trace_from);
   s.trace = (espl_trace){s.trace_path, (uint64_t)s.trace_from, s.trace_to < 0 ? UINT64_MAX : (uint64_t)s.trace_to};
-  espl_status st = table_given ? run_table(&s) : run(&s);
+  espl_status st = s.board_name ? espl_cli_area_open(s.board_name, &s.cost, &cli->err) : ESPL_OK;
+  if (st == ESPL_OK) st = table_given ? run_table(&s) : run(&s);
+  espl_cli_area_close(&s.cost);
   espl_sim_result_clear(&s.r);
   free(s.input);
   espl_program_free(s.p);

@@ -6,7 +6,6 @@
  * script written here (sources of rtl/rtl.f, the machine's structural parameters, the family's script); cells are counted from the
  * JSON it prints (stat -json). On iCE40 a logic cell holds a table, a flip-flop and a carry, so what counts is how they pack: nextpnr-ice40
  * says it when it is installed. Files: script.ys, yosys.log, stat.json, netlist.json, report.txt, report.json in OUT/<board>-<machine>/. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,22 +21,19 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/interrupt.h"
-#include "base/yaml.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cost/board.h"
 #include "device/machine.h"
 #include "device/root.h"
 #include "map/machine_yaml.h"
 
-enum resource { LUT, FF, DSP, BRAM, SPRAM, CARRY, N_RESOURCES };
-static const char *const resource_names[N_RESOURCES] = {"lut", "ff", "dsp", "bram", "spram", "carry"};
-
-enum family { ICE40UP, ICE40HX, ECP5, XC7 };
-static const char *const family_names[] = {"ice40up", "ice40hx", "ecp5", "xc7", NULL};
+enum resource { LUT = ESPL_LUT, FF = ESPL_FF, DSP = ESPL_DSP, BRAM = ESPL_BRAM, SPRAM = ESPL_SPRAM, CARRY = ESPL_RESOURCES, N_RESOURCES };
+static const char *resource_name(int r) { return r == CARRY ? "carry" : espl_resource_name((espl_resource)r); }
 
 /* The body of the array's multipliers for a family (rtl/array/espl_pe2.sv), and what it needs besides rtl/rtl.f. */
-static const struct body { const char *define, *source; } bodies[] = {[ICE40UP] = {" -D ESPL_ICE40_DSP", " rtl/array/espl_pe2_ice40.sv"},
-                                                                     [ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, [ECP5] = {"", ""}, [XC7] = {" -D ESPL_XC7_DSP", " rtl/array/espl_pe2_xc7.sv"}};
+static const struct body { const char *define, *source; } bodies[] = {[ESPL_ICE40UP] = {" -D ESPL_ICE40_DSP", " rtl/array/espl_pe2_ice40.sv"},
+                                                                     [ESPL_ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, [ESPL_ECP5] = {"", ""}, [ESPL_XC7] = {" -D ESPL_XC7_DSP", " rtl/array/espl_pe2_xc7.sv"}};
 
 /* What a cell takes. A name ending in '*' is a prefix; the first row that matches counts. Cells not listed (buffers, multiplexers
  * inside a slice, constants) take nothing. */
@@ -55,13 +51,6 @@ static const struct cell {
     {1, 0, 0, "RAMB36E1", BRAM, 2},
 };
 
-typedef struct board {
-  char name[64], part[64], machine[256], pack[128];
-  int family;
-  int64_t has[N_RESOURCES];
-  double core_mhz, baud; /* of the whole board: the clock its PLL makes, the serial line */
-} board;
-
 enum { TOP_CORE, TOP_BOARD };
 static const char *const top_names[] = {"core", "board", NULL};
 
@@ -69,7 +58,7 @@ typedef struct job {
   const char *board_name, *machine_name, *out;
   int full, verilog; /* everything of the core, not what the board connects; netlist.v too */
   int top;           /* TOP_CORE, TOP_BOARD */
-  board b;
+  espl_board b;
   espl_machine m;
   char root[PATH_MAX], dir[PATH_MAX];
   int64_t uses[N_RESOURCES];
@@ -78,59 +67,6 @@ typedef struct job {
   char yosys[128];
   double seconds;
 } job;
-
-/* --- the board ------------------------------------------------------------------------------------------------------ */
-
-static void list_boards(const char *folder, char *text, size_t n) {
-  struct dirent **e = NULL;
-  int count = scandir(folder, &e, NULL, alphasort);
-  size_t used = 0;
-  text[0] = 0;
-  for (int i = 0; i < count; i++) {
-    size_t len = strlen(e[i]->d_name);
-    if (len > 5 && strcmp(e[i]->d_name + len - 5, ".yaml") == 0 && used < n)
-      used += (size_t)snprintf(text + used, n - used, "%s%.*s", used ? ", " : "", (int)len - 5, e[i]->d_name);
-    free(e[i]);
-  }
-  free(e);
-}
-
-static espl_status copy_text(const espl_yaml_node *root, const char *key, espl_need need, char *out, size_t n, espl_err *err) {
-  const char *text = "";
-  ESPL_TRY(espl_yaml_get_string(root, key, need, &text, err));
-  if (strlen(text) >= n) return espl_yaml_fail(espl_yaml_find(root, key), err, "%s: longer than %zu bytes", key, n - 1);
-  snprintf(out, n, "%s", text);
-  return ESPL_OK;
-}
-
-static espl_status read_board(const espl_yaml_node *root, board *b, espl_err *err) {
-  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", "pnr", "network", "board_machine", NULL};
-  ESPL_TRY(espl_yaml_known_keys(root, keys, err));
-  ESPL_TRY(copy_text(root, "part", ESPL_REQUIRED, b->part, sizeof b->part, err));
-  ESPL_TRY(copy_text(root, "machine", ESPL_REQUIRED, b->machine, sizeof b->machine, err));
-  ESPL_TRY(copy_text(root, "pack", ESPL_OPTIONAL, b->pack, sizeof b->pack, err));
-  ESPL_TRY(espl_yaml_get_choice(root, "family", ESPL_REQUIRED, family_names, &b->family, err));
-  ESPL_TRY(espl_yaml_get_float(root, "core_mhz", ESPL_REQUIRED, 1, 1000, &b->core_mhz, err));
-  ESPL_TRY(espl_yaml_get_float(root, "baud", ESPL_REQUIRED, 9600, 12e6, &b->baud, err));
-  for (int r = LUT; r <= SPRAM; r++) ESPL_TRY(espl_yaml_get_int(root, resource_names[r], ESPL_REQUIRED, 0, 100000000, &b->has[r], err));
-  return ESPL_OK;
-}
-
-static espl_status load_board(const char *name, board *b, espl_err *err) {
-  char folder[PATH_MAX], path[PATH_MAX], known[512];
-  ESPL_TRY(espl_root_path("configs/boards", folder, sizeof folder, err));
-  int n = snprintf(path, sizeof path, "%s/%s.yaml", folder, name);
-  if (n < 0 || (size_t)n >= sizeof path || strchr(name, '/') || strlen(name) >= sizeof b->name || !espl_path_exists(path)) {
-    list_boards(folder, known, sizeof known);
-    return espl_fail(err, ESPL_E_INPUT, "board %s is not in configs/boards; there are %s", name, known);
-  }
-  espl_yaml *doc = NULL;
-  ESPL_TRY(espl_yaml_load(path, &doc, err));
-  snprintf(b->name, sizeof b->name, "%s", name);
-  espl_status s = read_board(espl_yaml_root(doc), b, err);
-  espl_yaml_free(doc);
-  return s;
-}
 
 /* --- Yosys ---------------------------------------------------------------------------------------------------------- */
 
@@ -188,7 +124,7 @@ static espl_status write_script(const job *j, espl_err *err) {
   ESPL_TRY(file_in(j, "script.ys", path, err));
   ESPL_TRY(espl_outfile_open(path, &o, err));
   FILE *f = espl_outfile_stream(o);
-  fprintf(f, "read_verilog -sv -I hw/gen%s%s", bodies[j->b.family].define, j->b.family == ICE40UP && j->top == TOP_BOARD ? " -D ESPL_ICE40_SPRAM" : "");
+  fprintf(f, "read_verilog -sv -I hw/gen%s%s", bodies[j->b.family].define, j->b.family == ESPL_ICE40UP && j->top == TOP_BOARD ? " -D ESPL_ICE40_SPRAM" : "");
   espl_status s = print_sources(j, f, err);
   if (s != ESPL_OK) {
     espl_outfile_abandon(o);
@@ -198,13 +134,13 @@ static espl_status write_script(const job *j, espl_err *err) {
 #define X(c_name, RtlName, min, max) fprintf(f, " -set " #RtlName " %d", (int)j->m.c_name);
   ESPL_PARAM_LIST(X)
 #undef X
-  fprintf(f, " -set MemAw %d -set CounterRegs %d", j->full ? 32 : address_bits(&j->m), j->full || (j->b.family != ICE40UP && j->b.family != ICE40HX));
+  fprintf(f, " -set MemAw %d -set CounterRegs %d", j->full ? 32 : address_bits(&j->m), j->full || (j->b.family != ESPL_ICE40UP && j->b.family != ESPL_ICE40HX));
   const espl_mem_timing *t = &j->m.mem;
   if (j->top == TOP_BOARD)
     fprintf(f, " -set ReadLat %d -set Shared %d -set Outstanding %d -set ClkDiv %d espl_board\nhierarchy -top espl_top_%s", (int)t->read_latency, (int)t->shared_path,
             (int)t->outstanding, (int)(1e6 * j->b.core_mhz / j->b.baud + 0.5), j->b.name);
   else fputs(" espl_synth\nhierarchy -top espl_synth", f);
-  fprintf(f, "\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", family_names[j->b.family], j->dir, j->dir);
+  fprintf(f, "\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", espl_family_name(j->b.family), j->dir, j->dir);
   if (j->verilog) fprintf(f, "write_verilog -noattr %s/netlist.v\n", j->dir);
   return espl_outfile_commit(o, err);
 }
@@ -288,10 +224,10 @@ static espl_status run_pack(job *j, espl_err *err) {
 
 /* --- counting ------------------------------------------------------------------------------------------------------- */
 
-static const struct cell *find_cell(const board *b, const char *type) {
+static const struct cell *find_cell(const espl_board *b, const char *type) {
   for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
     const struct cell *c = &cells[i];
-    if (!(b->family == XC7 ? c->xc7 : b->family == ECP5 ? c->ecp5 : c->ice40)) continue;
+    if (!(b->family == ESPL_XC7 ? c->xc7 : b->family == ESPL_ECP5 ? c->ecp5 : c->ice40)) continue;
     size_t n = strlen(c->name);
     if (c->name[n - 1] == '*' ? strncmp(type, c->name, n - 1) == 0 : strcmp(type, c->name) == 0) return c;
   }
@@ -344,7 +280,7 @@ static void print_table(FILE *f, const job *j) {
   const espl_machine *m = &j->m;
   fprintf(f, "%s (%s), machine %s: %dx%d, %d byte bus, %d accumulator bank(s) of %d bits, %d lane(s) of %d cycle(s)\n", j->b.name, j->b.part, m->name,
           (int)m->rows, (int)m->cols, (int)m->bus_bytes, (int)m->acc_banks, (int)m->acc_w, (int)m->rq_lanes, (int)m->rq_cycles);
-  fprintf(f, "%s, hw/synth/%s.ys, %.0f s\n\n%-14s %9s %9s %9s\n", j->yosys, family_names[j->b.family], j->seconds, "resource", "used", "of", "share");
+  fprintf(f, "%s, hw/synth/%s.ys, %.0f s\n\n%-14s %9s %9s %9s\n", j->yosys, espl_family_name(j->b.family), j->seconds, "resource", "used", "of", "share");
   if (j->packed >= 0) print_row(f, "logic cells", j->packed, j->b.has[LUT]);
   print_row(f, "LUT", j->uses[LUT], j->b.has[LUT]);
   print_row(f, "FF", j->uses[FF], j->b.has[FF]);
@@ -366,7 +302,7 @@ static void put_json(espl_json *w, const job *j) {
   espl_json_int(w, "cells", j->cells);
   if (j->packed >= 0) espl_json_int(w, "logic_cells", j->packed);
   for (int r = 0; r < N_RESOURCES; r++) {
-    espl_json_object(w, resource_names[r]);
+    espl_json_object(w, resource_name(r));
     espl_json_int(w, "used", j->uses[r]);
     if (r != CARRY) espl_json_int(w, "available", j->b.has[r]);
     if (r != CARRY && j->b.has[r] > 0) espl_json_num(w, "percent", percent(j->uses[r], j->b.has[r]));
@@ -403,7 +339,7 @@ static espl_status verdict(const job *j, espl_err *err) {
   text[0] = 0;
   for (int r = LUT; r <= SPRAM; r++)
     if (!fits(j, r) && n < sizeof text)
-      n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %lld of %lld", n ? ", " : "", r == LUT && j->packed >= 0 ? "logic cells" : resource_names[r],
+      n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %lld of %lld", n ? ", " : "", r == LUT && j->packed >= 0 ? "logic cells" : resource_name(r),
                             (long long)used(j, r), (long long)j->b.has[r]);
   if (n) return espl_fail(err, ESPL_E_FAILED, "machine %s does not fit %s: %s", j->m.name, j->b.part, text);
   return ESPL_OK;
@@ -412,7 +348,7 @@ static espl_status verdict(const job *j, espl_err *err) {
 static espl_status synth(espl_cli *cli, job *j) {
   espl_err *err = &cli->err;
   char path[PATH_MAX], here[PATH_MAX];
-  ESPL_TRY(load_board(j->board_name, &j->b, err));
+  ESPL_TRY(espl_board_load(j->board_name, &j->b, err));
   ESPL_TRY(espl_machine_load(j->machine_name ? j->machine_name : j->b.machine, &j->m, err));
   if (j->top == TOP_BOARD) ESPL_TRY(check_memory(j, err));
   ESPL_TRY(espl_root_path("rtl/rtl.f", path, sizeof path, err));
@@ -443,7 +379,7 @@ espl_status espl_cmd_synth(espl_cli *cli, int argc, char **argv) {
   if (!j) return espl_fail(&cli->err, ESPL_E_NOMEM, "no memory");
   j->out = "build/synth";
   const espl_opt opts[] = {
-      {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &j->board_name, .required = 1, .help = "a name in configs/boards"},
+      {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &j->board_name, .required = 1, .help = "a name in configs/boards, or a file"},
       {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j->machine_name, .help = "machine point, a name or a file (default: the board's)"},
       {.name = "full", .type = ESPL_OPT_FLAG, .value = &j->full, .help = "the whole core: 32 address bits and counters in registers on small parts too"},
       {.name = "top", .type = ESPL_OPT_CHOICE, .arg = "core|board", .value = &j->top, .choices = top_names, .help = "the core alone (default), or the whole board with memory, serial bridge and pins"},

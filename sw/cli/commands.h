@@ -16,6 +16,7 @@
   X(steer, "run a co-design study: compression steered by exact cycles") \
   X(demo, "the main job: train or load, compress, simulate, verify on RTL, report") \
   X(synth, "synthesize the core of a machine point for a board, and how much of the part it takes") \
+  X(cost, "area and clock of a machine point on boards, estimated from synthesized points") \
   X(report, "write the HTML page, CSV and JSON of a results store")
 
 #define X(name, text) espl_status espl_cmd_##name(espl_cli *cli, int argc, char **argv);

@@ -30,6 +30,7 @@ typedef struct espl_sweep_net {
 
 typedef struct espl_sweep {
   char name[64];
+  char board[64]; /* whose area and clock are wanted beside the cycles; empty: none */
   uint64_t seed;
   espl_machine base;
   int32_t points, nets;
@@ -43,6 +44,7 @@ typedef struct espl_sweep {
  *   image: [3, 32, 32]                # own networks: input and outputs (this is the default)
  *   classes: 10
  *   seed: 1
+ *   board: ulx3s                      # estimates of area and clock on it (espalier cost), optional
  *   machines: [8x8, 16x16]            # points as they are: names in configs/machines, or files
  *   base: 16x16                       # what `grid` starts from
  *   grid:                             # every combination of the values; a list of such maps is their union

@@ -229,14 +229,16 @@ static espl_status networks(espl_sweep *w, const espl_yaml_node *root, espl_err 
 }
 
 static espl_status read_sweep(maker *mk, const espl_yaml_node *root, const uint64_t *own_seed, espl_err *err) {
-  static const char *const keys[] = {"name", "networks", "image", "classes", "seed", "machines", "base", "grid", NULL};
-  const char *name = "sweep";
+  static const char *const keys[] = {"name", "networks", "image", "classes", "seed", "board", "machines", "base", "grid", NULL};
+  const char *name = "sweep", *board = "";
   int64_t seed = 1;
   espl_sweep *w = mk->w;
   ESPL_TRY(espl_yaml_known_keys(root, keys, err));
   ESPL_TRY(espl_yaml_get_string(root, "name", ESPL_OPTIONAL, &name, err));
   ESPL_TRY(espl_yaml_get_int(root, "seed", ESPL_OPTIONAL, 0, INT64_MAX, &seed, err));
+  ESPL_TRY(espl_yaml_get_string(root, "board", ESPL_OPTIONAL, &board, err));
   snprintf(w->name, sizeof w->name, "%s", name);
+  if ((size_t)snprintf(w->board, sizeof w->board, "%s", board) >= sizeof w->board) return espl_yaml_fail(espl_yaml_find(root, "board"), err, "longer than %zu characters", sizeof w->board - 1);
   w->seed = own_seed ? *own_seed : (uint64_t)seed;
   ESPL_TRY(named_points(mk, root, err));
   ESPL_TRY(grids(mk, root, err));
