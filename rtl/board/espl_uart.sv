@@ -36,10 +36,11 @@ module espl_uart #(
   logic [7:0]      shift_q;
   logic [15:0]     crc_q;
   logic [GapW-1:0] gap_q;
-  logic            step, data_bit, tx_bit, crc_bit;
+  logic            step, step_q, crc_ok_q;  // div_q is 0; crc_q was 0
+  logic            data_bit, tx_bit, crc_bit;
 
   assign rx         = sync_q[1];
-  assign step       = div_q == '0;
+  assign step       = step_q;
   // Receiving samples bits 1..8, sending puts them on the line at the end of the bit before.
   assign data_bit   = active_q && step && (send_q ? bit_q < 4'd8 : bit_q != 4'd0 && bit_q != 4'd9);
   assign tx_bit     = tx_crc_i ? crc_q[0] : shift_q[0];
@@ -50,11 +51,13 @@ module espl_uart #(
   assign data_o     = shift_q;
   assign busy_o     = active_q;
   assign tx_o       = !low_q;  // idle before reset too
-  assign crc_ok_o   = crc_q == 16'd0;
+  assign crc_ok_o   = crc_ok_q;  // the CRC stands still for half a bit before a byte is there
   assign quiet_o    = !active_q && step && (gap_q == '1);
 
   always_ff @(posedge clk_i) begin
-    sync_q <= {sync_q[0], rx_i};
+    sync_q   <= {sync_q[0], rx_i};
+    crc_ok_q <= crc_q == 16'd0;
+    step_q   <= div_q == DivW'(1) && !rst_i && (active_q || !(tx_valid_i || !rx));
     if (active_q ? data_bit : tx_valid_i) shift_q <= active_q ? {rx, shift_q[7:1]} : tx_data_i;
     if (crc_init_i) crc_q <= espl_pkg::BridgeCrcInit;
     else if (data_bit) crc_q <= {1'b0, crc_q[15:1]} ^ (crc_bit ? espl_pkg::BridgeCrcPoly : 16'd0);

@@ -1,11 +1,12 @@
 // Reads the program, checks each command, hands it to its unit's queue, and runs the barriers MARK and END.
 // Timing: a command shown by the buffer in cycle t is dispatched (pushed and popped) in t when its queue has room in t; one a cycle.
-//   In place it is offered to its unit from t+1 on, and the next one is shown in the cycle after q_pop_i.
+//   In place the verdict on a command takes two cycles: one shown in t is dispatched or refused in t+2 at the earliest (offered to its unit from t+3 on);
+//   the end of the program is met a cycle later too, and the next command is shown two cycles after q_pop_i.
 //   Refused commands are met in t and reported (err_*) in t+1. A MARK or END shown in t: Turn (t+1 ...) until the prefetch has nothing open.
 //   END then waits there for `quiet`; Fin: fin_o. MARK: the buffer starts again at the next 4 KiB line, Wait until both slots are full
 //   and all is quiet, Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives
 //   in cycle x, Reset (x+1: mem_reset_o, counters cleared), Run again in x+2: the first cycle of the next layer.
-//   start_i in cycle 0: Prime (1 ...) until both slots are full, Reset, Run.
+//   rst_i until cycle 0: Prime (1 ...) until both slots are full, Reset, Run.
 module espl_fetch #(
   parameter int Rows     = 16,
   parameter int Cols     = 16,
@@ -27,7 +28,6 @@ module espl_fetch #(
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
-  input  logic                  start_i,
   input  logic                  stop_i,
   input  logic [31:12]          prog_addr_i,
   input  logic [27:0]           prog_cmds_i,
@@ -92,40 +92,37 @@ module espl_fetch #(
   logic [23:0]  err_idx_q;
   logic         head_valid, head_err, pop, drained, full, prefetch, flush;
   logic [127:0] head;
-  logic [7:0]   status, met;
-  logic         active, past_end, is_end, dispatch, barrier;
+  logic [7:0]   met;
+  logic         active, past_end, is_bar, is_end, dispatch, barrier;
+  logic [2:0]   unit;            // that the command goes to
+  logic         ready, refused;  // the command shown may be dispatched or refused in this cycle; it is refused
   logic [2:0]   target;
 
   assign active   = (state_q == StRun) && !stop_i;
-  assign past_end = 29'(pc_q) >= {1'b0, prog_cmds_i};
   assign is_end   = head[3:0] == espl_pkg::OpEnd;
   assign pc_next  = pc_q + 1'b1;
   assign line     = pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
 
   always_comb begin
-    target = 3'b000;
+    unit = 3'b000;
     case (head[3:0])
-      espl_pkg::OpLoad: target = 3'b001;
-      espl_pkg::OpCompute: target = 3'b010;
-      espl_pkg::OpStore: target = 3'b100;
-      espl_pkg::OpCfg: target = {head[5:4] == espl_pkg::UnitStore, head[5:4] == espl_pkg::UnitCompute, head[5:4] == espl_pkg::UnitLoad};
-      default: target = 3'b000;
+      espl_pkg::OpLoad: unit = 3'b001;
+      espl_pkg::OpCompute: unit = 3'b010;
+      espl_pkg::OpStore: unit = 3'b100;
+      espl_pkg::OpCfg: unit = {head[5:4] == espl_pkg::UnitStore, head[5:4] == espl_pkg::UnitCompute, head[5:4] == espl_pkg::UnitLoad};
+      default: unit = 3'b000;
     endcase
-    met = espl_pkg::StNone;
-    if (past_end) met = espl_pkg::StTruncated;
-    else if (head_valid && head_err) met = espl_pkg::StBusRead;
-    else if (head_valid) met = status;
   end
 
-  assign dispatch = active && head_valid && (met == espl_pkg::StNone) && ((target & ~q_full_i) != 3'b000);
-  assign barrier  = active && head_valid && (met == espl_pkg::StNone) && (is_end || (head[3:0] == espl_pkg::OpMark));
+  assign refused  = past_end || (ready && met != espl_pkg::StNone);
+  assign dispatch = active && ready && !refused && ((target & ~q_full_i) != 3'b000);
+  assign barrier  = active && ready && !refused && is_bar;
   assign q_push_o = dispatch ? target : 3'b000;
   assign q_cmd_o  = head;
   assign idx      = 24'(idx_q);
   assign q_idx_o  = idx;
-  assign pop      = (InPlace != 0) ? q_pop_i : dispatch;
   assign prefetch = active || (((state_q == StWait) || (state_q == StPrime)) && !stop_i);
-  assign flush    = start_i || ((state_q == StTurn) && drained && !is_end);
+  assign flush    = (state_q == StTurn) && drained && !is_end;
   assign fin_o    = state_q == StFin;
 
   assign mem_reset_o = state_q == StReset;
@@ -135,25 +132,91 @@ module espl_fetch #(
   assign err_code_o  = err_code_q;
   assign err_idx_o   = err_idx_q;
 
-  espl_fetch_check #(
-    .Rows    (Rows),
-    .Cols    (Cols),
-    .DwBanks (DwBanks),
-    .Fold    (Fold),
-    .IdxAw   (IdxAw),
-    .AccBanks(AccBanks),
-    .Residual(Residual),
-    .MaxPool (MaxPool),
-    .AvgPool (AvgPool),
-    .WBits   (WBits),
-    .WInt4   (WInt4),
-    .WBook   (WBook),
-    .DimBits (DimBits),
-    .Kernel  (Kernel)
-  ) u_check (
-    .cmd_i   (head),
-    .status_o(status)
-  );
+  // The decoder's verdict.
+  localparam int Opcodes = 6;
+  logic end_here;
+  assign end_here = 29'(pc_q) >= {1'b0, prog_cmds_i};
+  if (InPlace != 0) begin : gen_checked
+    // One verdict for each opcode, then the one of the command's: it stands still meanwhile.
+    logic [Opcodes:1] bad, bad_q;
+    logic [7:0]       met_d, met_q;
+    logic [2:0]       target_q;
+    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, good;
+    for (genvar k = 1; k <= Opcodes; k++) begin : gen_opcode
+      logic [7:0] status;
+      espl_fetch_check #(
+        .Rows    (Rows),
+        .Cols    (Cols),
+        .DwBanks (DwBanks),
+        .Fold    (Fold),
+        .IdxAw   (IdxAw),
+        .AccBanks(AccBanks),
+        .Residual(Residual),
+        .MaxPool (MaxPool),
+        .AvgPool (AvgPool),
+        .WBits   (WBits),
+        .WInt4   (WInt4),
+        .WBook   (WBook),
+        .DimBits (DimBits),
+        .Kernel  (Kernel)
+      ) u_check (
+        .cmd_i   ({head[127:4], 4'(k)}),
+        .status_o(status)
+      );
+      assign bad[k] = status != espl_pkg::StNone;
+    end
+    always_comb begin
+      good = 1'b0;
+      for (int k = 1; k <= Opcodes; k++) if (head[3:0] == 4'(k)) good = 1'b1;
+      met_d = good ? espl_pkg::StNone : espl_pkg::StBadOpcode;
+      for (int k = 1; k <= Opcodes; k++) if (head[3:0] == 4'(k) && bad_q[k]) met_d = espl_pkg::StBadField;
+      if (err_q) met_d = espl_pkg::StBusRead;
+    end
+    always_ff @(posedge clk_i) begin
+      bad_q  <= bad;
+      err_q  <= head_err;
+      end_q  <= end_here && !rst_i;
+      seen_q <= head_valid && !pop && !flush && !rst_i;
+      pop_q  <= q_pop_i && !rst_i;
+      judged_q <= seen_q && !pop && !flush && !rst_i;
+      met_q    <= met_d;
+      target_q <= unit;
+      bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
+    end
+    assign ready    = judged_q && !pop_q;
+    assign met      = met_q;
+    assign target   = target_q;
+    assign is_bar   = bar_q;
+    assign past_end = end_q;
+    assign pop      = pop_q;
+  end else begin : gen_direct
+    logic [7:0] status;
+    espl_fetch_check #(
+      .Rows    (Rows),
+      .Cols    (Cols),
+      .DwBanks (DwBanks),
+      .Fold    (Fold),
+      .IdxAw   (IdxAw),
+      .AccBanks(AccBanks),
+      .Residual(Residual),
+      .MaxPool (MaxPool),
+      .AvgPool (AvgPool),
+      .WBits   (WBits),
+      .WInt4   (WInt4),
+      .WBook   (WBook),
+      .DimBits (DimBits),
+      .Kernel  (Kernel)
+    ) u_check (
+      .cmd_i   (head),
+      .status_o(status)
+    );
+    assign ready    = head_valid;
+    assign target   = unit;
+    assign is_bar   = is_end || (head[3:0] == espl_pkg::OpMark);
+    assign met      = head_err ? espl_pkg::StBusRead : status;
+    assign past_end = end_here;
+    assign pop      = dispatch;
+  end
 
   espl_fetch_buf #(
     .BusBytes(BusBytes),
@@ -165,7 +228,7 @@ module espl_fetch #(
     .base_i     (prog_addr_i),
     .limit_i    (prog_cmds_i),
     .flush_i    (flush),
-    .flush_pos_i(start_i ? '0 : {line, 4'd0}),
+    .flush_pos_i({line, 4'd0}),
     .rq_valid_o (rq_valid_o),
     .rq_addr_o  (rq_addr_o),
     .rq_beats_o (rq_beats_o),
@@ -186,7 +249,7 @@ module espl_fetch #(
     .BusBytes(BusBytes)
   ) u_mark (
     .clk_i     (clk_i),
-    .rst_i     (rst_i || start_i),
+    .rst_i     (rst_i),
     .take_i    (state_q == StTurn),
     .start_i   (state_q == StSnap),
     .record_i  (head[espl_pkg::MarkRecordLsb+8+:24]),
@@ -201,16 +264,16 @@ module espl_fetch #(
   );
 
   always_ff @(posedge clk_i) begin
-    err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : met;
+    err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : past_end ? espl_pkg::StTruncated : met;
     err_idx_q  <= idx;
-    if (rst_i || start_i) begin
-      state_q     <= rst_i ? StIdle : StPrime;
+    if (rst_i) begin
+      state_q     <= StPrime;
       pc_q        <= '0;
       idx_q       <= '0;
       freeze_q    <= 1'b0;
       err_valid_q <= 1'b0;
     end else begin
-      err_valid_q <= (active && (met != espl_pkg::StNone)) || ((state_q == StMark) && wr_rsp_i && wr_err_i);
+      err_valid_q <= (active && refused) || ((state_q == StMark) && wr_rsp_i && wr_err_i);
       if (pop && !(InPlace != 0 && stop_i)) begin  // in place the index of a failed run is that of the oldest command
         pc_q  <= pc_next;
         idx_q <= idx_q + 1'b1;
@@ -218,7 +281,7 @@ module espl_fetch #(
       case (state_q)
         StPrime: if (full) state_q <= StReset;
         StRun: begin
-          if (stop_i || (met != espl_pkg::StNone)) state_q <= StIdle;
+          if (stop_i || refused) state_q <= StIdle;
           else if (barrier) state_q <= StTurn;
         end
         StTurn: begin

@@ -29,13 +29,15 @@ module espl_watch #(
   output logic [23:0] err_idx_o
 );
 
-  logic        stop_q, dead_err_q, dead, dead_now;
+  logic        stop_q, dead_err_q, dead_q, dead_now;
+  logic [2:0]  rest_q;  // the unit is idle or blocked
+  logic        some_q;  // a unit is not idle or a queue not empty, and no burst is open
   logic [5:0]  dead_cnt_q;
   logic [7:0]  code_q, code_d;
   logic        have;
 
-  assign dead     = running_i && (&(idle_i | blocked_i)) && !port_busy_i && (!(&idle_i) || (|head_valid_i));
-  assign dead_now = dead && (dead_cnt_q == 6'd63);
+  // What is dead for 62 cycles stays so: the last two need no look, and the condition has two registers.
+  assign dead_now = dead_q && (dead_cnt_q == 6'd61);
 
   if (InPlace != 0) begin : gen_place
     always_comb begin
@@ -111,10 +113,16 @@ module espl_watch #(
       stop_q     <= 1'b0;
       dead_err_q <= 1'b0;
       dead_cnt_q <= 6'd0;
+      dead_q     <= 1'b0;
+      rest_q     <= 3'b000;
+      some_q     <= 1'b0;
     end else begin
       stop_q     <= have;
       dead_err_q <= dead_now && !stop_q;
-      dead_cnt_q <= dead ? dead_cnt_q + 6'd1 : 6'd0;  // wraps after a report: 64 more cycles end the run
+      rest_q     <= idle_i | blocked_i;
+      some_q     <= running_i && !port_busy_i && (!(&idle_i) || (|head_valid_i));
+      dead_q     <= (&rest_q) && some_q;
+      dead_cnt_q <= dead_q ? dead_cnt_q + 6'd1 : 6'd0;  // wraps after a report: 64 more cycles end the run
     end
   end
 

@@ -1,6 +1,7 @@
 // Walks the runs of one LOAD (groups x rows x bytes) and cuts them into bursts at 256-byte boundaries of memory.
 // Timing: start_i in cycle t loads the command, valid_o and the first burst are shown from t+1; step_i in cycle t moves to the next
-// burst, shown in t+1; after the step of the burst with last_o valid_o is low. All outputs are functions of registers.
+// burst, shown in t+1; after the step of the burst with last_o valid_o is low. All outputs are functions of registers. A burst that is shown may be
+// taken with step_i when ready_o is high: always, or with Prep from the next cycle on (the cut at 256 bytes has registers of its own).
 // Buffer offset of run (group k, row r): dst + r*dst_row*G + ((bank+k) div NB)*dst_group*G in bank (bank+k) mod NB; buffers other than
 // the activation buffer have one bank. Offsets are modulo 2^20, addresses modulo 2^32.
 module espl_load_walk #(
@@ -8,6 +9,7 @@ module espl_load_walk #(
   parameter int Cols     = 16,
   parameter int BusBytes = 16,
   parameter int DimBits  = 12,  // bits of rows and groups; row_bytes has eight more
+  parameter int Prep     = 0,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
   parameter int G     = (MinRc < 16) ? MinRc : 16,
@@ -22,6 +24,7 @@ module espl_load_walk #(
   input  logic [95:0]  stride_i,  // mem_row, mem_group, dst_row, dst_group of LOAD_STRIDE; steady while valid_o
   input  logic         step_i,
   output logic         valid_o,
+  output logic         ready_o,
   output logic [31:0]  addr_o,    // of the first aligned beat
   output logic [BusSh-1:0] lane_o, // of the first byte in it
   output logic [6:0]   beats_o,
@@ -40,7 +43,7 @@ module espl_load_walk #(
   logic [DimBits-1:0] rows_q, row_left_q, group_left_q;
   logic [7:0]  bank_q;
   logic [8:0]  room, bytes, span;
-  logic        run_end, row_end, wrap;
+  logic        run_end, cut, row_end, wrap;
   logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
   logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
 
@@ -53,8 +56,23 @@ module espl_load_walk #(
   assign dst_group = {{(4) {1'b0}}, stride_i[95:80]} << GSh;
 
   assign room    = 9'd256 - {1'b0, addr_q[7:0]};
-  assign run_end = left_q <= RunW'(room);
-  assign bytes   = run_end ? left_q[8:0] : room;
+  assign cut     = left_q > RunW'(room);
+  if (Prep != 0) begin : gen_prep
+    logic       ready_q, run_end_q;
+    logic [8:0] bytes_q;
+    always_ff @(posedge clk_i) begin
+      ready_q   <= valid_q && !step_i && !rst_i;
+      run_end_q <= !cut;
+      bytes_q   <= cut ? room : left_q[8:0];
+    end
+    assign ready_o = ready_q;
+    assign run_end = run_end_q;
+    assign bytes   = bytes_q;
+  end else begin : gen_direct
+    assign ready_o = valid_q;
+    assign run_end = !cut;
+    assign bytes   = cut ? room : left_q[8:0];
+  end
   assign span    = {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]} + bytes + 9'(BusBytes - 1);  // at most 256 + BusBytes - 1
   assign row_end = row_left_q == DimBits'(1);
   assign wrap    = Nb == 1 || !act_q || (bank_q == 8'(Nb - 1));

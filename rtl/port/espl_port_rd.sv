@@ -23,14 +23,15 @@ module espl_port_rd #(
   output logic [1:0]   wait_o   // requests that wait in this cycle
 );
 
-  logic [4:0] open_q;
+  localparam int OpenW = $clog2(Bursts + 1);
+  logic [OpenW-1:0] open_q;
   logic       old01_q, old02_q, old12_q;  // first number of the pair was raised before the second, or in the same cycle
   logic [2:0] sel, keep;
   logic       allowed, granted, closed;
   logic [1:0] owner_d, owner;
   logic       owner_valid, owner_full;
 
-  assign allowed = (open_q < outstanding_i) && !owner_full;
+  assign allowed = 5'(open_q) < outstanding_i;  // at most Bursts, so the list of owners has room
   assign sel[0]  = rq_valid_i[0] && (!rq_valid_i[1] || old01_q) && (!rq_valid_i[2] || old02_q);
   assign sel[1]  = rq_valid_i[1] && (!rq_valid_i[0] || !old01_q) && (!rq_valid_i[2] || old12_q);
   assign sel[2]  = rq_valid_i[2] && (!rq_valid_i[0] || !old02_q) && (!rq_valid_i[1] || !old12_q);
@@ -46,7 +47,7 @@ module espl_port_rd #(
 
   assign closed     = mem_valid_i && mem_last_i;
   assign rd_valid_o = (mem_valid_i && owner_valid) ? (3'b001 << owner) : 3'b000;
-  assign busy_o     = (open_q != 5'd0) || (rq_valid_i != 3'b000);
+  assign busy_o     = (open_q != '0) || (rq_valid_i != 3'b000);
 
   espl_fifo #(
     .Width(2),
@@ -64,18 +65,22 @@ module espl_port_rd #(
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      open_q  <= 5'd0;
+      open_q  <= '0;
       old01_q <= 1'b1;
       old02_q <= 1'b1;
       old12_q <= 1'b1;
     end else begin
-      if (granted && !closed) open_q <= open_q + 5'd1;
-      if (closed && !granted) open_q <= open_q - 5'd1;
+      if (granted && !closed) open_q <= open_q + 1'b1;
+      if (closed && !granted) open_q <= open_q - 1'b1;
       if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
       if (!(keep[0] && keep[2])) old02_q <= keep[0] || !keep[2];
       if (!(keep[1] && keep[2])) old12_q <= keep[1] || !keep[2];
     end
   end
+
+  // What the lists' room would say is in open_q already.
+  logic unused_full;
+  assign unused_full = owner_full;
 
 `ifdef FORMAL
   // Laws for every OUTSTANDING of 1..16 that stands still, and for requests that stay until they are granted,

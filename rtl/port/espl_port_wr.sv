@@ -30,15 +30,16 @@ module espl_port_wr #(
   output logic [1:0]              wait_o
 );
 
-  logic [4:0] open_q;
+  localparam int OpenW = $clog2(Bursts + 1);
+  logic [OpenW-1:0] open_q;
   logic       old01_q;
   logic [1:0] keep;
   logic       pick, allowed, granted;
   logic       data_valid, data_full, data_owner, rsp_valid, rsp_full, rsp_owner, take;
-  logic [6:0] data_beats, beat_q;
+  logic [6:0] data_beats, beat_q;  // beat_q: number of the beat, from 1 on
 
   assign pick            = rq_valid_i[1] && (!rq_valid_i[0] || !old01_q);
-  assign allowed         = (open_q < outstanding_i) && !data_full && !rsp_full;
+  assign allowed         = 5'(open_q) < outstanding_i;  // at most Bursts, so both lists have room
   assign mem_req_valid_o = allowed && (rq_valid_i != 2'b00);
   assign granted         = mem_req_valid_o && mem_req_ready_i;
   assign rq_gnt_o        = granted ? {pick, !pick} : 2'b00;
@@ -51,9 +52,9 @@ module espl_port_wr #(
   assign wd_take_o  = take ? {data_owner, !data_owner} : 2'b00;
   assign mem_data_o = data_owner ? wd_data_i[16*BusBytes-1:8*BusBytes] : wd_data_i[8*BusBytes-1:0];
   assign mem_strb_o = data_owner ? wd_strb_i[2*BusBytes-1:BusBytes] : wd_strb_i[BusBytes-1:0];
-  assign mem_last_o = data_valid && (beat_q + 7'd1 == data_beats);
+  assign mem_last_o = data_valid && (beat_q == data_beats);
   assign wr_rsp_o   = (mem_rsp_valid_i && rsp_valid) ? {rsp_owner, !rsp_owner} : 2'b00;
-  assign busy_o     = (open_q != 5'd0) || (rq_valid_i != 2'b00);
+  assign busy_o     = (open_q != '0) || (rq_valid_i != 2'b00);
 
   espl_fifo #(
     .Width(8),
@@ -85,16 +86,20 @@ module espl_port_wr #(
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      open_q  <= 5'd0;
-      beat_q  <= 7'd0;
+      open_q  <= '0;
+      beat_q  <= 7'd1;
       old01_q <= 1'b1;
     end else begin
-      if (granted && !mem_rsp_valid_i) open_q <= open_q + 5'd1;
-      if (mem_rsp_valid_i && !granted) open_q <= open_q - 5'd1;
-      if (take) beat_q <= mem_last_o ? 7'd0 : beat_q + 7'd1;
+      if (granted && !mem_rsp_valid_i) open_q <= open_q + 1'b1;
+      if (mem_rsp_valid_i && !granted) open_q <= open_q - 1'b1;
+      if (take) beat_q <= mem_last_o ? 7'd1 : beat_q + 7'd1;
       if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
     end
   end
+
+  // What the lists' room would say is in open_q already.
+  logic unused_full;
+  assign unused_full = &{1'b0, data_full, rsp_full};
 
 `ifdef FORMAL
   // Laws for every OUTSTANDING of 1..16 that stands still, requests of at least one beat that stay until they are granted, and a
@@ -186,13 +191,13 @@ module espl_port_wr #(
       assert (old01_q == ((shown_q[0] && shown_q[1]) ? age[15:0] >= age[31:16] : shown_q[0] || !shown_q[1]));
       if (!mem_take_i) assert (wd_take_o == 2'b00);
       if (!mem_rsp_valid_i) assert (wr_rsp_o == 2'b00);
-      if (\u_data.cnt_q == 5'd0) assert (beat_q == 7'd0);
+      if (\u_data.cnt_q == 5'd0) assert (beat_q == 7'd1);
       if (\u_data.watch_q ) begin
         assert (dahead_q == \u_data.ahead_q );
         assert (\u_data.word_q == {dburst_q[1], dbeats_q});
         assert (dburst_q == 2'b01 || dburst_q == 2'b10);
         assert (taken_q < dbeats_q);
-        assert (taken_q == ((dahead_q == 5'd0) ? beat_q : 7'd0));
+        assert (taken_q == ((dahead_q == 5'd0) ? beat_q - 7'd1 : 7'd0));
         if (dahead_q == 5'd0) begin
           if (mem_take_i) assert (wd_take_o == dburst_q);
           assert (mem_last_o == (taken_q + 7'd1 == dbeats_q));

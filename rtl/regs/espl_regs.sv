@@ -1,6 +1,7 @@
 // The host's registers (hw/spec/registers.tbl), the state of a run and the interrupt.
-// Timing: a write in cycle t is in force from t+1 on; reads are combinational. An accepted start write in cycle 0 gives start_o in cycle 0 and
+// Timing: a write in cycle t is in force from t+1 on; reads are combinational. An accepted start write in cycle 0 gives
 // running_o from cycle 1 to E-1, E being the first cycle with the interrupt; CYCLES then reads E. fin_ok_i or fin_err_i come in cycle E-1.
+// unit_rst_o, a register, is the reset of all units: it is high until the start and again from E on, so a start finds every unit reset.
 // A start write with a wrong expected hash ends at once: error BAD_HASH, interrupt in cycle 1. A start write while running is ignored.
 module espl_regs #(
   parameter int          Bursts     = 16,  // most bursts a path keeps open
@@ -13,8 +14,8 @@ module espl_regs #(
   input  logic [31:0]  reg_wdata_i,
   output logic [31:0]  reg_rdata_o,
   output logic         irq_o,
-  output logic         start_o,
   output logic         running_o,
+  output logic         unit_rst_o,
   input  logic         fin_ok_i,
   input  logic         fin_err_i,
   input  logic [7:0]   err_code_i,
@@ -33,16 +34,15 @@ module espl_regs #(
   logic [31:0]  expect_q, prog_bytes_q, cycles_q;
   logic [31:12] prog_addr_q;
   logic [4:0]   outstanding_q;
-  logic         irq_q, start_write, hash_ok;
+  logic         irq_q, running_q, unit_rst_q, start_write, hash_ok_q;
 
-  assign start_write   = reg_we_i && (reg_addr_i == espl_pkg::RegControl) && reg_wdata_i[0] && (state_q != StateRunning);
-  assign hash_ok       = (expect_q == 32'd0) || (expect_q == ConfigHash);
-  assign start_o       = start_write && hash_ok;
-  assign running_o     = state_q == StateRunning;
+  assign start_write   = reg_we_i && (reg_addr_i == espl_pkg::RegControl) && reg_wdata_i[0] && !running_q;
+  assign running_o     = running_q;
+  assign unit_rst_o    = unit_rst_q;
   assign irq_o         = irq_q;
   assign prog_addr_o   = prog_addr_q;
   assign prog_cmds_o   = prog_bytes_q[31:4];
-  assign outstanding_o = outstanding_q;
+  assign outstanding_o = (Bursts == 1) ? 5'd1 : outstanding_q;
 
   always_comb begin
     reg_rdata_o = 32'd0;
@@ -55,7 +55,7 @@ module espl_regs #(
       espl_pkg::RegErrIndex: reg_rdata_o = {8'd0, err_idx_q};
       espl_pkg::RegProgAddr: reg_rdata_o = {prog_addr_q, 12'd0};
       espl_pkg::RegProgBytes: reg_rdata_o = prog_bytes_q;
-      espl_pkg::RegOutstanding: reg_rdata_o = {27'd0, outstanding_q};
+      espl_pkg::RegOutstanding: reg_rdata_o = {27'd0, outstanding_o};
       espl_pkg::RegCycles: reg_rdata_o = cycles_q;
       default: if (reg_addr_i[7:6] == espl_pkg::RegCounter0[7:6]) reg_rdata_o = counters_i[reg_addr_i[5:2]*32+:32];
     endcase
@@ -67,6 +67,9 @@ module espl_regs #(
       code_q        <= espl_pkg::StNone;
       err_idx_q     <= 24'd0;
       expect_q      <= 32'd0;
+      hash_ok_q     <= 1'b1;
+      running_q     <= 1'b0;
+      unit_rst_q    <= 1'b1;
       prog_addr_q   <= 20'd0;
       prog_bytes_q  <= 32'd0;
       outstanding_q <= 5'((Bursts < 8) ? Bursts : 8);
@@ -75,7 +78,10 @@ module espl_regs #(
     end else begin
       if (reg_we_i) begin
         case (reg_addr_i)
-          espl_pkg::RegExpectHash: expect_q <= reg_wdata_i;
+          espl_pkg::RegExpectHash: begin
+            expect_q  <= reg_wdata_i;
+            hash_ok_q <= (reg_wdata_i == 32'd0) || (reg_wdata_i == ConfigHash);
+          end
           espl_pkg::RegProgAddr: prog_addr_q <= reg_wdata_i[31:12];
           espl_pkg::RegProgBytes: prog_bytes_q <= reg_wdata_i;
           espl_pkg::RegOutstanding: begin  // kept inside 1..Bursts
@@ -88,18 +94,22 @@ module espl_regs #(
         endcase
       end
       if (start_write) begin
-        state_q   <= hash_ok ? StateRunning : StateError;
-        code_q    <= hash_ok ? espl_pkg::StNone : espl_pkg::StBadHash;
-        err_idx_q <= 24'd0;
-        irq_q     <= !hash_ok;
-        cycles_q  <= 32'd1;
-      end else if (state_q == StateRunning) begin
+        state_q    <= hash_ok_q ? StateRunning : StateError;
+        running_q  <= hash_ok_q;
+        unit_rst_q <= !hash_ok_q;
+        code_q     <= hash_ok_q ? espl_pkg::StNone : espl_pkg::StBadHash;
+        err_idx_q  <= 24'd0;
+        irq_q      <= !hash_ok_q;
+        cycles_q   <= 32'd1;
+      end else if (running_q) begin
         cycles_q <= cycles_q + 32'd1;
         if (fin_ok_i || fin_err_i) begin
-          state_q   <= fin_err_i ? StateError : StateDone;
-          code_q    <= fin_err_i ? err_code_i : espl_pkg::StNone;
-          err_idx_q <= fin_err_i ? err_idx_i : 24'd0;
-          irq_q     <= 1'b1;
+          state_q    <= fin_err_i ? StateError : StateDone;
+          running_q  <= 1'b0;
+          unit_rst_q <= 1'b1;
+          code_q     <= fin_err_i ? err_code_i : espl_pkg::StNone;
+          err_idx_q  <= fin_err_i ? err_idx_i : 24'd0;
+          irq_q      <= 1'b1;
         end
       end
     end

@@ -101,6 +101,7 @@ module espl_drain #(
   logic        issue, avg_op, tap_end, sub_end, pix_end, run_end, need_slot, cmd_end;
   // Addresses.
   logic        run_q;              // first pixel of a run
+  logic        page_first, page_last;  // the pixel's word is the first, the last one of 256 bytes
   logic [31:0] oa_q, orow_q, ogrp_q, oa_d;
   logic [AccAw-1:0] w_addr;
 
@@ -109,7 +110,7 @@ module espl_drain #(
   assign y_last    = y_q == DimBits'(1);
   assign sub_last  = sub_q == SubW'((1 << SubSh) - 1);
   assign avg_op    = AvgPool != 0 && phase_q;
-  assign need_slot = pfirst_q && (run_q || oa_q[7:0] == 8'd0);
+  assign need_slot = pfirst_q && (run_q || page_first);
   assign issue     = active_q && step_q == 5'd0 && !(need_slot && !slot_free_i) && !(pfirst_q && res && !res_ready_i);
   assign tap_end   = issue && !avg_op && w_last;
   assign sub_end   = avg_op ? issue : tap_end && !avg;
@@ -120,9 +121,20 @@ module espl_drain #(
   assign flushed_o = flush_q == 5'd0;
 
   assign burst_open_o  = issue && need_slot;
-  assign burst_close_o = pix_end && (run_end || (&oa_q[7:GSh]));
+  assign burst_close_o = pix_end && (run_end || page_last);
   assign burst_last_o  = cmd_end;
   assign burst_addr_o  = oa_q;
+
+  // An address stands still for many cycles before its pixel when a lane is serial.
+  if (RqCycles > 2) begin : gen_page_late
+    always_ff @(posedge clk_i) begin
+      page_first <= oa_q[7:0] == 8'd0;
+      page_last  <= &oa_q[7:GSh];
+    end
+  end else begin : gen_page
+    assign page_first = oa_q[7:0] == 8'd0;
+    assign page_last  = &oa_q[7:GSh];
+  end
 
   // One adder for the next output address: pixel, row or group.
   always_comb begin

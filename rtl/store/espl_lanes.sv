@@ -66,21 +66,21 @@ module espl_lanes #(
     assign c_q   = c_dly[RqLat-1];
     assign c_pre = c_dly[RqLat-2];
   end else begin : gen_serial_ctl
-    // An operation is RqLat - 1 cycles old when the next one comes: its control goes on to a second register then.
-    logic [4:0]      left_q;  // cycles to the last one before the result, 1: now
-    logic [CtlW-1:0] hold_q, done_q;
-    logic            last_q;
+    // An operation is RqCycles old when the next one comes: its control goes on to a second register then, and stays there until its result.
+    logic [4:0]                left_q;  // cycles to the move, 1: now
+    logic [CtlW-1:0]           hold_q, done_q;
+    logic [RqLat-RqCycles-1:0] last_q;
     always_ff @(posedge clk_i) begin
       if (rst_i) left_q <= 5'd0;
-      else if (v3_q) left_q <= 5'(RqLat - 1);
+      else if (v3_q) left_q <= 5'(RqCycles);
       else if (left_q != 5'd0) left_q <= left_q - 5'd1;
       if (v3_q) hold_q <= c3_q;
-      last_q <= left_q == 5'd1 && !rst_i;
-      done_q <= hold_q;
+      last_q <= rst_i ? '0 : {last_q[RqLat-RqCycles-2:0], left_q == 5'd1};
+      if (left_q == 5'd1) done_q <= hold_q;
     end
-    assign v_q   = last_q;
+    assign v_q   = last_q[RqLat-RqCycles-1];
     assign c_q   = done_q;
-    assign c_pre = hold_q;
+    assign c_pre = done_q;
   end
 
   logic [7:0] zo, zo_out, lo_out, hi_out;

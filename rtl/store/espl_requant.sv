@@ -1,5 +1,5 @@
 // One requantizer lane in the body the machine point asks for; both are bit-exact with sim/model/requant.h.
-// Operands with valid_i in cycle c give q_o in cycle c+6 (RqCycles 1, an operation a cycle) or c+19 (RqCycles 18, one every 18 cycles).
+// Operands with valid_i in cycle c give q_o in cycle c+6 (RqCycles 1, an operation a cycle) or c+21 (RqCycles 18, one every 18 cycles).
 // zo, lo and hi are those of the cycle before q_o.
 module espl_requant #(
   parameter int RqCycles = 1,

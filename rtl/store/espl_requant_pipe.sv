@@ -62,6 +62,7 @@ module espl_requant_pipe #(
 
   // |zo| <= 128: 10 bits after halving are enough for an exact clamp.
   espl_satshift u_shift (
+    .clk_i(clk_i),
     .z_i(sum4_q),
     .s_i(s4_q),
     .x_o(sh5)

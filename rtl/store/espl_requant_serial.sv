@@ -1,7 +1,7 @@
 // Serial requantizer lane for parts without multipliers: the same result as the pipelined one, one shift-add step a cycle.
-// Operands with valid_i in cycle c give q_o in cycle c+19; the next valid_i may come in cycle c+18. Steps: c load, c+1..c+16 one
-// bit of m (and of mr) each, c+17 sum and shift, c+18 rounding, zero point, clamp. m shifts out of the register into which the low product
-// bits shift. zo, lo and hi are those of cycle c+18.
+// Operands with valid_i in cycle c give q_o in cycle c+21; the next valid_i may come in cycle c+18. Steps: c load, c+1..c+16 one
+// bit of m (and of mr) each, c+17 sum and coarse shift, c+18 fine shift, c+19 rounding and zero point, c+20 clamp. m shifts out of the register into
+// which the low product bits shift. zo is that of cycle c+19, lo and hi are those of cycle c+20.
 module espl_requant_serial #(
   parameter int Residual = 1
 ) (
@@ -50,9 +50,10 @@ module espl_requant_serial #(
 
   logic        [48:0] add;
   logic signed [48:0] sum;
-  logic        [10:0] x2, x2_q;  // saturated
-  logic               last_q;    // x2_q is there
-  logic signed [11:0] x, y;
+  logic        [10:0] x2;        // saturated
+  logic        [2:0]  last_q;    // coarse shift, fine shift, y_q are there
+  logic signed [12:0] twice;
+  logic signed [11:0] y_q;
 
   if (Residual != 0) begin : gen_res
     logic [8:0]  d_q, rh_q;
@@ -79,22 +80,27 @@ module espl_requant_serial #(
   end
 
   assign sum = $signed({hi_q[31], hi_q, lo_q} + add);
-  espl_satshift u_shift (
+  espl_satshift #(
+    .Split(1)
+  ) u_shift (
+    .clk_i(clk_i),
     .z_i(sum),
     .s_i(s_q),
     .x_o(x2)
   );
   // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
-  assign x   = (12'($signed(x2_q)) + 12'sd1) >>> 1;
-  assign y   = x + 12'($signed(zo_i));
+  // So y = floor((x2 + 1) / 2) + zo = floor((x2 + 2 zo + 1) / 2): one addition.
+  assign twice = 13'($signed(x2)) + 13'($signed({zo_i, 1'b1}));
   always_ff @(posedge clk_i) begin
-    last_q <= cnt_q == 5'd1;
-    x2_q   <= x2;
-    if (last_q) begin
-      if (y < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
-      else if (y > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
-      else q_o <= y[7:0];
+    last_q <= {last_q[1:0], cnt_q == 5'd1};
+    y_q    <= twice[12:1];
+    if (last_q[2]) begin
+      if (y_q < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
+      else if (y_q > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
+      else q_o <= y_q[7:0];
     end
   end
+  logic unused_half;
+  assign unused_half = twice[0];
 
 endmodule

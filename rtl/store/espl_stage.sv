@@ -98,7 +98,8 @@ module espl_stage #(
   assign wq_addr_o  = {rq_addr[31:BSh], {BSh{1'b0}}};
   assign wq_beats_o = 7'(rq_end[7:BSh]) - 7'(rq_addr[7:BSh]) + 7'd1;
 
-  // Beats: the memory is read one cycle ahead, again and again until the beat is taken.
+  // Beats: the memory is read one cycle ahead, again and again until the beat is taken. Until then the first beat follows the burst's start, which is
+  // known long before its request.
   logic           bfirst_q, blast;
   logic [7:BSh]   beat_q, beat, beat_d;
   logic [31:GSh]  be_addr, nx_addr;
@@ -109,11 +110,11 @@ module espl_stage #(
   assign be_start   = {be_addr[7:GSh], {GSh{1'b0}}};
   assign nx_start   = {nx_addr[7:GSh], {GSh{1'b0}}};
   assign be_end     = {end_q[be_q], {GSh{1'b1}}};
-  assign beat       = bfirst_q ? be_start[7:BSh] : beat_q;
+  assign beat       = beat_q;
   assign blast      = beat == be_end[7:BSh];
   assign burst_free = wd_take_i && blast;
   assign rslot      = burst_free ? be_next : be_q;
-  assign beat_d     = burst_free ? nx_start[7:BSh] : wd_take_i ? beat + 1'b1 : beat;
+  assign beat_d     = burst_free ? nx_start[7:BSh] : wd_take_i ? beat + 1'b1 : bfirst_q ? be_start[7:BSh] : beat;
   always_ff @(posedge clk_i) begin
     if (rst_i) bfirst_q <= 1'b1;
     else if (wd_take_i) bfirst_q <= blast;

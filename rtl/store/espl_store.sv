@@ -75,7 +75,7 @@ module espl_store #(
   input  logic                       wr_rsp_i,
   input  logic                       wr_err_i
 );
-  localparam int RqLat = (RqCycles == 1) ? 6 : 19;
+  localparam int RqLat = (RqCycles == 1) ? 6 : 21;
   localparam int Flush = RqLat + 4;
   localparam int Ring  = (RqCycles == 1) ? 4 : 2;
   localparam int SubSh = $clog2(GroupBytes / RqLanes);

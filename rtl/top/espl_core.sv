@@ -1,6 +1,7 @@
 // The accelerator core: wires between its units, nothing else.
 // Timing: reg_* writes act at the end of their cycle, reads are combinational. Requests are shown combinationally from registered requests of
-// the units; the memory answers by the rules of hw/spec/memory.md. A start resets the units' control state in the cycle of the write.
+// the units; the memory answers by the rules of hw/spec/memory.md. The units' control state is held in reset while no program runs (a register:
+// reset reaches the units one cycle after rst_i).
 // CmdIdxW is no part of a machine point: a build for a small memory may keep fewer bits of the command index (never fewer than count the commands
 // that fit in memory), and nothing that can be observed changes.
 module espl_core #(
@@ -73,7 +74,7 @@ module espl_core #(
   localparam int BufAw      = (ActWgtAw > IdxParAw) ? ActWgtAw : IdxParAw;
 
   // run control
-  logic         start, running, unit_rst, stop, fin_ok, fin_err, freeze, clear, quiet, port_busy;
+  logic         running, unit_rst, stop, fin_ok, fin_err, freeze, clear, quiet, port_busy;
   logic [31:12] prog_addr;
   logic [27:0]  prog_cmds;
   logic [4:0]   outstanding;
@@ -128,7 +129,6 @@ module espl_core #(
   logic [31:0] cnt_macs, cnt_macs_dense;
   logic [15:0] cnt_tiles, cnt_skipped;
 
-  assign unit_rst = rst_i || start;
   assign quiet    = (&idle) && (q_valid == 3'b000) && (err_valid == 3'b000);
 
   espl_regs #(
@@ -142,8 +142,8 @@ module espl_core #(
     .reg_wdata_i  (reg_wdata_i),
     .reg_rdata_o  (reg_rdata_o),
     .irq_o        (irq_o),
-    .start_o      (start),
     .running_o    (running),
+    .unit_rst_o   (unit_rst),
     .fin_ok_i     (fin_ok),
     .fin_err_i    (fin_err),
     .err_code_i   (watch_code),
@@ -160,7 +160,7 @@ module espl_core #(
   ) u_counters (
     .clk_i       (clk_i),
     .rst_i       (rst_i),
-    .clear_i     (clear || start),
+    .clear_i     (clear),
     .en_i        (running && !freeze),
     .cause_i     (cnt_cause),
     .cmd_i       (cnt_cmd),
@@ -194,8 +194,7 @@ module espl_core #(
     .CmdIdxW (CmdIdxW)
   ) u_fetch (
     .clk_i      (clk_i),
-    .rst_i      (rst_i),
-    .start_i    (start),
+    .rst_i      (unit_rst),
     .stop_i     (stop),
     .prog_addr_i(prog_addr),
     .prog_cmds_i(prog_cmds),

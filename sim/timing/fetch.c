@@ -27,11 +27,13 @@ struct espl_tfetch {
   bool marked;         /* a MARK ends in RESET; otherwise the start does */
   bool checked;        /* `pc` has passed the decoder */
   int offered;         /* without queues: the unit that `pc` was offered to, 0: none */
+  int32_t late;        /* without queues 1: pops and the program's end take a cycle more, verdicts two */
 };
 
 struct espl_tfetch *espl_tfetch_new(const espl_machine *m) {
-  (void)m;
-  return calloc(1, sizeof(struct espl_tfetch));
+  struct espl_tfetch *u = calloc(1, sizeof *u);
+  if (u) u->late = m->queue_depth == 0;
+  return u;
 }
 void espl_tfetch_free(struct espl_tfetch *u) { free(u); }
 bool espl_tfetch_waits_quiet(const espl_tsim *s) { return s->fetch->for_quiet; }
@@ -102,23 +104,32 @@ static void pop(struct espl_tfetch *u, int64_t now) {
   u->checked = false;
 }
 
-/* Without queues: the offered command leaves in the cycle in which its unit popped it. */
-static void follow_offer(espl_tsim *s, struct espl_tfetch *u) {
+/* Without queues: the offered command leaves in the cycle after the one in which its unit popped it. */
+static void follow_offer(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   if (u->offered == 0 || s->queue[u->offered].count > 0) return;
-  pop(u, s->queue[u->offered].popped_at);
+  int64_t left = s->queue[u->offered].popped_at + u->late;
+  if (now <= left) {
+    espl_wake(s, ESPL_T_FETCH, left + 1);
+    return;
+  }
+  pop(u, left);
   u->offered = 0;
 }
 
 uint32_t espl_tfetch_stopped_at(const espl_tsim *s) {
   const struct espl_tfetch *u = s->fetch;
   bool gone = u->offered != 0 && s->queue[u->offered].count == 0; /* popped, and fetch has not looked since */
-  int64_t last = gone ? s->queue[u->offered].popped_at : u->popped_at;
+  int64_t last = gone ? s->queue[u->offered].popped_at + u->late : u->popped_at;
   return u->pc + gone - (last >= s->stop_at);
 }
 
 static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   if (u->offered != 0) {
     u->waiting = u->for_quiet = true;
+    return;
+  }
+  if (now <= u->popped_at + u->late) {
+    espl_wake(s, ESPL_T_FETCH, u->popped_at + u->late + 1);
     return;
   }
   if (u->at >= u->limit) {
@@ -129,6 +140,7 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   if (u->at >> 4 >= u->pos || !k->granted) return; /* the grant wakes fetch */
   int64_t shown = espl_beat_time(&k->b, (int32_t)((u->at & 15u) * 16u + 15u) / s->m->bus_bytes) + 2;
   if (shown <= u->popped_at) shown = u->popped_at + 1;
+  shown += 2 * u->late;
   if (shown > now) {
     espl_wake(s, ESPL_T_FETCH, shown);
     return;
@@ -259,7 +271,7 @@ static void reset(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
 void espl_tfetch_eval(espl_tsim *s, int64_t now) {
   struct espl_tfetch *u = s->fetch;
   u->waiting = u->for_quiet = false;
-  follow_offer(s, u);
+  follow_offer(s, u, now);
   if (u->limit == 0) u->limit = (s->prog_end - s->prog_base) / 16u;
   if (espl_stopped(s, now) && (u->state == RUN || u->state == TURN || u->state == WAIT)) u->state = HALT;
   switch (u->state) {

@@ -23,6 +23,8 @@ struct espl_tload {
   int32_t tile;                /* bytes of a weight tile (LOAD_WGT) */
   int32_t flight;              /* commands in flight at most */
   walk w;
+  int64_t ready_at;            /* first cycle in which the walk's burst may become a request */
+  int32_t prep;                /* without queues 1: a burst is prepared for a cycle */
   bool rq_valid, rq_last;      /* the request register and what it asks for */
   uint32_t rq_lane, rq_bytes;
   int64_t last_beat;           /* of everything granted so far */
@@ -35,6 +37,7 @@ struct espl_tload *espl_tload_new(const espl_machine *m) {
   if (!u) return NULL;
   u->tile = espl_tile_bytes(m, m->w_bits);
   u->flight = m->queue_depth == 0 ? 1 : FLY;
+  u->prep = m->queue_depth == 0;
   return u;
 }
 void espl_tload_free(struct espl_tload *u) { free(u); }
@@ -67,6 +70,7 @@ void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, boo
 
 static void emit(espl_tsim *s, struct espl_tload *u, int64_t now) {
   walk *w = &u->w;
+  u->ready_at = now + 1 + u->prep;
   uint32_t bus = (uint32_t)s->m->bus_bytes, room = 256u - (w->addr & 255u);
   bool run_end = w->left <= room;
   u->rq_bytes = run_end ? w->left : room;
@@ -130,6 +134,7 @@ static void take(espl_tsim *s, struct espl_tload *u, int64_t now) {
   u->fly[u->head] = (fly){.index = index, .push_compute = c.push_compute, .push_store = c.push_store, .credit = c.credit && c.buffer == 1, .done_at = ESPL_NEVER, .tile = u->tile};
   u->head = (u->head + 1) % FLY;
   u->flying++;
+  u->ready_at = now + 1 + u->prep;
   u->w = (walk){true, c.addr, c.addr, c.addr, c.row_bytes, c.row_bytes, c.rows, c.rows, c.groups};
 }
 
@@ -165,6 +170,10 @@ static bool finished(const struct espl_tload *u, int64_t now) { return u->flying
 bool espl_tload_goes_on(espl_tsim *s, int64_t now) {
   struct espl_tload *u = s->load;
   if (!u->w.valid || s->wake[ESPL_T_LOAD] <= now) return false;
+  if (now < u->ready_at) {
+    espl_wake(s, ESPL_T_LOAD, u->ready_at);
+    return false;
+  }
   espl_credit_settle(s, s->now);
   if (s->credit.tail - s->credit.head > ESPL_CREDITS - ESPL_MAX_BEATS) {
     espl_wake(s, ESPL_T_LOAD, now);
@@ -179,7 +188,8 @@ void espl_tload_eval(espl_tsim *s, int64_t now) {
   bool taking = may_take(s, u, now);
   espl_credit_settle(s, now);
   if (finished(u, now)) retire(s, u, now);
-  if (u->w.valid && !u->rq_valid) emit(s, u, now);
+  if (u->w.valid && !u->rq_valid && now >= u->ready_at) emit(s, u, now);
+  if (u->w.valid && !u->rq_valid && now < u->ready_at) espl_wake(s, ESPL_T_LOAD, u->ready_at);
   if (taking) take(s, u, now);
   if (u->flying > 0 && u->fly[u->tail].done_at > now) espl_wake(s, ESPL_T_LOAD, u->fly[u->tail].done_at);
 }
