@@ -35,21 +35,20 @@ module espl_fetch_buf #(
   logic              rq_valid_q, valid_q;
   logic [31:0]       rq_addr_q;
   logic [6:0]        rq_beats_q;
-  logic [PosW-1:4]   pos_q;      // next burst, in 16 commands
+  logic [PosW-1:4]   pos_q, pos_d;  // next burst, in 16 commands
+  logic              whole_q, part_q;  // from there on the program has 16 commands and more, has fewer
   logic [1:0]        slots_q, open_q;
   logic [BeatAw-1:0] wbeat_q;
   logic [4:0]        rptr_q, raddr;
   logic [5:0]        level_q, arrived, level_kept;
   logic [1:0]        slot_err_q;
-  logic [28:0]       pos, left;       // commands from pos_q to the end
   logic [4:0]        burst_cmds;
   logic              more, raise, slot_free;
 
-  assign pos        = 29'({pos_q, 4'd0});
-  assign left       = {1'b0, limit_i} - pos;
-  assign more       = !slots_q[1] && ({1'b0, limit_i} > pos);
+  assign pos_d      = rst_i ? '0 : flush_i ? flush_pos_i : raise ? pos_q + 1'b1 : pos_q;
+  assign more       = !slots_q[1] && (whole_q || part_q);
   assign raise      = run_i && !rq_valid_q && more;
-  assign burst_cmds = (left >= 29'd16) ? 5'd16 : left[4:0];
+  assign burst_cmds = whole_q ? 5'd16 : {1'b0, limit_i[3:0]};
   assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
 
   if (BusBytes == 32) begin : gen_wide
@@ -88,14 +87,16 @@ module espl_fetch_buf #(
 
   always_ff @(posedge clk_i) begin
     if (raise) begin
-      rq_addr_q  <= {base_i + pos[27:8], pos_q[7:4], 8'd0};
+      rq_addr_q  <= {base_i + 20'(pos_q[PosW-1:8]), pos_q[7:4], 8'd0};
       rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
     end
+    pos_q   <= pos_d;
+    whole_q <= {1'b0, limit_i[27:4]} > 25'(pos_d);
+    part_q  <= {1'b0, limit_i[27:4]} == 25'(pos_d) && limit_i[3:0] != 4'd0;
     if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;
     if (rst_i || flush_i) begin
       rq_valid_q <= 1'b0;
       valid_q    <= 1'b0;
-      pos_q      <= rst_i ? '0 : flush_pos_i;
       slots_q    <= 2'd0;
       open_q     <= 2'd0;
       wbeat_q    <= '0;
@@ -104,7 +105,6 @@ module espl_fetch_buf #(
     end else begin
       if (raise) begin
         rq_valid_q <= 1'b1;
-        pos_q      <= pos_q + 1'b1;
       end else if (rq_gnt_i) rq_valid_q <= 1'b0;
       slots_q <= slots_q + {1'b0, raise} - {1'b0, slot_free};
       open_q  <= open_q + {1'b0, rq_gnt_i} - {1'b0, rd_valid_i && rd_last_i};
