@@ -50,6 +50,8 @@
   X(MUL, "Mul", "product, spread likewise")                                                      \
   X(DIV, "Div", "quotient, spread likewise")                                                     \
   X(INSTANCENORM, "InstanceNormalization", "per image and channel: gamma, beta, each [C]")       \
+  X(GROUPNORM, "GroupNormalization", "per image over conv.groups groups of channels: gamma, beta, each [C]") \
+  X(GRAPHNORM, "", "per image and channel, a learnt share of the mean subtracted: share (BIAS), gamma, beta, each [C]") \
   X(CONVTRANSPOSE, "ConvTranspose", "transposed convolution, weight [I,O/g,KH,KW], bias [O]")    \
   X(RESIZE, "Resize", "H and W to other extents, nearest or linear")
 
@@ -63,7 +65,7 @@ typedef enum espl_op {
 /* Which weight a param is; decides weight decay and quantization treatment. */
 typedef enum espl_param_kind {
   ESPL_PARAM_WEIGHT, /* conv [O,I/g,KH,KW], transposed conv [I,O/g,KH,KW] or gemm [O,I] */
-  ESPL_PARAM_BIAS,   /* [O] */
+  ESPL_PARAM_BIAS,   /* [O]; the share of GRAPHNORM, [C] */
   ESPL_PARAM_GAMMA, ESPL_PARAM_BETA, ESPL_PARAM_MEAN, ESPL_PARAM_VAR, /* batch norm, [C]; MEAN and VAR are not trained; GAMMA also the slope of PRELU */
   ESPL_PARAM_COUNT
 } espl_param_kind;
@@ -94,7 +96,7 @@ typedef struct espl_shape {
 typedef struct espl_conv_attr {
   int32_t kh, kw, sh, sw, dh, dw; /* kernel, stride, dilation: >= 1 */
   int32_t pt, pl, pb, pr;         /* zero padding top, left, bottom, right: >= 0 */
-  int32_t groups;                 /* CONV, CONVTRANSPOSE */
+  int32_t groups;                 /* CONV, CONVTRANSPOSE, GROUPNORM */
   bool count_include_pad;         /* AVGPOOL only */
   int32_t extra_h, extra_w;       /* CONVTRANSPOSE: rows and columns added behind */
 } espl_conv_attr;                 /* also the window of MAXPOOL and AVGPOOL, the strides of SUBSAMPLE */
@@ -117,7 +119,7 @@ typedef struct espl_node {
   espl_resize_attr resize;        /* RESIZE */
   float lo, hi;                   /* CLIP */
   float alpha, beta;              /* LEAKYRELU: alpha; HARDSIGMOID: both */
-  float eps, bn_momentum;         /* BATCHNORM, INSTANCENORM: eps; BATCHNORM: running = (1-m)*running + m*batch, m = bn_momentum */
+  float eps, bn_momentum;         /* BATCHNORM, INSTANCENORM, GROUPNORM, GRAPHNORM: eps; BATCHNORM: running = (1-m)*running + m*batch, m = bn_momentum */
   int32_t pad_c0, pad_c1;         /* PADCHANNELS */
   espl_param *param[ESPL_PARAM_COUNT]; /* by kind; NULL where absent */
 } espl_node;

@@ -182,6 +182,9 @@ static espl_status op_shape(const espl_graph *g, const espl_node *n, espl_shape 
     case ESPL_OP_RESIZE: return resize_shape(n, out, err);
     case ESPL_OP_SUBSAMPLE: return subsample_shape(n, out, err);
     case ESPL_OP_PADCHANNELS: return padchannels_shape(n, out, err);
+    case ESPL_OP_GROUPNORM:
+      if (n->conv.groups < 1 || in.c % n->conv.groups) return bad_attr(n, "groups", n->conv.groups, "a divisor of the channels", err);
+      return ESPL_OK;
     case ESPL_OP_CLIP:
       if (!(n->lo <= n->hi)) return espl_fail(err, ESPL_E_INPUT, "node %s (CLIP): range [%g, %g] is empty", n->name, (double)n->lo, (double)n->hi);
       return ESPL_OK;
@@ -243,9 +246,10 @@ static int param_extents(const espl_node *n, int32_t in_c, espl_param_kind kind,
     dim[3] = n->conv.kw;
     return 4;
   }
+  if (n->op == ESPL_OP_GRAPHNORM) return kind == ESPL_PARAM_BIAS || kind == ESPL_PARAM_GAMMA || kind == ESPL_PARAM_BETA;
   if (kind == ESPL_PARAM_BIAS) return conv || gemm || n->op == ESPL_OP_CONVTRANSPOSE;
   if (n->op == ESPL_OP_PRELU) return kind == ESPL_PARAM_GAMMA;
-  if (n->op == ESPL_OP_INSTANCENORM) return kind == ESPL_PARAM_GAMMA || kind == ESPL_PARAM_BETA;
+  if (n->op == ESPL_OP_INSTANCENORM || n->op == ESPL_OP_GROUPNORM) return kind == ESPL_PARAM_GAMMA || kind == ESPL_PARAM_BETA;
   return bn && kind != ESPL_PARAM_WEIGHT;
 }
 

@@ -154,6 +154,12 @@ const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int3
   return md_tag(d, t, 4, dim, tag, err);
 }
 
+const dnn_md *dnn_md_blocks(dnn *d, const dnn_md *like, espl_err *err) {
+  int32_t dim[4];
+  for (int i = 0; i < 4; i++) dim[i] = (int32_t)dnn_md_extent(like, i);
+  return md_tag(d, like->d.data_type == dnnl_bf16 ? DNN_BF16 : DNN_F32, 4, dim, dnnl_nChw16c, err);
+}
+
 size_t dnn_md_bytes(const dnn_md *m) { return dnnl_memory_desc_get_size(&m->d); }
 int64_t dnn_md_extent(const dnn_md *m, int axis) { return axis < m->d.ndims ? m->d.dims[axis] : 1; }
 int dnn_md_dims(const dnn_md *m) { return m->d.ndims; }
@@ -350,18 +356,28 @@ dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, co
   return op_make(d, s, &c, no_act, fwd, "batch normalization", err);
 }
 
+/* Form whose gradient is taken from the result; hard swish has none. */
+static dnnl_alg_kind_t act_trained(dnn_act act) {
+  switch (act.kind) {
+  case DNN_ACT_CLIP: return dnnl_eltwise_clip_v2_use_dst_for_bwd;
+  case DNN_ACT_SIGMOID: return dnnl_eltwise_logistic_use_dst_for_bwd;
+  case DNN_ACT_TANH: return dnnl_eltwise_tanh_use_dst_for_bwd;
+  case DNN_ACT_HARDSWISH: return dnnl_eltwise_hardswish;
+  default: return dnnl_eltwise_relu_use_dst_for_bwd;
+  }
+}
+
 dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err) {
-  bool relu = act.kind == DNN_ACT_RELU, by_result = relu || act.kind == DNN_ACT_CLIP;
   float a, b;
-  dnnl_alg_kind_t alg = act_alg(act, &a, &b), trained = relu ? dnnl_eltwise_relu_use_dst_for_bwd : dnnl_eltwise_clip_v2_use_dst_for_bwd;
+  dnnl_alg_kind_t alg = act_alg(act, &a, &b);
   dnnl_eltwise_desc_t c;
   dnnl_status_t s;
-  if (dir != DNN_FWD_INFER && !by_result) {
-    espl_fail(err, ESPL_E_UNSUPPORTED, "this activation has no gradient here");
+  if (dir != DNN_FWD_INFER && act.kind == DNN_ACT_LEAKY && act.lo < 0.0f) {
+    espl_fail(err, ESPL_E_UNSUPPORTED, "a slope of %g below zero cannot be trained: the sign of the result does not tell where it was taken", (double)act.lo);
     return NULL;
   }
-  if (dir == DNN_BWD) s = dnnl_eltwise_backward_desc_init(&c, trained, &data->d, &data->d, a, b);
-  else s = dnnl_eltwise_forward_desc_init(&c, prop(dir), dir == DNN_FWD_TRAIN ? trained : alg, &data->d, a, b);
+  if (dir == DNN_BWD) s = dnnl_eltwise_backward_desc_init(&c, act_trained(act), &data->d, &data->d, a, b);
+  else s = dnnl_eltwise_forward_desc_init(&c, prop(dir), dir == DNN_FWD_TRAIN ? act_trained(act) : alg, &data->d, a, b);
   return op_make(d, s, &c, no_act, fwd, "activation", err);
 }
 

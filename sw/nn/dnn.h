@@ -34,7 +34,7 @@ typedef struct dnn_arg {
   dnn_mem *mem;
 } dnn_arg;
 
-/* Activation: none, max(x,0), clamp to [lo,hi]; the others run forward only: lo*x below zero, logistic, tanh, hard swish. */
+/* Activation: none, max(x,0), clamp to [lo,hi], lo*x below zero (lo >= 0 in training), logistic, tanh, hard swish. */
 typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP, DNN_ACT_LEAKY, DNN_ACT_SIGMOID, DNN_ACT_TANH, DNN_ACT_HARDSWISH } dnn_act_kind;
 typedef struct dnn_act {
   dnn_act_kind kind;
@@ -69,6 +69,7 @@ const dnn_md *dnn_md_any(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_
 const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err); /* row-major */
 /* The physical order of `like` for other extents [N,c,h,w] and type of `like`. */
 const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int32_t w, espl_err *err);
+const dnn_md *dnn_md_blocks(dnn *d, const dnn_md *like, espl_err *err); /* the tensor of `like` (4-D) in blocks of 16 channels */
 size_t dnn_md_bytes(const dnn_md *m);
 int64_t dnn_md_extent(const dnn_md *m, int axis); /* 1 beyond the last axis */
 int dnn_md_dims(const dnn_md *m);
@@ -90,7 +91,7 @@ dnn_op *dnn_pool(dnn *d, dnn_dir dir, dnn_pool_kind kind, const dnn_window *w, c
                  const dnn_op *fwd, espl_err *err);
 /* Batch norm. INFER uses the given statistics; TRAIN and BWD use those of the batch. relu: fused behind it. */
 dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, const dnn_op *fwd, espl_err *err);
-dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* BWD reads DST */
+dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* BWD reads DST, of hard swish SRC */
 /* a and dst of one shape; b's extents are those of a or 1. */
 dnn_op *dnn_binary(dnn *d, dnn_binary_kind kind, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err);
 dnn_op *dnn_softmax(dnn *d, dnn_dir dir, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* over channels */

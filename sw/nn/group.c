@@ -38,8 +38,9 @@ static espl_status check_params(const espl_node *n, espl_err *err) {
     for (int k = ESPL_PARAM_GAMMA; k <= ESPL_PARAM_VAR; k++)
       if (!n->param[k]) return espl_fail(err, ESPL_E_INPUT, "node %s: batch norm lacks gamma, beta, mean or var", n->name);
   if (n->op == ESPL_OP_PRELU && !n->param[ESPL_PARAM_GAMMA]) return espl_fail(err, ESPL_E_INPUT, "node %s: PRELU has no slope", n->name);
-  if (n->op == ESPL_OP_INSTANCENORM && (!n->param[ESPL_PARAM_GAMMA] || !n->param[ESPL_PARAM_BETA]))
-    return espl_fail(err, ESPL_E_INPUT, "node %s: instance norm lacks gamma or beta", n->name);
+  const bool group = n->op == ESPL_OP_INSTANCENORM || n->op == ESPL_OP_GROUPNORM || n->op == ESPL_OP_GRAPHNORM;
+  if (group && (!n->param[ESPL_PARAM_GAMMA] || !n->param[ESPL_PARAM_BETA] || (n->op == ESPL_OP_GRAPHNORM && !n->param[ESPL_PARAM_BIAS])))
+    return espl_fail(err, ESPL_E_INPUT, "node %s: %s lacks gamma, beta or share", n->name, espl_op_name(n->op));
   if (n->op == ESPL_OP_CONVTRANSPOSE && !n->param[ESPL_PARAM_WEIGHT]) return espl_fail(err, ESPL_E_INPUT, "node %s: CONVTRANSPOSE has no weight", n->name);
   return ESPL_OK;
 }
@@ -94,6 +95,7 @@ static bool join(espl_exec *x, int32_t id) {
   const espl_node *n = &x->g->node[id];
   if (n->op == ESPL_OP_ADD) return x->mode == ESPL_MODE_TRAIN ? join_add(x, id) : join_sum(x, id);
   bool more = n->op == ESPL_OP_LEAKYRELU || n->op == ESPL_OP_SIGMOID || n->op == ESPL_OP_TANH || n->op == ESPL_OP_HARDSWISH;
+  if (n->op == ESPL_OP_HARDSWISH && x->mode == ESPL_MODE_TRAIN) return false; /* its gradient needs what it reads */
   bool act = n->op == ESPL_OP_RELU || n->op == ESPL_OP_CLIP || more;
   if (!act && n->op != ESPL_OP_BATCHNORM) return false;
   nn_group *g = joinable(x, x->root[n->input[0]]);

@@ -1,5 +1,6 @@
-/* Lowering of batch norm with what its group holds behind it: a residual sum, an activation. In training on blocks of 16 channels all of
- * it is one operator of our own (norm.h); elsewhere the library's operators run one behind the other. */
+/* Lowering of the normalisations. Batch norm with what its group holds behind it, a residual sum and an activation, is one operator of our
+ * own (norm.h) in training on blocks of 16 channels; elsewhere the library's operators run one behind the other. Instance, group and graph
+ * normalisation are always our own; values in another layout are brought into blocks first. */
 #include "nn/exec.h"
 
 static dnn_mem *vector(espl_exec *x, int32_t n, void *ptr, espl_err *err) {
@@ -11,15 +12,16 @@ static dnn_mem *vector(espl_exec *x, int32_t n, void *ptr, espl_err *err) {
 
 static bool own(const espl_exec *x, const nn_group *g, const dnn_md *md) { return x->mode == ESPL_MODE_TRAIN && nn_norm_can(md, g->post); }
 
-static espl_status lower_own(espl_exec *x, nn_group *g, espl_err *err) {
+static espl_status lower_own(espl_exec *x, nn_group *g, dnn_mem *src, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
-  dnn_mem *src = nn_value(x, n->input[0]), *r = g->sum >= 0 ? nn_adapt(x, &x->fwd, nn_value(x, g->sum), dnn_mem_md(src), err) : NULL;
+  const nn_norm_kind kind = n->op == ESPL_OP_BATCHNORM ? NN_NORM_BATCH : n->op == ESPL_OP_GRAPHNORM ? NN_NORM_GRAPH : NN_NORM_GROUP;
+  dnn_mem *r = g->sum >= 0 ? nn_adapt(x, &x->fwd, nn_value(x, g->sum), dnn_mem_md(src), err) : NULL;
   if (g->sum >= 0 && !r) return err->code;
   const int32_t blocks = (n->shape.c + 15) / 16;
   ESPL_TRY(nn_define(x, g->last, dnn_mem_md(src), err));
-  g->norm = (nn_norm){.bn = n, .act = g->post, .images = x->batch, .blocks = blocks, .channels = n->shape.c,
+  g->norm = (nn_norm){.kind = kind, .group = n->op == ESPL_OP_GROUPNORM ? n->shape.c / n->conv.groups : 1, .bn = n, .act = g->post, .images = x->batch, .blocks = blocks, .channels = n->shape.c,
                       .pixels = (int64_t)n->shape.h * n->shape.w, .half = x->type == DNN_BF16, .x = src, .r = r, .y = x->val[g->last].mem};
-  if (!(g->norm.state = vector(x, (int32_t)nn_norm_state_elems(x->batch, blocks), NULL, err))) return err->code;
+  if (!(g->norm.state = vector(x, (int32_t)nn_norm_state_elems(kind, x->batch, blocks), NULL, err))) return err->code;
   nn_step *s = nn_step_add(&x->fwd, NN_STEP_NORM, err);
   if (!s) return err->code;
   s->norm = g->norm;
@@ -114,8 +116,20 @@ static espl_status back_library(espl_exec *x, nn_group *g, nn_tensor *dout, espl
   return ESPL_OK;
 }
 
+/* The input of an operator that is always our own, in blocks. */
+static dnn_mem *in_blocks(espl_exec *x, dnn_mem *src, espl_err *err) {
+  const dnn_md *md = dnn_mem_md(src);
+  if (nn_norm_can(md, (dnn_act){.kind = DNN_ACT_NONE})) return src;
+  const dnn_md *want = dnn_md_blocks(x->d, md, err);
+  return want ? nn_adapt(x, &x->fwd, src, want, err) : NULL;
+}
+
 espl_status nn_lower_norm(espl_exec *x, nn_group *g, espl_err *err) {
-  return own(x, g, dnn_mem_md(nn_value(x, x->g->node[g->head].input[0]))) ? lower_own(x, g, err) : lower_library(x, g, err);
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *src = nn_value(x, n->input[0]);
+  if (n->op == ESPL_OP_BATCHNORM) return own(x, g, dnn_mem_md(src)) ? lower_own(x, g, src, err) : lower_library(x, g, err);
+  src = in_blocks(x, src, err);
+  return src ? lower_own(x, g, src, err) : err->code;
 }
 
 espl_status nn_back_norm(espl_exec *x, nn_group *g, nn_tensor *dout, nn_tensor *second, espl_err *err) {

@@ -29,13 +29,14 @@ static espl_status lower_act(espl_exec *x, nn_group *g, espl_err *err) {
 
 espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
   if (g->post.kind == DNN_ACT_NONE) return ESPL_OK;
-  dnn_mem *dst = x->val[g->last].mem;
+  const bool by_src = g->post.kind == DNN_ACT_HARDSWISH; /* runs alone in training */
+  dnn_mem *dst = by_src ? nn_value(x, x->g->node[g->head].input[0]) : x->val[g->last].mem;
   const dnn_op *hint = dnn_eltwise(x->d, DNN_FWD_TRAIN, g->post, dnn_mem_md(dst), NULL, err);
   const dnn_op *op = hint ? dnn_eltwise(x->d, DNN_BWD, g->post, dnn_mem_md(dst), hint, err) : NULL;
   nn_tensor din = *dout;
   if (dout->slot->refs == 1) dout->slot->refs++;
   else ESPL_TRY(nn_tensor_new(x, dnn_mem_md(dst), &din, err));
-  ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_DST, dst}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem}}, err));
+  ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{by_src ? DNN_SRC : DNN_DST, dst}, {DNN_DDST, dout->mem}, {DNN_DSRC, din.mem}}, err));
   nn_tensor_drop(dout);
   *dout = din;
   return ESPL_OK;
@@ -148,7 +149,6 @@ espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
   case ESPL_OP_DIV: return nn_lower_spread(x, g, err);
   case ESPL_OP_PRELU:
   case ESPL_OP_HARDSIGMOID:
-  case ESPL_OP_INSTANCENORM:
   case ESPL_OP_CONVTRANSPOSE:
   case ESPL_OP_RESIZE: return nn_lower_tensor(x, g, err);
   case ESPL_OP_ADD: return lower_add(x, g, err);
@@ -168,7 +168,11 @@ espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *
   case ESPL_OP_GLOBALAVGPOOL: return back_pool(x, g, dout, err);
   case ESPL_OP_SOFTMAX: return back_softmax(x, g, dout, err);
   case ESPL_OP_RELU:
-  case ESPL_OP_CLIP: {
+  case ESPL_OP_CLIP:
+  case ESPL_OP_LEAKYRELU:
+  case ESPL_OP_SIGMOID:
+  case ESPL_OP_TANH:
+  case ESPL_OP_HARDSWISH: {
     ESPL_TRY(nn_back_act(x, g, dout, err));
     int32_t in = x->g->node[g->head].input[0];
     if (nn_needs(x, in)) return nn_grad_put(x, in, *dout, err);

@@ -65,7 +65,7 @@ static void window_op(espl_top *op, const espl_conv_attr *a) {
 /* The node as a tensor operator. */
 static espl_top top_of(const espl_node *n) {
   static const struct { espl_op op; espl_top_kind kind; } t[] = {
-      {ESPL_OP_PRELU, ESPL_TOP_PRELU}, {ESPL_OP_HARDSIGMOID, ESPL_TOP_HARDSIGMOID}, {ESPL_OP_INSTANCENORM, ESPL_TOP_INSTANCENORMALIZATION},
+      {ESPL_OP_PRELU, ESPL_TOP_PRELU}, {ESPL_OP_HARDSIGMOID, ESPL_TOP_HARDSIGMOID},
       {ESPL_OP_CONVTRANSPOSE, ESPL_TOP_CONVTRANSPOSE}, {ESPL_OP_RESIZE, ESPL_TOP_RESIZE}, {ESPL_OP_SPREADADD, ESPL_TOP_ADD},
       {ESPL_OP_SUB, ESPL_TOP_SUB}, {ESPL_OP_MUL, ESPL_TOP_MUL}, {ESPL_OP_DIV, ESPL_TOP_DIV}};
   espl_top op;
@@ -73,7 +73,6 @@ static espl_top top_of(const espl_node *n) {
   while (k + 1 < sizeof t / sizeof *t && t[k].op != n->op) k++;
   espl_top_init(&op, t[k].kind, 13);
   if (n->op == ESPL_OP_HARDSIGMOID) op.alpha = n->alpha, op.beta = n->beta;
-  if (n->op == ESPL_OP_INSTANCENORM) op.eps = n->eps;
   if (n->op == ESPL_OP_CONVTRANSPOSE) window_op(&op, &n->conv);
   if (n->op == ESPL_OP_RESIZE) {
     op.mode = n->resize.mode, op.coordinates = n->resize.coordinates, op.nearest = n->resize.nearest;

@@ -35,7 +35,10 @@ static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
   switch (x->g->node[g->head].op) {
   case ESPL_OP_CONV: return nn_lower_conv(x, g, err);
   case ESPL_OP_GEMM: return nn_lower_fc(x, g, err);
-  case ESPL_OP_BATCHNORM: return nn_lower_norm(x, g, err);
+  case ESPL_OP_BATCHNORM:
+  case ESPL_OP_INSTANCENORM:
+  case ESPL_OP_GROUPNORM:
+  case ESPL_OP_GRAPHNORM: return nn_lower_norm(x, g, err);
   case ESPL_OP_SUBSAMPLE:
   case ESPL_OP_PADCHANNELS:
   case ESPL_OP_CONCAT:
@@ -46,7 +49,10 @@ static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
 
 static espl_status back_group(espl_exec *x, nn_group *g, nn_tensor *dout, nn_tensor *second, espl_err *err) {
   switch (x->g->node[g->head].op) {
-  case ESPL_OP_BATCHNORM: return nn_back_norm(x, g, dout, second, err);
+  case ESPL_OP_BATCHNORM:
+  case ESPL_OP_INSTANCENORM:
+  case ESPL_OP_GROUPNORM:
+  case ESPL_OP_GRAPHNORM: return nn_back_norm(x, g, dout, second, err);
   case ESPL_OP_CONV: return nn_back_conv(x, g, dout, err);
   case ESPL_OP_GEMM: return nn_back_fc(x, g, dout, err);
   case ESPL_OP_SUBSAMPLE:

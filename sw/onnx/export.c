@@ -278,7 +278,7 @@ static int rank_in(const writer *w, const espl_node *s) {
   switch (s->op) {
     case ESPL_OP_SPREADADD: case ESPL_OP_SUB: case ESPL_OP_MUL: case ESPL_OP_DIV:
       return w->rank[s->input[0]] > w->rank[s->input[1]] ? w->rank[s->input[0]] : w->rank[s->input[1]];
-    case ESPL_OP_INSTANCENORM: case ESPL_OP_CONVTRANSPOSE: case ESPL_OP_RESIZE:
+    case ESPL_OP_INSTANCENORM: case ESPL_OP_GROUPNORM: case ESPL_OP_CONVTRANSPOSE: case ESPL_OP_RESIZE:
     case ESPL_OP_CONV: case ESPL_OP_MAXPOOL: case ESPL_OP_AVGPOOL: case ESPL_OP_GLOBALAVGPOOL: case ESPL_OP_SUBSAMPLE: return 4;
     case ESPL_OP_GEMM: return 2;
     default: return w->rank[s->input[0]];
@@ -307,6 +307,7 @@ static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) 
       break;
     case ESPL_OP_HARDSIGMOID: attr_float(w, n, "beta", s->beta); /* fall through */
     case ESPL_OP_LEAKYRELU: attr_float(w, n, "alpha", s->alpha); break;
+    case ESPL_OP_GROUPNORM: attr_int(w, n, "num_groups", s->conv.groups); /* fall through */
     case ESPL_OP_INSTANCENORM: attr_float(w, n, "epsilon", s->eps); break;
     case ESPL_OP_RESIZE: resize_inputs(w, n, s); break;
     case ESPL_OP_CLIP: clip_inputs(w, n, s); break;
@@ -420,7 +421,8 @@ static espl_status pack(writer *w, const char *path, espl_err *err) {
   opset.has_version = 1;
   opset.version = OPSET;
   for (int32_t k = 0; k < w->g->nodes; k++)
-    if (w->g->node[k].op == ESPL_OP_HARDSWISH) opset.version = 14;
+    if (w->g->node[k].op == ESPL_OP_HARDSWISH && opset.version < 14) opset.version = 14;
+    else if (w->g->node[k].op == ESPL_OP_GROUPNORM) opset.version = 21; /* the first with a scale a channel */
   m.has_ir_version = 1;
   m.ir_version = IR_VERSION;
   m.producer_name = (char *)"espalier";
@@ -443,6 +445,9 @@ static espl_status pack(writer *w, const char *path, espl_err *err) {
 
 static espl_status write_graph(writer *w, const char *path, espl_err *err) {
   const espl_graph *g = w->g;
+  for (int32_t i = 1; i < g->nodes; i++)
+    if (g->node[i].op == ESPL_OP_GRAPHNORM)
+      return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: graph normalisation has no ONNX operator", g->node[i].name);
   ESPL_TRY(prepare(w, err));
   for (int32_t i = 1; i < g->nodes; i++) ESPL_TRY(write_node(w, i, err));
   w->graph.n_input = w->graph.n_output = 1;

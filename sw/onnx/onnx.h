@@ -9,6 +9,6 @@
  * the caller (espl_graph_free); NULL on error. */
 espl_status espl_onnx_read(const char *path, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
 
-/* Writes opset 13 (14 with HardSwish), IR 7, batch dimension symbolic, atomically (temporary file, then rename). */
+/* Writes opset 13 (14 with HardSwish, 21 with GroupNormalization), IR 7, batch dimension symbolic, atomically (temporary file, then rename). */
 espl_status espl_onnx_write(const espl_graph *g, const char *path, espl_err *err) ESPL_MUST_CHECK;
 #endif

@@ -45,12 +45,16 @@ static espl_status op_prelu(espli_import *im, const Onnx__NodeProto *n) {
   return s;
 }
 
-static espl_status op_instancenorm(espli_import *im, const Onnx__NodeProto *n) {
+/* InstanceNormalization, and GroupNormalization as of operator set 21 (before, its scale was a number a group; ONNX withdrew that form). */
+static espl_status op_imagenorm(espli_import *im, const Onnx__NodeProto *n) {
+  const bool grouped = strcmp(n->op_type, "GroupNormalization") == 0;
   espli_value *v = NULL;
   int32_t id;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   if (v->rank < 3) return espli_refuse(im, n, ESPL_E_INPUT, "its input has %d dimensions, expected 3 or 4", v->rank);
-  espl_node p = {.op = ESPL_OP_INSTANCENORM, .inputs = 1, .input = {v->id}, .eps = espli_attr_float(n, "epsilon", 1e-5f)};
+  if (grouped && im->opset < 21) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only as of operator set 21");
+  espl_node p = {.op = grouped ? ESPL_OP_GROUPNORM : ESPL_OP_INSTANCENORM, .inputs = 1, .input = {v->id}, .eps = espli_attr_float(n, "epsilon", 1e-5f)};
+  if (grouped) p.conv.groups = (int32_t)espli_attr_int(n, "num_groups", 0);
   ESPL_TRY(espli_define_node(im, n, &p, v->rank, &id));
   for (size_t k = 0; k < 2; k++) {
     const espl_tensor *t;
@@ -226,7 +230,8 @@ espli_handler espli_point_handler(const char *op_type) {
   static const struct { const char *name; espli_handler h; } table[] = {
       {"Relu", op_relu}, {"Identity", op_identity}, {"Dropout", op_dropout}, {"Clip", op_clip}, {"BatchNormalization", op_batchnorm},
       {"Sigmoid", op_activation}, {"Tanh", op_activation}, {"HardSwish", op_activation}, {"HardSigmoid", op_activation},
-      {"LeakyRelu", op_activation}, {"PRelu", op_prelu}, {"InstanceNormalization", op_instancenorm},
+      {"LeakyRelu", op_activation}, {"PRelu", op_prelu}, {"InstanceNormalization", op_imagenorm},
+      {"GroupNormalization", op_imagenorm},
       {"Add", op_arithmetic}, {"Sub", op_arithmetic}, {"Mul", op_arithmetic}, {"Div", op_arithmetic}, {"Sum", op_sum},
       {"Gemm", op_gemm}, {"MatMul", op_matmul}, {"Softmax", op_softmax}};
   for (size_t k = 0; k < sizeof table / sizeof *table; k++)

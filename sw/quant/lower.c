@@ -278,7 +278,7 @@ static const char *why_not(espl_op op) {
     case ESPL_OP_MUL: case ESPL_OP_DIV: return "the machine multiplies by weights only, not two computed values";
     case ESPL_OP_SPREADADD: return "the machine adds two values of one shape only";
     case ESPL_OP_SUB: return "the machine adds two values, it does not subtract one from the other";
-    case ESPL_OP_INSTANCENORM: return "its statistics are those of each image, the machine has constants";
+    case ESPL_OP_INSTANCENORM: case ESPL_OP_GROUPNORM: case ESPL_OP_GRAPHNORM: return "its statistics are those of each image, the machine has constants";
     case ESPL_OP_CONVTRANSPOSE: return "the machine has no transposed convolution";
     case ESPL_OP_RESIZE: return "the machine does not resize images";
     default: return "not an operator of the machine";

@@ -54,6 +54,28 @@ Test(forward, round_trip) {
   espl_graph_free(g);
 }
 
+/* Group normalisation has an operator as of operator set 21, graph normalisation has none. */
+Test(forward, normalisation_by_groups) {
+  espl_err err = {0};
+  int32_t v = 0, c = 6;
+  espl_graph *g = espl_graph_new("groups", (espl_shape){6, 4, 5});
+  OK(espl_graph_add(g, &(espl_node){.op = ESPL_OP_GROUPNORM, .inputs = 1, .input = {0}, .eps = 0.25f, .conv = {.groups = 3}}, &v, &err));
+  for (int k = ESPL_PARAM_GAMMA; k <= ESPL_PARAM_BETA; k++) {
+    OK(espl_graph_add_param(g, v, (espl_param_kind)k, NULL, 1, &c, &err));
+    for (int i = 0; i < 6; i++) g->node[v].param[k]->value[i] = 0.5f * (float)(i + k);
+  }
+  round_trip(g);
+  g->node[v].conv.groups = 4;
+  cr_expect_eq(espl_onnx_write(g, file, &err), ESPL_E_INPUT);
+  cr_expect(strstr(err.msg, "groups"), "%s", err.msg);
+  err = (espl_err){0};
+  g->node[v].op = ESPL_OP_GRAPHNORM;
+  OK(espl_graph_add_param(g, v, ESPL_PARAM_BIAS, NULL, 1, &c, &err));
+  cr_expect_eq(espl_onnx_write(g, file, &err), ESPL_E_UNSUPPORTED);
+  cr_expect(strstr(err.msg, "no ONNX operator"), "%s", err.msg);
+  espl_graph_free(g);
+}
+
 /* Two evaluations of one graph: oneDNN on the graph, and the written file operator by operator. */
 Test(forward, two_ways) {
   espl_err err = {0};

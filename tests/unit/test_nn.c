@@ -75,6 +75,22 @@ static void batchnorm(const espl_node *n, int batch, const double *x, double *y,
   }
 }
 
+/* INSTANCENORM, GROUPNORM, GRAPHNORM: statistics of a group of channels of one image. */
+static void image_norm(const espl_node *n, int batch, const double *x, double *y) {
+  espl_shape s = n->shape;
+  int hw = s.h * s.w, per = n->op == ESPL_OP_GROUPNORM ? s.c / n->conv.groups : 1;
+  for (int b = 0; b < batch; b++)
+    for (int c = 0; c < s.c; c++) {
+      int first = c / per * per;
+      double m = 0.0, v = 0.0, k = (double)per * hw;
+      for (int i = 0; i < per * hw; i++) m += x[at(s, b, first, 0, i)] / k;
+      if (n->op == ESPL_OP_GRAPHNORM) m *= pv(n->param[ESPL_PARAM_BIAS], c);
+      for (int i = 0; i < per * hw; i++) v += pow(x[at(s, b, first, 0, i)] - m, 2) / k;
+      for (int i = 0; i < hw; i++)
+        y[at(s, b, c, 0, i)] = (x[at(s, b, c, 0, i)] - m) / sqrt(v + n->eps) * pv(n->param[ESPL_PARAM_GAMMA], c) + pv(n->param[ESPL_PARAM_BETA], c);
+    }
+}
+
 static double point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
   const double *x = val[n->input[0]];
   espl_shape si = g->node[n->input[0]].shape;
@@ -82,6 +98,10 @@ static double point(const espl_graph *g, const espl_node *n, double **val, int b
   case ESPL_OP_CONV: return conv_point(n, si, x, b, c, h, w);
   case ESPL_OP_RELU: return fmax(x[at(si, b, c, h, w)], 0.0);
   case ESPL_OP_CLIP: return fmin(fmax(x[at(si, b, c, h, w)], n->lo), n->hi);
+  case ESPL_OP_LEAKYRELU: return x[at(si, b, c, h, w)] * (x[at(si, b, c, h, w)] < 0.0 ? n->alpha : 1.0);
+  case ESPL_OP_SIGMOID: return 1.0 / (1.0 + exp(-x[at(si, b, c, h, w)]));
+  case ESPL_OP_TANH: return tanh(x[at(si, b, c, h, w)]);
+  case ESPL_OP_HARDSWISH: return x[at(si, b, c, h, w)] * fmin(fmax(x[at(si, b, c, h, w)] / 6.0 + 0.5, 0.0), 1.0);
   case ESPL_OP_ADD: return x[at(si, b, c, h, w)] + val[n->input[1]][at(si, b, c, h, w)];
   case ESPL_OP_MAXPOOL:
   case ESPL_OP_AVGPOOL:
@@ -117,6 +137,10 @@ static void interpret(const espl_graph *g, int batch, double **val, bool train) 
     espl_shape s = n->shape;
     if (n->op == ESPL_OP_BATCHNORM) {
       batchnorm(n, batch, val[n->input[0]], val[i], train);
+      continue;
+    }
+    if (n->op == ESPL_OP_INSTANCENORM || n->op == ESPL_OP_GROUPNORM || n->op == ESPL_OP_GRAPHNORM) {
+      image_norm(n, batch, val[n->input[0]], val[i]);
       continue;
     }
     for (int b = 0; b < batch; b++)
@@ -445,6 +469,45 @@ Test(nn, one_value_read_many_times) {
   int b = add(g, op(g, ESPL_OP_RELU, twice), a);
   add(g, add(g, b, twice), conv(g, a, 8, k3, false));
   check_all(g);
+}
+
+/* In front of a convolution, behind one, and where nothing else could take it in. */
+Test(nn, smooth_activations) {
+  static const espl_op ops[] = {ESPL_OP_LEAKYRELU, ESPL_OP_SIGMOID, ESPL_OP_TANH, ESPL_OP_HARDSWISH};
+  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    espl_graph *g = start(3, 5, 6);
+    int a = node(g, (espl_node){.op = ops[i], .inputs = 1, .input = {conv(g, 0, 10, k3, true)}, .alpha = 0.125f});
+    int b = node(g, (espl_node){.op = ops[i], .inputs = 1, .input = {bn(g, conv(g, a, 16, k3, false))}, .alpha = 0.125f});
+    conv(g, add(g, b, op(g, ESPL_OP_IDENTITY, b)), 5, k3, false);
+    check_all(g);
+  }
+}
+
+Test(nn, negative_slope_is_refused_in_training) {
+  espl_graph *g = start(3, 5, 5);
+  espl_exec *x;
+  node(g, (espl_node){.op = ESPL_OP_LEAKYRELU, .inputs = 1, .input = {conv(g, 0, 4, k3, true)}, .alpha = -0.5f});
+  cr_expect_eq(espl_exec_new(g, ESPL_MODE_TRAIN, ESPL_F32, 2, &x, &err), ESPL_E_UNSUPPORTED);
+  espl_graph_free(g);
+}
+
+/* Groups of 1, 4 and all channels, a share of the mean; channels that leave lanes empty; read by one and by two. */
+Test(nn, normalisation_of_each_image) {
+  static const struct {
+    espl_op op;
+    int groups;
+  } t[] = {{ESPL_OP_INSTANCENORM, 0}, {ESPL_OP_GROUPNORM, 5}, {ESPL_OP_GROUPNORM, 1}, {ESPL_OP_GROUPNORM, 20}, {ESPL_OP_GRAPHNORM, 0}};
+  for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+    espl_graph *g = start(3, 4, 5);
+    int32_t c = 20;
+    int id = node(g, (espl_node){.op = t[i].op, .inputs = 1, .input = {conv(g, 0, c, k3, true)}, .eps = 1e-3f, .conv = {.groups = t[i].groups}});
+    param(g, id, ESPL_PARAM_GAMMA, 1, &c);
+    param(g, id, ESPL_PARAM_BETA, 1, &c);
+    if (t[i].op == ESPL_OP_GRAPHNORM) param(g, id, ESPL_PARAM_BIAS, 1, &c);
+    int a = conv(g, op(g, ESPL_OP_TANH, id), 6, k3, false);
+    if (i % 2) a = add(g, a, conv(g, id, 6, k3, false));
+    check_all(g);
+  }
 }
 
 Test(nn, pooling) {
