@@ -56,6 +56,16 @@ static espl_status check_dim_bits(const espl_machine *m, espl_err *err) {
   return ESPL_OK;
 }
 
+static bool power_of_two(int32_t v, int32_t least, int32_t most) { return v >= least && v <= most && (v & (v - 1)) == 0; }
+
+static espl_status check_banks(const espl_machine *m, espl_err *err) {
+  const espl_mem_timing *t = &m->mem;
+  if (t->banks == 0 && t->row_bytes == 0 && t->row_open == 0 && t->row_close == 0) return ESPL_OK;
+  if (power_of_two(t->banks, 1, 64) && power_of_two(t->row_bytes, 256, 65536) && t->row_open >= 1 && t->row_open <= 255 && t->row_close >= 0 && t->row_close <= 255) return ESPL_OK;
+  return espl_fail(err, ESPL_E_INPUT, "machine %s: memory with banks %d, row_bytes %d, row_open %d, row_close %d; expected none of them, or powers of two 1..64 and 256..65536, 1..255, 0..255",
+                   m->name, (int)t->banks, (int)t->row_bytes, (int)t->row_open, (int)t->row_close);
+}
+
 espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   ESPL_TRY(check_ranges(m, err));
   int32_t g = espl_g(m), tile = espl_tile_bytes(m, m->w_bits);
@@ -87,6 +97,7 @@ espl_status espl_machine_check(const espl_machine *m, espl_err *err) {
   if (t->turnaround < 0 || t->turnaround > 64 || (t->turnaround > 0 && !t->shared_path))
     return espl_fail(err, ESPL_E_INPUT, "machine %s: turnaround is %d with shared_path %s, expected 0..64, and 0 with separate paths", m->name, (int)t->turnaround,
                      t->shared_path ? "true" : "false");
+  ESPL_TRY(check_banks(m, err));
   if (t->stall_mod != 0 && (t->stall_mod < 2 || t->stall_mod > 65535))
     return espl_fail(err, ESPL_E_INPUT, "machine %s: stall_mod is %d, expected 0 or 2..65535", m->name, (int)t->stall_mod);
   if (m->mem_bytes < 8192)

@@ -24,6 +24,10 @@ typedef struct espl_mem_timing {
   int32_t outstanding;   /* N, 1..16 */
   int32_t shared_path;   /* 0: separate read and write paths, 1: one path */
   int32_t turnaround;    /* 0..64, with shared_path: cycles a read keeps from the write before it */
+  int32_t banks;         /* 0: any address takes the same time; otherwise banks of a DRAM, a power of two 1..64, with the three below */
+  int32_t row_bytes;     /* of one bank's row, a power of two 256..65536 */
+  int32_t row_open;      /* 1..255: cycles to open a row */
+  int32_t row_close;     /* 0..255: cycles to close the one that is open before */
   int32_t stall_mod;     /* 0: none; otherwise injected stalls, 2..65535 */
   uint32_t stall_seed;
 } espl_mem_timing;

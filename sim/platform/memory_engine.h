@@ -72,7 +72,7 @@ template <class Port, int BusBytes> class memory_engine {
     burst b;
     b.addr = addr & ~static_cast<uint32_t>(BusBytes - 1);
     b.bad = b.addr + static_cast<uint64_t>(beats) * BusBytes > size_;
-    espl_memtime_accept(&time_, channel, now, static_cast<int32_t>(beats), &b.time);
+    espl_memtime_accept(&time_, channel, now, addr, static_cast<int32_t>(beats), &b.time);
     if (logged_++ < log_cap_) log_[logged_ - 1] = {static_cast<uint64_t>(now), addr, static_cast<uint16_t>(beats), static_cast<uint8_t>(channel), ESPL_BUS_UNIT_UNKNOWN};
     return b;
   }

@@ -16,6 +16,7 @@ extern "C" {
 
 enum { ESPL_READ = 0, ESPL_WRITE = 1 };
 #define ESPL_MAX_BEATS 64 /* 256 bytes over a 4-byte bus */
+#define ESPL_MAX_BANKS 64
 
 typedef struct espl_path {
   int64_t free_at;   /* F: first cycle without a beat of an earlier burst */
@@ -24,10 +25,17 @@ typedef struct espl_path {
   int32_t wrote;     /* the burst granted before was a write */
 } espl_path;
 
+typedef struct espl_bank {
+  int64_t row;     /* -1: none open */
+  int64_t ready;   /* first cycle with the row open */
+  int64_t free_at; /* first cycle without a beat of an earlier burst in this bank */
+} espl_bank;
+
 typedef struct espl_memtime {
   espl_mem_timing t;
   espl_path path[2];  /* with shared_path only path[0] is used */
   uint32_t bursts[2]; /* since the last reset, by channel */
+  espl_bank bank[ESPL_MAX_BANKS]; /* the first t.banks of them */
   int64_t resp_at;    /* cycle of the last write response; responses are at most one a cycle */
 } espl_memtime;
 
@@ -39,8 +47,8 @@ typedef struct espl_burst_time {
 } espl_burst_time;
 
 void espl_memtime_reset(espl_memtime *mt, const espl_mem_timing *t, int64_t now);
-/* A burst granted in cycle t on `channel`; fills *out. beats 1..64. */
-void espl_memtime_accept(espl_memtime *mt, int channel, int64_t t, int32_t beats, espl_burst_time *out);
+/* A burst at `addr` granted in cycle t on `channel`; fills *out. beats 1..64, within 256 aligned bytes. Calls in order of t; of one cycle the read first. */
+void espl_memtime_accept(espl_memtime *mt, int channel, int64_t t, uint32_t addr, int32_t beats, espl_burst_time *out);
 static inline int64_t espl_beat_time(const espl_burst_time *b, int32_t i) { return b->uniform ? b->first + i : b->beat[i]; }
 
 #ifdef __cplusplus

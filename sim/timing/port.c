@@ -46,7 +46,7 @@ static void grant(espl_tsim *s, int64_t now, int path, int r) {
   espl_request rq = s->req[r];
   s->req[r].valid = false;
   espl_burst_time b;
-  espl_memtime_accept(&s->mem, path, now, rq.beats, &b);
+  espl_memtime_accept(&s->mem, path, now, rq.addr, rq.beats, &b);
   drop_closed(s, path, now);
   add_open(s, path, (path == ESPL_READ ? b.last : b.resp) + 1);
   if (!s->frozen) {

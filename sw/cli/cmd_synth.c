@@ -105,9 +105,9 @@ static espl_status print_sources(const job *j, FILE *f, espl_err *err) {
 static espl_status check_memory(const job *j, espl_err *err) {
   const espl_mem_timing *t = &j->m.mem;
   int turn = t->shared_path ? t->read_latency - 1 : 0;
-  if (t->num == t->den && !t->stall_mod && t->read_latency >= 2 && t->read_latency <= 3 && t->write_latency == 1 && t->turnaround == turn && !(j->m.mem_bytes & (j->m.mem_bytes - 1)))
+  if (t->num == t->den && !t->stall_mod && !t->banks && t->read_latency >= 2 && t->read_latency <= 3 && t->write_latency == 1 && t->turnaround == turn && !(j->m.mem_bytes & (j->m.mem_bytes - 1)))
     return ESPL_OK;
-  return espl_fail(err, ESPL_E_INPUT, "machine %s: a board's memory is a power of two of bytes, has read_latency 2 or 3, write_latency 1, num = den, no stalls, and turnaround %d for this machine",
+  return espl_fail(err, ESPL_E_INPUT, "machine %s: a board's memory is a power of two of bytes, has read_latency 2 or 3, write_latency 1, num = den, no banks, no stalls, and turnaround %d for this machine",
                    j->m.name, turn);
 }
 

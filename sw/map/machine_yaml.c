@@ -9,7 +9,7 @@
 #include "device/root.h"
 
 static espl_status read_memory(const espl_yaml_node *root, espl_machine *m, espl_err *err) {
-  static const char *const keys[] = {"bytes", "read_latency", "write_latency", "num", "den", "outstanding", "shared_path", "turnaround", "stall_mod", "stall_seed", NULL};
+  static const char *const keys[] = {"bytes", "read_latency", "write_latency", "num", "den", "outstanding", "shared_path", "turnaround", "banks", "row_bytes", "row_open", "row_close", "stall_mod", "stall_seed", NULL};
   const espl_yaml_node *n = NULL;
   ESPL_TRY(espl_yaml_get_map(root, "memory", ESPL_REQUIRED, &n, err));
   ESPL_TRY(espl_yaml_known_keys(n, keys, err));
@@ -24,6 +24,10 @@ static espl_status read_memory(const espl_yaml_node *root, espl_machine *m, espl
   ESPL_TRY(espl_yaml_get_i32(n, "outstanding", ESPL_REQUIRED, 1, 16, &t->outstanding, err));
   ESPL_TRY(espl_yaml_get_bool(n, "shared_path", ESPL_REQUIRED, &shared, err));
   ESPL_TRY(espl_yaml_get_i32(n, "turnaround", ESPL_OPTIONAL, 0, 64, &t->turnaround, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "banks", ESPL_OPTIONAL, 0, 64, &t->banks, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "row_bytes", ESPL_OPTIONAL, 0, 65536, &t->row_bytes, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "row_open", ESPL_OPTIONAL, 0, 255, &t->row_open, err));
+  ESPL_TRY(espl_yaml_get_i32(n, "row_close", ESPL_OPTIONAL, 0, 255, &t->row_close, err));
   ESPL_TRY(espl_yaml_get_i32(n, "stall_mod", ESPL_OPTIONAL, 0, 65535, &t->stall_mod, err));
   ESPL_TRY(espl_yaml_get_int(n, "stall_seed", ESPL_OPTIONAL, 0, UINT32_MAX, &seed, err));
   t->shared_path = shared;

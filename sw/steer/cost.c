@@ -23,6 +23,9 @@ struct espl_cost_table {
 };
 
 espl_status espl_cost_table_new(const espl_qnet *q, const espl_machine *m, espl_store *store, espl_cost_table **out, espl_err *err) {
+  *out = NULL;
+  if (m->mem.banks)
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "machine %s: memory has %d banks, so what a layer costs depends on where it lies; costs of layers need `banks: 0`", m->name, (int)m->mem.banks);
   espl_cost_table *t = espl_calloc(1, sizeof *t);
   *out = t;
   if (!t) return espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");

@@ -9,7 +9,7 @@
 
 typedef struct espl_cost_table espl_cost_table;
 
-/* Borrows everything; store may be NULL. */
+/* Borrows everything; store may be NULL. E_UNSUPPORTED: a memory with banks, where cycles depend on addresses. */
 espl_status espl_cost_table_new(const espl_qnet *q, const espl_machine *m, espl_store *store, espl_cost_table **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_cost_table_free(espl_cost_table *t);
 const espl_machine *espl_cost_machine(const espl_cost_table *t);

@@ -34,10 +34,10 @@ void espl_sweep_cell_name(const espl_sweep *w, int32_t net, int32_t point, char 
 static void cell_key(const espl_sweep *w, int32_t net, int32_t point, char key[ESPL_HASH_HEX]) {
   const espl_machine *m = &w->point[point].machine;
   const espl_mem_timing *t = &m->mem;
-  const int64_t v[] = {espl_machine_hash(m), t->read_latency, t->write_latency, t->num, t->den, t->outstanding, t->shared_path, t->turnaround, t->stall_mod, t->stall_seed, m->mem_bytes};
+  const int64_t v[] = {espl_machine_hash(m), t->read_latency, t->write_latency, t->num, t->den, t->outstanding, t->shared_path, t->turnaround, t->banks, t->row_bytes, t->row_open, t->row_close, t->stall_mod, t->stall_seed, m->mem_bytes};
   espl_hash h;
   espl_hash_init(&h);
-  espl_hash_string(&h, "network cycles 1");
+  espl_hash_string(&h, "network cycles 2");
   espl_hash_string(&h, w->net[net].hash);
   for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) espl_hash_u64(&h, (uint64_t)v[i]);
   espl_hash_final_hex(&h, key);

@@ -14,7 +14,8 @@
 /* Every number of a case, by name. */
 #define NUMBERS(X, m, p)                                                                                                                        \
   X("read_latency", (m)->mem.read_latency) X("write_latency", (m)->mem.write_latency) X("num", (m)->mem.num) X("den", (m)->mem.den)              \
-  X("outstanding", (m)->mem.outstanding) X("shared_path", (m)->mem.shared_path) X("turnaround", (m)->mem.turnaround) X("stall_mod", (m)->mem.stall_mod)                               \
+  X("outstanding", (m)->mem.outstanding) X("shared_path", (m)->mem.shared_path) X("turnaround", (m)->mem.turnaround) X("banks", (m)->mem.banks)  \
+  X("row_bytes", (m)->mem.row_bytes) X("row_open", (m)->mem.row_open) X("row_close", (m)->mem.row_close) X("stall_mod", (m)->mem.stall_mod)                               \
   X("stall_seed", (m)->mem.stall_seed) X("memory_bytes", (m)->mem_bytes) X("kind", (p)->kind) X("prog_addr", (p)->prog_addr)                     \
   X("prog_bytes", (p)->prog_bytes) X("expect_hash", (p)->expect_hash)
 

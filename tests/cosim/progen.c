@@ -246,6 +246,12 @@ static void choose_timing(pg *g) {
   *t = (espl_mem_timing){.read_latency = (int32_t)pg_log(g, 1, 120), .write_latency = (int32_t)pg_log(g, 1, 60), .num = 1, .den = 1,
                          .outstanding = (int32_t)pg_log(g, 1, (uint32_t)g->p->machine.bursts), .shared_path = pg_chance(g, 30)};
   if (t->shared_path && pg_chance(g, 50)) t->turnaround = (int32_t)pg_log(g, 1, 12);
+  if (pg_chance(g, 30)) {
+    t->banks = 1 << pg_range(g, 0, 6);
+    t->row_bytes = 1 << pg_range(g, 8, 13);
+    t->row_open = (int32_t)pg_log(g, 1, 40);
+    t->row_close = (int32_t)pg_log(g, 1, 40) - 1;
+  }
   if (pg_chance(g, 50)) {
     t->den = (int32_t)pg_log(g, 1, 64);
     t->num = (int32_t)pg_range(g, (uint32_t)(t->den + 7) / 8, (uint32_t)t->den);

@@ -255,6 +255,10 @@ static bool shrink_timing(shrinker *s) {
   t->num = t->den = 1;
   if (old.den != 1 && still_differs(s)) any = true;
   else *t = old;
+  old = *t;
+  t->banks = t->row_bytes = t->row_open = t->row_close = 0;
+  if (old.banks && still_differs(s)) any = true;
+  else *t = old;
   for (size_t i = 0; i < sizeof n / sizeof *n && !exhausted(s); i++) {
     int32_t v = *n[i].v;
     if (v == n[i].least) continue;

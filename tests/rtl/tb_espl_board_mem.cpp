@@ -53,13 +53,13 @@ struct Tb {
     if ((int)rd_free.size() < P_Outstanding && rng.one_in(load) && pick(&addr, &n, false)) {
       top.rd_req_valid_i = 1, top.rd_req_addr_i = addr, top.rd_req_beats_i = n;
       Burst b{addr, 0, {}};
-      espl_memtime_accept(&law, ESPL_READ, now, (int32_t)n, &b.time);
+      espl_memtime_accept(&law, ESPL_READ, now, addr, (int32_t)n, &b.time);
       rd.push_back(b), rd_free.push_back(b.time.last + 1), reading[addr / LINE]++;
     }
     if ((int)(wr.size() + rsp.size()) < P_Outstanding && rng.one_in(load) && pick(&addr, &n, true)) {
       top.wr_req_valid_i = 1, top.wr_req_addr_i = addr;
       Burst b{addr, 0, {}};
-      espl_memtime_accept(&law, ESPL_WRITE, now, (int32_t)n, &b.time);
+      espl_memtime_accept(&law, ESPL_WRITE, now, addr, (int32_t)n, &b.time);
       wr.push_back(b), writing[addr / LINE]++;
     }
   }

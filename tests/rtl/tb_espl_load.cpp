@@ -328,13 +328,13 @@ void Bench::run_episode() {
     if (top->mem_rd_req_valid_o) {
       Open o = {top->mem_rd_req_addr_o, false, 0, {}};
       o.bad = o.addr + (uint64_t)top->mem_rd_req_beats_o * B > MEM;
-      espl_memtime_accept(&mem, ESPL_READ, t, top->mem_rd_req_beats_o, &o.b);
+      espl_memtime_accept(&mem, ESPL_READ, t, o.addr, top->mem_rd_req_beats_o, &o.b);
       o.b.resp = top->rq_gnt_o == 1 ? 0 : top->rq_gnt_o == 2 ? 1 : 2;
       reads.push_back(o);
     }
     if (top->mem_wr_req_valid_o) {
       Open o = {(uint32_t)(top->wq_gnt_o >> 1), false, 0, {}};
-      espl_memtime_accept(&mem, ESPL_WRITE, t, top->mem_wr_req_beats_o, &o.b);
+      espl_memtime_accept(&mem, ESPL_WRITE, t, o.addr, top->mem_wr_req_beats_o, &o.b);
       writes.push_back(o);
       responses.push_back({o.b.resp, (bool)(top->wq_gnt_o >> 1)});
     }

@@ -285,7 +285,7 @@ struct Tb {
     check("rq_addr", top->rq_addr_o, q.addr), check("rq_beats", top->rq_beats_o, q.beats);
     if (!g) return;
     Burst b{q.addr, {}, q.addr + (uint64_t)(q.beats * B) > MEM, 0};
-    espl_memtime_accept(&S.mem, ESPL_READ, now, q.beats, &b.t);
+    espl_memtime_accept(&S.mem, ESPL_READ, now, q.addr, q.beats, &b.t);
     q.valid = false, open[0]++;
     espl_tstore_residual_granted(&S, now, &b.t, b.bad);
     rd.push_back(b);
@@ -299,7 +299,7 @@ struct Tb {
     check("wq_addr", top->wq_addr_o, q.addr), check("wq_beats", top->wq_beats_o, q.beats);
     if (!g) return;
     Burst b{q.addr, {}, q.addr + (uint64_t)(q.beats * B) > MEM, 0};
-    espl_memtime_accept(&S.mem, ESPL_WRITE, now, q.beats, &b.t);
+    espl_memtime_accept(&S.mem, ESPL_WRITE, now, q.addr, q.beats, &b.t);
     q.valid = false, open[1]++;
     espl_tstore_write_granted(&S, now, &b.t, b.bad);
     wr.push_back(b);
