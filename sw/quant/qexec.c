@@ -1,91 +1,57 @@
-/* Executor of an integer network on the CPU: packs weights once, then runs image after image, images shared out over threads. Every
- * tensor of every image of the last run is kept in that image's slice of one arena. */
+/* Executor of an integer network on the CPU: packs weights once, then runs image after image, images shared out over threads; where there are fewer
+ * images than threads, the rows of every layer are shared out instead. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "quant/qkernel.h"
+#include "quant/qroom.h"
 
-enum { MAX_THREADS = 64 };
+enum { MAX_THREADS = 64, SPINS = 2000 };
 
 struct espl_qexec {
   const espl_qnet *q;
   int32_t batch, threads, done; /* done: images of the last run */
-  int32_t *cp;                  /* [tensors] bytes of a pixel */
-  int64_t *offset;              /* [tensors] in an image's slice */
-  int64_t image_bytes, pad_bytes, conv_bytes;
+  bool keep;                    /* every tensor of every image stays */
+  qplace *place;                /* [tensors] */
+  int64_t image_bytes, pool_bytes;
   qconv *conv;                  /* [layers] */
-  uint8_t *arena, *scratch;     /* [batch * image_bytes], [threads * (pad + conv)] */
+  uint8_t *arena, *scratch;     /* [slices * image_bytes], slices: images when kept, else threads; [threads * pool_bytes] */
 };
 
-static int32_t round_to(int32_t v, int32_t n) { return (v + n - 1) / n * n; }
+/* Threads that work on one image together; they meet between layers. */
+typedef struct team {
+  atomic_int size; /* 0: not known yet */
+  atomic_int waiting, round;
+} team;
 
-static bool depthwise(const espl_qlayer *l) { return !l->onehot && l->groups > 1 && l->groups == l->in_c && l->in_c == l->out_c; }
+typedef struct share {
+  espl_qexec *x;
+  int32_t thread, first, last; /* images */
+  team *team;                  /* NULL: alone */
+  const int8_t *input;
+  int8_t *output;
+} share;
 
-static void pack_weights(qconv *c, const espl_qlayer *l) {
-  for (int32_t o = 0; o < l->out_c; o++)
-    for (int32_t i = 0; i < l->in_c; i++)
-      for (int32_t t = 0; t < c->taps; t++) {
-        int8_t v = l->w[((int64_t)o * l->in_c + i) * c->taps + t];
-        if (c->dw) {
-          if (i == o) c->dw[((int64_t)(o / QBLOCK) * c->taps + t) * QBLOCK + o % QBLOCK] = v;
-        } else {
-          c->w[((((int64_t)(o / QBLOCK) * c->taps + t) * c->c4 + i / 4) * QBLOCK + o % QBLOCK) * 4 + i % 4] = v;
-        }
-      }
-}
-
-static void pack_params(qconv *c, const espl_qlayer *l) {
-  int64_t n = (int64_t)l->in_c * c->taps;
-  for (int32_t o = 0; o < c->blocks * QBLOCK; o++) {
-    qblock *b = &c->block[o / QBLOCK];
-    int k = o % QBLOCK;
-    espl_qparam p = o < l->out_c ? l->par[o] : (espl_qparam){.s = 1};
-    int64_t sum = l->onehot ? 1 : 0;
-    for (int64_t j = 0; !l->onehot && o < l->out_c && j < n; j++) sum += l->w[o * n + j];
-    b->bias[k] = (int32_t)((uint32_t)p.bias - (uint32_t)(128 * sum));
-    b->m[k] = p.m;
-    b->mr[k] = p.mr;
-    b->s[k] = p.s;
-    b->l[k] = p.l;
-    b->half[k] = 1ll << (p.s - 1);
-  }
-}
+/* ---- construction ---- */
 
 static espl_status pack_layer(espl_qexec *x, int32_t i, espl_err *err) {
   const espl_qlayer *l = &x->q->layer[i];
+  const qplace *in = &x->place[l->in], *out = &x->place[l->out];
   qconv *c = &x->conv[i];
-  espl_shape in = x->q->tensor[l->in].shape;
-  c->in_cp = x->cp[l->in];
-  c->out_cp = x->cp[l->out];
-  c->c4 = (l->in_c + 3) / 4;
-  c->taps = l->kh * l->kw;
-  c->blocks = c->out_cp / QBLOCK;
-  c->zo = l->zo;
-  c->lo = l->lo;
-  c->hi = l->hi;
-  c->zr = l->zr;
-  c->pw = (l->conv_w - 1) * l->sw + (l->kw - 1) * l->dw + 1;
-  c->ph = (l->conv_h - 1) * l->sh + (l->kh - 1) * l->dh + 1;
-  if (l->pt == 0 && l->pl == 0 && c->pw <= in.w && c->ph <= in.h) {
-    c->pw = in.w;
-    c->ph = 0; /* the tensor itself serves */
-  }
-  c->offset = espl_calloc((size_t)c->taps, sizeof(int32_t));
-  c->block = espl_calloc((size_t)c->blocks, sizeof *c->block);
-  size_t cells = (size_t)c->blocks * (size_t)c->taps * QBLOCK;
-  if (depthwise(l)) c->dw = espl_calloc(cells, sizeof(int32_t));
-  else if (!l->onehot) c->w = espl_calloc(cells * (size_t)c->c4, 4);
-  if (!c->offset || !c->block || (!l->onehot && !c->dw && !c->w)) return espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
-  for (int32_t t = 0; t < c->taps; t++) c->offset[t] = ((t / l->kw) * l->dh * c->pw + (t % l->kw) * l->dw) * c->in_cp;
-  if (!l->onehot) pack_weights(c, l);
-  pack_params(c, l);
-  int64_t pad = (int64_t)c->ph * c->pw * c->in_cp, pre = l->pool == ESPL_QPOOL_NONE ? 0 : (int64_t)l->conv_h * l->conv_w * c->out_cp;
-  x->pad_bytes = pad > x->pad_bytes ? pad : x->pad_bytes;
-  x->conv_bytes = pre > x->conv_bytes ? pre : x->conv_bytes;
-  return ESPL_OK;
+  *c = (qconv){.l = l, .in_cp = in->cp, .out_cp = out->cp, .c4 = (l->in_c + 3) / 4, .taps = l->kh * l->kw, .blocks = (l->out_c + QBLOCK - 1) / QBLOCK,
+               .step = (int64_t)l->sw * in->cp, .row = l->sh * in->row, .out_row = out->row};
+  if (l->res >= 0) c->res_cp = x->place[l->res].cp, c->res_row = x->place[l->res].row;
+  if (l->pool != ESPL_QPOOL_NONE) c->out_cp = c->blocks * QBLOCK, c->out_row = (int64_t)l->conv_w * c->out_cp;
+  if (!(c->offset = espl_calloc((size_t)c->taps + 3, sizeof(int32_t)))) return espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
+  for (int32_t t = 0; t < c->taps; t++) c->offset[t] = (int32_t)((t / l->kw) * l->dh * in->row) + (t % l->kw) * l->dw * in->cp;
+  int64_t pool = l->pool == ESPL_QPOOL_NONE ? 0 : l->conv_h * c->out_row;
+  x->pool_bytes = pool > x->pool_bytes ? pool : x->pool_bytes;
+  return q_conv_pack(c, err);
 }
 
 static int32_t thread_count(void) {
@@ -95,29 +61,26 @@ static int32_t thread_count(void) {
   return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int32_t)n;
 }
 
+/* Places of the tensors and memory for them. */
+static espl_status make_room(espl_qexec *x, espl_err *err) {
+  free(x->place);
+  free(x->arena);
+  x->place = NULL;
+  x->arena = NULL;
+  ESPL_TRY(q_places(x->q, x->keep, &x->place, &x->image_bytes, err));
+  x->arena = espl_calloc((size_t)(x->keep ? x->batch : x->threads), (size_t)x->image_bytes);
+  return x->arena ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
+}
+
 static espl_status build(espl_qexec *x, espl_err *err) {
-  const espl_qnet *q = x->q;
-  x->cp = espl_calloc((size_t)q->tensors, sizeof(int32_t));
-  x->offset = espl_calloc((size_t)q->tensors, sizeof(int64_t));
-  x->conv = espl_calloc((size_t)q->layers, sizeof *x->conv);
-  if (!x->cp || !x->offset || !x->conv) return espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
-  bool narrow = q->tensor[0].shape.c <= 4;
-  for (int32_t i = 0; i < q->layers; i++)
-    if (q->layer[i].res == 0 || (q->layer[i].in == 0 && (q->layer[i].onehot || depthwise(&q->layer[i])))) narrow = false;
-  for (int32_t i = 0; i < q->tensors; i++) {
-    espl_shape s = q->tensor[i].shape;
-    x->cp[i] = i == 0 && narrow ? 4 : round_to(s.c, QBLOCK);
-    x->offset[i] = x->image_bytes;
-    x->image_bytes += ((int64_t)s.h * s.w * x->cp[i] + 63) / 64 * 64;
-  }
-  for (int32_t i = 0; i < q->layers; i++) ESPL_TRY(pack_layer(x, i, err));
   x->threads = thread_count();
-  x->pad_bytes = (x->pad_bytes + 127) / 64 * 64;
-  x->conv_bytes = (x->conv_bytes + 127) / 64 * 64;
-  x->arena = espl_calloc((size_t)x->batch, (size_t)x->image_bytes);
-  x->scratch = espl_calloc((size_t)x->threads, (size_t)(x->pad_bytes + x->conv_bytes));
-  if (!x->arena || !x->scratch) return espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
-  return ESPL_OK;
+  x->conv = espl_calloc((size_t)x->q->layers, sizeof *x->conv);
+  if (!x->conv) return espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
+  ESPL_TRY(make_room(x, err));
+  for (int32_t i = 0; i < x->q->layers; i++) ESPL_TRY(pack_layer(x, i, err));
+  x->pool_bytes = (x->pool_bytes + 127) / 64 * 64;
+  x->scratch = espl_calloc((size_t)x->threads, (size_t)x->pool_bytes);
+  return x->scratch ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "integer evaluation: out of memory");
 }
 
 espl_status espl_qexec_new(const espl_qnet *q, int32_t batch, espl_qexec **out, espl_err *err) {
@@ -133,109 +96,129 @@ espl_status espl_qexec_new(const espl_qnet *q, int32_t batch, espl_qexec **out, 
   return s;
 }
 
+espl_status espl_qexec_keep(espl_qexec *x, espl_err *err) {
+  x->keep = true;
+  x->done = 0;
+  return make_room(x, err); /* rows and borders are the same, so the layers stay as they are packed */
+}
+
 void espl_qexec_free(espl_qexec *x) {
   if (!x) return;
-  for (int32_t i = 0; x->conv && i < x->q->layers; i++) {
-    free(x->conv[i].offset);
-    free(x->conv[i].w);
-    free(x->conv[i].dw);
-    free(x->conv[i].block);
-  }
+  for (int32_t i = 0; x->conv && i < x->q->layers; i++) q_conv_clear(&x->conv[i]);
   free(x->conv);
-  free(x->cp);
-  free(x->offset);
+  free(x->place);
   free(x->arena);
   free(x->scratch);
   free(x);
 }
 
-/* The input with its padding around it, [ph][pw][cp]. */
-static void pad_input(const qconv *c, const espl_qlayer *l, espl_shape in, int32_t zi, const uint8_t *src, uint8_t *dst) {
-  int64_t row = (int64_t)c->pw * c->in_cp, cols = c->pw - l->pl < in.w ? c->pw - l->pl : in.w;
-  memset(dst, (uint8_t)zi ^ 0x80, (size_t)(row * c->ph));
-  for (int32_t y = 0; y < in.h && y + l->pt < c->ph; y++)
-    if (cols > 0) memcpy(dst + (y + l->pt) * row + (int64_t)l->pl * c->in_cp, src + (int64_t)y * in.w * c->in_cp, (size_t)(cols * c->in_cp));
-}
-
-/* A slice into its place in the whole. */
-static void join(const espl_qexec *x, int32_t t, uint8_t *image) {
-  const espl_qtensor *s = &x->q->tensor[t];
-  const uint8_t *from = image + x->offset[t];
-  uint8_t *to = image + x->offset[s->whole] + s->whole_c;
-  for (int64_t p = 0; p < (int64_t)s->shape.h * s->shape.w; p++) memcpy(to + p * x->cp[s->whole], from + p * x->cp[t], (size_t)s->shape.c);
-}
-
-static void run_layer(const espl_qexec *x, int32_t i, uint8_t *image, uint8_t *scratch) {
-  const espl_qlayer *l = &x->q->layer[i];
-  const qconv *c = &x->conv[i];
-  const uint8_t *src = image + x->offset[l->in], *res = l->res >= 0 ? image + x->offset[l->res] : NULL;
-  uint8_t *dst = image + x->offset[l->out], *to = l->pool == ESPL_QPOOL_NONE ? dst : scratch + x->pad_bytes;
-  if (l->onehot) {
-    q_onehot_run(c, (int64_t)l->conv_h * l->conv_w, src, res, to);
-  } else {
-    if (c->ph > 0) {
-      pad_input(c, l, x->q->tensor[l->in].shape, x->q->tensor[l->in].zero, src, scratch);
-      src = scratch;
-    }
-    q_conv_run(c, l, src, res, to);
-  }
-  if (to != dst) q_pool_run(l, x->q->tensor[l->out].shape, c->out_cp, to, dst);
-  for (int32_t t = l->out; x->q->tensor[t].whole > 0; t = x->q->tensor[t].whole) join(x, t, image);
-}
+/* ---- running ---- */
 
 static void put_input(const espl_qexec *x, const int8_t *chw, uint8_t *image) {
   espl_shape s = x->q->tensor[0].shape;
-  int64_t px = (int64_t)s.h * s.w;
-  for (int32_t c = 0; c < s.c; c++)
-    for (int64_t p = 0; p < px; p++) image[p * x->cp[0] + c] = (uint8_t)chw[c * px + p] ^ 0x80u;
+  const qplace *p = &x->place[0];
+  q_fill_border(&x->q->tensor[0], p, image);
+  for (int32_t y = 0; y < s.h; y++) {
+    uint8_t *row = image + p->at + p->origin + y * p->row;
+    for (int32_t c = 0; c < s.c; c++) {
+      const int8_t *v = chw + ((int64_t)c * s.h + y) * s.w;
+      for (int32_t k = 0; k < s.w; k++) row[(int64_t)k * p->cp + c] = (uint8_t)v[k] ^ 0x80u;
+    }
+  }
 }
 
 static void get_tensor(const espl_qexec *x, int32_t t, const uint8_t *image, int8_t *chw) {
   espl_shape s = x->q->tensor[t].shape;
-  int64_t px = (int64_t)s.h * s.w;
+  const qplace *p = &x->place[t];
   for (int32_t c = 0; c < s.c; c++)
-    for (int64_t p = 0; p < px; p++) chw[c * px + p] = (int8_t)(image[x->offset[t] + p * x->cp[t] + c] ^ 0x80u);
+    for (int32_t y = 0; y < s.h; y++)
+      for (int32_t k = 0; k < s.w; k++) *chw++ = (int8_t)(image[p->at + p->origin + y * p->row + (int64_t)k * p->cp + c] ^ 0x80u);
 }
 
-typedef struct share {
-  espl_qexec *x;
-  int32_t thread, first, last;
-  const int8_t *input;
-  int8_t *output;
-} share;
+/* All of the team come here before any goes on. */
+static void meet(team *t) {
+  if (!t) return;
+  int now = atomic_load(&t->round);
+  if (atomic_fetch_add(&t->waiting, 1) + 1 == t->size) {
+    atomic_store(&t->waiting, 0);
+    atomic_store(&t->round, now + 1);
+    return;
+  }
+  for (int spin = 0; atomic_load(&t->round) == now; spin++)
+    if (spin > SPINS) sched_yield();
+}
+
+static void meet_first(team *t) {
+  while (t && atomic_load(&t->size) == 0) sched_yield();
+}
+
+/* The rows of `h` that are this thread's. */
+static int32_t first_row(const share *s, int32_t h) { return s->team ? (int32_t)((int64_t)h * s->thread / s->team->size) : 0; }
+static int32_t end_row(const share *s, int32_t h) { return s->team ? (int32_t)((int64_t)h * (s->thread + 1) / s->team->size) : h; }
+
+static void run_layer(const share *s, int32_t i, uint8_t *image, uint8_t *scratch) {
+  const espl_qexec *x = s->x;
+  const espl_qlayer *l = &x->q->layer[i];
+  const qconv *c = &x->conv[i];
+  const qplace *in = &x->place[l->in], *out = &x->place[l->out], *other = l->res >= 0 ? &x->place[l->res] : NULL;
+  const uint8_t *src = image + in->at + in->origin - l->pt * in->row - (int64_t)l->pl * in->cp, *res = other ? image + other->at + other->origin : NULL;
+  uint8_t *dst = image + out->at + out->origin;
+  espl_shape shape = x->q->tensor[l->out].shape;
+  bool pool = l->pool != ESPL_QPOOL_NONE;
+  if (out->first == i && (!s->team || s->thread == 0)) q_fill_border(&x->q->tensor[l->out], out, image);
+  q_conv_run(c, first_row(s, l->conv_h), end_row(s, l->conv_h), src, res, pool ? scratch : dst);
+  if (pool) {
+    meet(s->team);
+    q_pool_run(c, shape.w, out->cp, out->row, first_row(s, shape.h), end_row(s, shape.h), scratch, dst);
+  }
+  meet(s->team);
+}
 
 static void *work(void *arg) {
   const share *s = arg;
   espl_qexec *x = s->x;
   int64_t in = espl_shape_elems(x->q->tensor[0].shape), out = espl_shape_elems(x->q->tensor[x->q->output].shape);
-  uint8_t *scratch = x->scratch + s->thread * (x->pad_bytes + x->conv_bytes);
+  uint8_t *scratch = x->scratch + (s->team ? 0 : s->thread) * x->pool_bytes;
+  bool leads = !s->team || s->thread == 0;
+  meet_first(s->team);
   for (int32_t n = s->first; n < s->last; n++) {
-    uint8_t *image = x->arena + n * x->image_bytes;
-    put_input(x, s->input + n * in, image);
-    for (int32_t i = 0; i < x->q->layers; i++) run_layer(x, i, image, scratch);
-    get_tensor(x, x->q->output, image, s->output + n * out);
+    uint8_t *image = x->arena + (x->keep ? n : s->team ? 0 : s->thread) * x->image_bytes;
+    if (leads) put_input(x, s->input + n * in, image);
+    meet(s->team);
+    for (int32_t i = 0; i < x->q->layers; i++) run_layer(s, i, image, scratch);
+    if (leads) get_tensor(x, x->q->output, image, s->output + n * out);
+    meet(s->team);
   }
   return NULL;
 }
 
-espl_status espl_qexec_run(espl_qexec *x, int32_t n, const int8_t *input, int8_t *output, espl_err *err) {
-  if (n < 1 || n > x->batch) return espl_fail(err, ESPL_E_INPUT, "integer evaluation: %d images, expected 1..%d", (int)n, (int)x->batch);
-  int32_t threads = n < x->threads ? n : x->threads;
-  share s[MAX_THREADS];
+/* A team is as large as the threads that could be made; alone, the images of the others are done here. */
+static void run_shares(share *s, int32_t threads, team *t) {
   pthread_t id[MAX_THREADS];
   int32_t started = 0;
-  for (int32_t t = 0; t < threads; t++)
-    s[t] = (share){x, t, (int32_t)((int64_t)n * t / threads), (int32_t)((int64_t)n * (t + 1) / threads), input, output};
   while (started + 1 < threads && pthread_create(&id[started], NULL, work, &s[started + 1]) == 0) started++;
+  if (t) atomic_store(&t->size, started + 1);
   work(&s[0]);
-  for (int32_t t = started + 1; t < threads; t++) work(&s[t]); /* threads that could not be made */
-  for (int32_t t = 0; t < started; t++) pthread_join(id[t], NULL);
+  for (int32_t k = started + 1; !t && k < threads; k++) work(&s[k]);
+  for (int32_t k = 0; k < started; k++) pthread_join(id[k], NULL);
+}
+
+espl_status espl_qexec_run(espl_qexec *x, int32_t n, const int8_t *input, int8_t *output, espl_err *err) {
+  if (n < 1 || n > x->batch) return espl_fail(err, ESPL_E_INPUT, "integer evaluation: %d images, expected 1..%d", (int)n, (int)x->batch);
+  bool together = n < x->threads;
+  team all = {0};
+  share s[MAX_THREADS];
+  for (int32_t t = 0; t < x->threads; t++)
+    s[t] = (share){.x = x, .thread = t, .first = together ? 0 : (int32_t)((int64_t)n * t / x->threads), .last = together ? n : (int32_t)((int64_t)n * (t + 1) / x->threads),
+                   .team = together ? &all : NULL, .input = input, .output = output};
+  run_shares(s, x->threads, together ? &all : NULL);
   x->done = n;
   return ESPL_OK;
 }
 
 espl_status espl_qexec_tensor(espl_qexec *x, int32_t tensor, int8_t *out, espl_err *err) {
   if (tensor < 0 || tensor >= x->q->tensors) return espl_fail(err, ESPL_E_INPUT, "integer evaluation: tensor %d of %d", (int)tensor, (int)x->q->tensors);
+  if (!x->keep) return espl_fail(err, ESPL_E_INPUT, "integer evaluation: ask for its tensors with espl_qexec_keep before the run");
   int64_t n = espl_shape_elems(x->q->tensor[tensor].shape);
   for (int32_t i = 0; i < x->done; i++) get_tensor(x, tensor, x->arena + i * x->image_bytes, out + i * n);
   return ESPL_OK;

@@ -104,7 +104,9 @@ typedef struct espl_qexec espl_qexec;
 espl_status espl_qexec_new(const espl_qnet *q, int32_t batch, espl_qexec **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_qexec_free(espl_qexec *x);
 espl_status espl_qexec_run(espl_qexec *x, int32_t n, const int8_t *input, int8_t *output, espl_err *err) ESPL_MUST_CHECK; /* n <= batch */
-/* Value of any tensor of the last run, int8 [n,c,h,w] (layer-by-layer comparison with the machine). */
+/* From the next run on, every tensor of every image is kept; without it tensors share memory. E_NOMEM. */
+espl_status espl_qexec_keep(espl_qexec *x, espl_err *err) ESPL_MUST_CHECK;
+/* Value of any tensor of the last run, int8 [n,c,h,w] (layer-by-layer comparison with the machine); needs espl_qexec_keep before that run. */
 espl_status espl_qexec_tensor(espl_qexec *x, int32_t tensor, int8_t *out, espl_err *err) ESPL_MUST_CHECK;
 /* Top-1 accuracy in [0,1] over a set (limit > 0: its first images). */
 espl_status espl_qnet_evaluate(const espl_qnet *q, const espl_dataset *d, const espl_preprocess *pp, int32_t limit, double *accuracy, espl_err *err) ESPL_MUST_CHECK;

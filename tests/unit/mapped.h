@@ -57,6 +57,7 @@ static inline uint64_t mapped_check(const espl_qnet *q, const espl_machine *m, b
   for (int64_t j = 0; j < espl_shape_elems(q->tensor[0].shape); j++) want[0][j] = (int8_t)(uint8_t)espl_rng_u64(seed, 77, (uint64_t)j);
   mapped_reference(q, want);
   cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_qexec_keep(x, &err), ESPL_OK, "%s", err.msg);
   cr_assert_eq(espl_qexec_run(x, 1, want[0], got[q->output], &err), ESPL_OK, "%s", err.msg);
   for (int32_t t = 0; t < q->tensors; t++) {
     cr_assert_eq(espl_qexec_tensor(x, t, got[t], &err), ESPL_OK);

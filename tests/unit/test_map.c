@@ -171,6 +171,7 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
   check_ahead(p, m);
   espl_qexec *x = NULL;
   cr_assert_eq(espl_qexec_new(q, 1, &x, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(espl_qexec_keep(x, &err), ESPL_OK);
   cr_assert_eq(espl_qexec_run(x, 1, ref[0], got[2], &err), ESPL_OK, "%s", err.msg);
   for (int32_t t = 1; t < 3; t++) {
     cr_assert_eq(espl_qexec_tensor(x, t, got[t], &err), ESPL_OK);

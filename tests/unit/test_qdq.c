@@ -155,6 +155,7 @@ static void run_images(const pair *p, int32_t images, int32_t checked) {
   cr_assert_leq(classes, 64);
   OK(espl_qexec_new(p->q, 1, &u, &err));
   OK(espl_qexec_new(p->r, 1, &v, &err));
+  OK(espl_qexec_keep(v, &err));
   qf_open(&t, file);
   w.x = v;
   for (int32_t k = 0; k < images; k++) {
