@@ -27,7 +27,7 @@ typedef struct sim {
   espl_energy_table energy; /* of energy_name */
   const char *board_name;
   espl_cli_area cost;       /* of board_name */
-  int64_t trace_from, trace_to;
+  int64_t trace_from, trace_to, batch;
   espl_trace trace;
   int engine;
   espl_machine machine;
@@ -81,6 +81,7 @@ static espl_status table(const sim *s) {
   fprintf(f, " %10s %9s %6s %6s\n", "read B", "write B", "tiles", "skip");
   for (int32_t i = 0; i < s->r.layers; i++) row(f, &s->r.layer[i]);
   row(f, &s->r.total);
+  if (s->batch > 1) fprintf(f, "%d images, %.1f cycles each\n", (int)s->batch, (double)s->r.total.cycles / (double)s->batch);
   if (m->clock_mhz > 0) fprintf(f, "%.3f ms at %g MHz", (double)s->r.total.cycles / m->clock_mhz / 1000, m->clock_mhz);
   fprintf(f, "%s%llu cycles belong to no layer\n", m->clock_mhz > 0 ? "; " : "", (unsigned long long)s->r.overhead);
   if (s->p)
@@ -116,6 +117,7 @@ static espl_status json(const sim *s) {
   espl_json_str(w, "machine", s->machine.name);
   espl_json_str(w, "network", s->network);
   espl_json_str(w, "engine", engines[s->engine]);
+  espl_json_uint(w, "images", (uint64_t)s->batch);
   if (s->agree >= 0) espl_json_bool(w, "agree", s->agree);
   if (s->p) {
     espl_json_uint(w, "memory_bytes", s->p->mem_bytes);
@@ -165,22 +167,23 @@ static espl_status compare(sim *s) {
   return st;
 }
 
+/* Validation images from the first one on, all over again behind the last; seeded pixels without data. */
 static espl_status make_input(sim *s) {
   espl_preprocess pp;
   int64_t n = espl_shape_elems(s->q->tensor[0].shape);
-  s->input = espl_calloc((size_t)n, 1);
+  s->input = espl_calloc((size_t)(n * s->batch), 1);
   if (!s->input) return espl_fail(&s->cli->err, ESPL_E_NOMEM, "sim: out of memory");
   if (!s->a.data) {
-    for (int64_t i = 0; i < n; i++) s->input[i] = (int8_t)(uint8_t)espl_rng_u64(s->cli->seed, 0x696e707574u, (uint64_t)i);
+    for (int64_t i = 0; i < n * s->batch; i++) s->input[i] = (int8_t)(uint8_t)espl_rng_u64(s->cli->seed, 0x696e707574u, (uint64_t)i);
     return ESPL_OK;
   }
   espl_dataset *d = NULL;
   float *x = espl_calloc((size_t)n, sizeof *x);
   espl_status st = x ? espl_cli_preprocess(&s->a, s->g, &pp, &s->cli->err) : espl_fail(&s->cli->err, ESPL_E_NOMEM, "sim: out of memory");
   if (st == ESPL_OK) st = espl_cli_open(s->cli, &s->a, ESPL_SPLIT_VAL, &d);
-  if (st == ESPL_OK) {
-    espl_data_image(d, 0, &pp, 0, 0, x);
-    espl_qnet_input(s->q, x, s->input);
+  for (int64_t i = 0; st == ESPL_OK && i < s->batch; i++) {
+    espl_data_image(d, (int32_t)(i % d->n), &pp, 0, 0, x);
+    espl_qnet_input(s->q, x, s->input + i * n);
   }
   free(x);
   espl_data_free(d);
@@ -192,7 +195,8 @@ static espl_status run(sim *s) {
   ESPL_TRY(espl_machine_load(s->machine_name, &s->machine, &cli->err));
   ESPL_TRY(espl_cli_network(cli, &s->a, s->network, 1, &s->g, &s->q));
   if (!s->q) ESPL_TRY(espl_cli_quantize(cli, &s->a, s->g, &s->q));
-  ESPL_TRY(espl_map_network(s->q, &s->machine, &s->p, &cli->err));
+  const espl_map_config cfg = {.images = (int32_t)s->batch};
+  ESPL_TRY(espl_map_build(s->q, &s->machine, &cfg, &s->p, &cli->err));
   ESPL_TRY(make_input(s));
   if (s->engine != MODEL) ESPL_TRY(espl_device_rtl_prepare(&s->machine, &cli->err));
   espl_status st = s->engine == BOTH ? compare(s) : ESPL_OK;
@@ -216,12 +220,13 @@ static espl_status run_table(sim *s) {
 }
 
 espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
-  sim s = {.cli = cli, .agree = -1, .trace_to = -1};
+  sim s = {.cli = cli, .agree = -1, .trace_to = -1, .batch = 1};
   const char *args[1];
   int n_args = 0;
   const espl_opt opts[] = {
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
       {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
+      {.name = "batch", .type = ESPL_OPT_INT, .arg = "N", .value = &s.batch, .min = 1, .max = 1024, .help = "images of one run, in one program (default 1)"},
       {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace_path, .help = "FST waveform of the RTL"},
       {.name = "trace-from", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_from, .min = 0, .max = 1e15, .help = "first cycle of the waveform (default 0, the start)"},
       {.name = "trace-to", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_to, .min = 0, .max = 1e15, .help = "its last cycle (default: to the end)"},
@@ -240,6 +245,7 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   s.network = args[0];
   int table_given = espl_is_topology(s.network);
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
+  if (table_given && s.batch > 1) return espl_fail(&cli->err, ESPL_E_INPUT, "--batch needs a network, %s is a table of layers", s.network);
   if (s.energy_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--energy needs the exact machine's event counts: --timing exact");
   if (s.board_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--board needs the exact machine's cycles: --timing exact");
   if (s.energy_name) ESPL_TRY(espl_energy_load(s.energy_name, &s.energy, &cli->err));

@@ -55,7 +55,7 @@ static int32_t *field_of(map_plan *p, int field) {
 }
 
 static bool alike(const map_plan *a, const map_plan *b) {
-  return a->resident == b->resident && a->column_outer == b->column_outer && a->chunk_cb == b->chunk_cb && a->tile_w == b->tile_w && a->tile_h == b->tile_h;
+  return a->resident == b->resident && a->column_outer == b->column_outer && a->image_inner == b->image_inner && a->chunk_cb == b->chunk_cb && a->tile_w == b->tile_w && a->tile_h == b->tile_h;
 }
 
 static void rank(ranking *r, const map_plan *p, double cost) {

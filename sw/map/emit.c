@@ -14,6 +14,7 @@ typedef struct ring {
 } ring;
 
 typedef struct slot {
+  int32_t image;
   int32_t r0, r1, c0, c1;  /* virtual rows and columns it holds; r1 0: nothing */
   int32_t chunk;           /* and which channel blocks */
   int32_t have;            /* channel blocks of the chunk that are loaded (from the chunk's first) */
@@ -25,7 +26,9 @@ typedef struct emit {
   const map_plan *p;
   const map_place *at;
   map_list *l;
-  int32_t *rows_have, *rows_load; /* resident: by channel block, rows loaded and the LOAD that brought the last of them */
+  int32_t image, copy;            /* walked now; resident: its place among the images that are held */
+  int32_t *held, *held_user, *copy_user; /* resident: [copies] image that lies there, last COMPUTE reading the one before, and it */
+  int32_t *rows_have, *rows_load; /* resident: [copies * ncb] rows loaded and the LOAD that brought the last of them */
   slot *slot;
   int32_t next_slot;
   ring weight, index, param;
@@ -90,7 +93,22 @@ static int32_t load_acts(emit *e, int32_t b0, int32_t b1, int32_t r0, int32_t r1
   uint32_t gb = (uint32_t)g->g;
   int32_t g0 = b0 * g->nb, g1 = map_min(b1 * g->nb, g->in_groups);
   espl_cmd_load c = {.buffer = 0, .groups = (uint32_t)(g1 - g0), .dst = (uint32_t)base * gb};
-  c.addr = e->at->in + (uint32_t)g0 * g->plane_bytes + (uint32_t)(r0 * g->row_step) * g->row_bytes + (uint32_t)c0 * gb;
+  c.addr = e->at->in + (uint32_t)e->image * g->in_image + (uint32_t)g0 * g->plane_bytes + (uint32_t)c0 * gb;
+  if (g->run_rows > 1) { /* whole images, one below the other */
+    c.addr += (uint32_t)(r0 / g->run_rows) * g->in_image;
+    c.rows = (uint32_t)((r1 - r0) / g->run_rows);
+    c.row_bytes = (uint32_t)g->run_rows * g->row_bytes;
+    load_stride(e, g->in_image, g->plane_bytes, g->run_rows * pitch, plane);
+    return load(e, c, MAP_CL, wait);
+  }
+  c.addr += (uint32_t)(r0 * g->row_step) * g->row_bytes;
+  if (g->woven) {
+    c.groups = 1;
+    c.rows = (uint32_t)(r1 - r0);
+    c.row_bytes = (uint32_t)(g1 - g0) * gb;
+    load_stride(e, g->row_bytes, 0, pitch, 0);
+    return load(e, c, MAP_CL, wait);
+  }
   bool whole = g->row_step == 1 && c0 == 0 && c1 == g->in.w && (uint32_t)pitch * gb == g->row_bytes;
   c.rows = whole ? 1 : (uint32_t)(r1 - r0);
   c.row_bytes = whole ? (uint32_t)(r1 - r0) * g->row_bytes : g->fold ? g->row_bytes : (uint32_t)(c1 - c0) * gb;
@@ -105,13 +123,13 @@ static int32_t chunk_of(const emit *e, int32_t cb) { return e->p->resident ? 0 :
 static slot *find_slot(const emit *e, const map_span *y, const map_span *x, int32_t chunk) {
   for (int32_t i = 0; i < e->p->slots; i++) {
     slot *s = &e->slot[i];
-    if (s->chunk == chunk && s->r0 == y->i0 && s->r1 == y->i1 && s->c0 == x->i0 && s->c1 == x->i1) return s;
+    if (s->image == e->image && s->chunk == chunk && s->r0 == y->i0 && s->r1 == y->i1 && s->c0 == x->i0 && s->c1 == x->i1) return s;
   }
   return NULL;
 }
 
 static bool acts_ready(const emit *e, const map_span *y, const map_span *x, int32_t cb) {
-  if (e->p->resident) return e->rows_have[cb] >= y->i1;
+  if (e->p->resident) return e->rows_have[e->copy * e->g->ncb + cb] >= y->i1;
   const slot *s = find_slot(e, y, x, chunk_of(e, cb));
   return s && cb - s->chunk * e->p->chunk_cb < s->have;
 }
@@ -119,18 +137,18 @@ static bool acts_ready(const emit *e, const map_span *y, const map_span *x, int3
 /* Brings channel blocks [b0, b1) of the tile; returns the LOAD that a reader has to wait for (-1: none). */
 static int32_t need_resident(emit *e, const map_span *y, int32_t b0, int32_t b1) {
   const map_geom *g = e->g;
-  int32_t last = -1;
+  int32_t last = -1, first = e->copy * g->ncb, *rows = e->rows_have + first, *loads = e->rows_load + first;
   for (int32_t b = b0; b < b1;) {
-    int32_t have = e->rows_have[b], end = b + 1;
-    while (end < b1 && e->rows_have[end] == have) end++;
+    int32_t have = rows[b], end = b + 1;
+    while (end < b1 && rows[end] == have) end++;
     if (have < y->i1) {
-      int32_t at = load_acts(e, b, end, have, y->i1, 0, g->in.w, b * g->plane_words + have * g->pitch, g->pitch, g->plane_words, -1);
+      int32_t at = load_acts(e, b, end, have, y->i1, 0, g->in.w, (first + b) * g->plane_words + have * g->pitch, g->pitch, g->plane_words, e->held_user[e->copy]);
       for (int32_t k = b; k < end; k++) {
-        e->rows_have[k] = y->i1;
-        e->rows_load[k] = at;
+        rows[k] = y->i1;
+        loads[k] = at;
       }
     }
-    for (; b < end; b++) last = map_max(last, e->rows_load[b]);
+    for (; b < end; b++) last = map_max(last, loads[b]);
   }
   return last;
 }
@@ -150,7 +168,7 @@ static int32_t need_slot(emit *e, const map_span *y, const map_span *x, int32_t 
     s = &e->slot[e->next_slot];
     e->next_slot = (e->next_slot + 1) % e->p->slots;
     wait = s->user;
-    *s = (slot){y->i0, y->i1, x->i0, x->i1, chunk, .user = -1, .load = -1};
+    *s = (slot){e->image, y->i0, y->i1, x->i0, x->i1, chunk, .user = -1, .load = -1};
   }
   *out = s;
   int32_t first = chunk * e->p->chunk_cb, plane = e->p->slot_words / e->p->chunk_cb;
@@ -275,7 +293,7 @@ static uint32_t clamp32(uint64_t v) { return v > UINT32_MAX ? UINT32_MAX : (uint
 
 /* Dense MACs of this item: the layer's total, shared out evenly so that the sum is exact. */
 static uint32_t dense_share(const emit *e) {
-  uint64_t total = (uint64_t)e->g->l->macs_dense, n = (uint64_t)e->items, i = (uint64_t)e->item;
+  uint64_t total = (uint64_t)e->g->l->macs_dense * (uint64_t)e->g->images, n = (uint64_t)e->items, i = (uint64_t)e->item;
   return clamp32(total / n * (i + 1) + total % n * (i + 1) / n - total / n * i - total % n * i / n);
 }
 
@@ -305,7 +323,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   c.out_w = (uint32_t)(x->c1 - x->c0);
   c.off_y = empty ? 0 : y->c0 * g->vsy - g->l->pt - (s ? y->i0 : 0);
   c.off_x = empty ? 0 : x->c0 * g->l->sw - g->l->pl - (s ? x->i0 : 0);
-  int32_t base = s ? slot_base(e, s, y, x) : 0, from = s ? s->chunk * e->p->chunk_cb : 0, plane = s ? e->p->slot_words / e->p->chunk_cb : g->plane_words;
+  int32_t base = s ? slot_base(e, s, y, x) : e->copy * g->ncb * g->plane_words, from = s ? s->chunk * e->p->chunk_cb : 0, plane = s ? e->p->slot_words / e->p->chunk_cb : g->plane_words;
   c.act_base = (uint32_t)(base + (g->sparse ? 0 : (b0 - from) * plane));
   if (!empty) {
     c.wgt_base = (uint32_t)(e->wslot[t] * g->tile_rows);
@@ -316,6 +334,7 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   map_cmd m = {.unit = ESPL_UNIT_COMPUTE, .u.compute = c};
   int32_t at = map_list_add(e->l, &m);
   if (s) s->user = at;
+  else if (!empty) e->copy_user[e->copy] = at;
   if (empty) return;
   mark_users(&e->weight, e->wslot[t], t1 - t, at);
   if (g->sparse) mark_users(&e->index, e->islot[t], t1 - t, at);
@@ -330,7 +349,7 @@ static void store_cfg(emit *e, const map_span *y, const map_span *x) {
   const espl_qlayer *l = g->l;
   uint32_t w[4];
   espl_cmd_store_stride s = {.out_group = g->out_plane_bytes, .res_group = l->res >= 0 ? g->out_plane_bytes : 0, .out_row = g->out_row_bytes,
-                             .res_row = l->res >= 0 ? g->out_row_bytes : 0};
+                             .res_row = l->res >= 0 ? g->res_row_bytes : 0};
   espl_cmd_store_stride_encode(&s, w);
   map_list_cfg(e->l, w);
   espl_cmd_store_quant q = {.zo = byte_of(l->zo), .zr = byte_of(l->zr), .lo = byte_of(l->lo), .hi = byte_of(l->hi), .pool_zo = byte_of(l->pool_zo),
@@ -368,11 +387,11 @@ static void store(emit *e, int32_t column, const map_span *y, const map_span *x)
   }
   store_cfg(e, y, x);
   espl_cmd_store s = {.bank = (uint32_t)e->bank, .residual = g->l->res >= 0, .pool = (uint32_t)g->l->pool, .groups = (uint32_t)n};
-  s.out_contig = s.res_contig = x->o1 - x->o0 == g->out.w;
-  s.res_contig = s.out_contig && s.residual;
-  uint32_t off = (uint32_t)g0 * g->out_plane_bytes + (uint32_t)y->o0 * g->out_row_bytes + (uint32_t)(x->o0 * g->g);
-  s.out_addr = e->at->out + off;
-  s.res_addr = s.residual ? e->at->res + off : 0;
+  uint32_t row = (uint32_t)(g->out.w * g->g), off = (uint32_t)g0 * g->out_plane_bytes + (uint32_t)(x->o0 * g->g);
+  s.out_contig = x->o1 - x->o0 == g->out.w && g->out_row_bytes == row;
+  s.res_contig = s.residual && x->o1 - x->o0 == g->out.w && g->res_row_bytes == row;
+  s.out_addr = e->at->out + (uint32_t)e->image * g->out_image + off + (uint32_t)y->o0 * g->out_row_bytes;
+  s.res_addr = s.residual ? e->at->res + (uint32_t)e->image * g->res_image + off + (uint32_t)y->o0 * g->res_row_bytes : 0;
   s.par_base = (uint32_t)(unit * C);
   s.out_h = (uint32_t)(y->o1 - y->o0);
   s.out_w = (uint32_t)(x->o1 - x->o0);
@@ -398,10 +417,22 @@ static void item(emit *e, int32_t column, const map_span *y, const map_span *x) 
   e->item++;
 }
 
-/* All spatial tiles of columns [k0, k1), columns inside. */
-static void walk(emit *e, int32_t k0, int32_t k1, const int32_t *h, int32_t n) {
+/* Image n is walked next: its place in the buffer is its own, or that of an image before it. */
+static void begin_image(emit *e, int32_t n) {
+  e->image = n;
+  if (!e->p->resident) return;
+  e->copy = n % e->p->copies;
+  if (e->held[e->copy] == n) return;
+  e->held[e->copy] = n;
+  e->held_user[e->copy] = e->copy_user[e->copy];
+  for (int32_t b = 0; b < e->g->ncb; b++) e->rows_have[e->copy * e->g->ncb + b] = 0;
+}
+
+/* All spatial tiles of columns [k0, k1) of an image, columns inside. */
+static void walk(emit *e, int32_t image, int32_t k0, int32_t k1, int32_t *h, int32_t cap) {
   const map_geom *g = e->g;
-  int32_t rows_done = 0;
+  int32_t rows_done = 0, n = map_plan_rows(g, e->p, k0, image, h, cap);
+  begin_image(e, image);
   for (int32_t i = 0, o = 0; i < n; o += h[i++]) {
     map_span y = map_row_span(g, o, o + h[i], rows_done);
     int32_t cols_done = 0;
@@ -418,23 +449,29 @@ static bool start(emit *e) {
   const map_geom *g = e->g;
   const espl_machine *m = g->m;
   size_t tiles = (size_t)g->tiles + 1;
-  e->rows_have = espl_calloc((size_t)g->ncb, sizeof(int32_t));
-  e->rows_load = espl_calloc((size_t)g->ncb, sizeof(int32_t));
+  size_t copies = (size_t)map_max(1, e->p->copies), blocks = copies * (size_t)g->ncb;
+  e->rows_have = espl_calloc(blocks, sizeof(int32_t));
+  e->rows_load = espl_calloc(blocks, sizeof(int32_t));
+  e->held = malloc(3 * copies * sizeof(int32_t));
   e->slot = espl_calloc((size_t)e->p->slots + 1, sizeof *e->slot);
   e->wslot = malloc(tiles * sizeof(int32_t));
   e->islot = malloc(tiles * sizeof(int32_t));
   int64_t wcap = (1ll << m->wgt_aw) / g->tile_bytes, by_row = 65536 / g->tile_rows;
   bool ok = ring_init(&e->weight, (int32_t)(wcap < by_row ? wcap : by_row)) && ring_init(&e->index, m->idx_aw > 0 ? 1 << m->idx_aw : 0) &&
             ring_init(&e->param, (1 << m->par_aw) / m->cols);
-  if (!ok || !e->rows_have || !e->rows_load || !e->slot || !e->wslot || !e->islot) return false;
+  if (!ok || !e->rows_have || !e->rows_load || !e->held || !e->slot || !e->wslot || !e->islot) return false;
+  e->held_user = e->held + copies;
+  e->copy_user = e->held + 2 * copies;
+  for (size_t i = 0; i < 3 * copies; i++) e->held[i] = -1;
   for (size_t i = 0; i < tiles; i++) e->wslot[i] = e->islot[i] = -1;
-  for (int32_t i = 0; i < e->p->slots; i++) e->slot[i] = (slot){.user = -1, .load = -1};
+  for (int32_t i = 0; i < e->p->slots; i++) e->slot[i] = (slot){.image = -1, .user = -1, .load = -1};
   return true;
 }
 
 static void stop(emit *e) {
   free(e->rows_have);
   free(e->rows_load);
+  free(e->held);
   free(e->slot);
   free(e->wslot);
   free(e->islot);
@@ -454,14 +491,17 @@ espl_status map_emit_layer(const map_geom *g, const map_plan *p, const map_place
     return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);
   }
   int32_t across = map_div_up(g->out.w, p->tile_w), cap = g->out.h + 64;
-  if (p->column_outer) {
-    for (int32_t k = 0; k < g->nco; k++) e.items += map_plan_rows(g, p, k, h, cap) * across;
-    for (int32_t k = 0; k < g->nco; k++) walk(&e, k, k + 1, h, map_plan_rows(g, p, k, h, cap));
-  } else {
-    int32_t n = map_plan_rows(g, p, 0, h, cap);
-    e.items = n * across * g->nco;
-    walk(&e, 0, g->nco, h, n);
-  }
+  for (int32_t n = 0; n < g->images; n++)
+    for (int32_t k = 0; k < g->nco; k++) e.items += map_plan_rows(g, p, k, n, h, cap) * across;
+  if (p->image_inner)
+    for (int32_t k = 0; k < g->nco; k++)
+      for (int32_t n = 0; n < g->images; n++) walk(&e, n, k, k + 1, h, cap);
+  else
+    for (int32_t n = 0; n < g->images; n++) {
+      if (!p->column_outer) walk(&e, n, 0, g->nco, h, cap);
+      else
+        for (int32_t k = 0; k < g->nco; k++) walk(&e, n, k, k + 1, h, cap);
+    }
   map_cmd mark = {.unit = 0};
   espl_cmd_mark r = {.record = at->record};
   espl_cmd_mark_encode(&r, mark.u.word);

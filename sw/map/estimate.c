@@ -35,7 +35,10 @@ struct map_estimator {
   queue loads, computes, stores;
   int bank_at;
   /* buffers */
-  int32_t *rows_have;  /* [ncb] resident rows; only native depthwise brings blocks one by one, other layers use the first */
+  int32_t image, copy; /* walked now; resident: its place among the images that are held */
+  int32_t *held;       /* [images] image that lies there */
+  double *copy_used, *copy_free; /* [images] end of the last pass that read it; of the one that read the image before */
+  int32_t *rows_have;  /* [copies * ncb] resident rows; only native depthwise brings blocks one by one, other layers use the first */
   int64_t *tile_have;  /* [ncb] native depthwise: spatial tile whose block is in a slot */
   int64_t slot_tile[SLOTS];
   int32_t slot_next;
@@ -83,11 +86,14 @@ map_estimator *map_estimator_new(const map_geom *g) {
   constants(e);
   e->at = espl_calloc((size_t)g->nco, sizeof *e->at);
   e->reused = espl_calloc((size_t)g->nco, sizeof *e->reused);
-  e->rows_have = espl_calloc((size_t)g->ncb, sizeof *e->rows_have);
+  e->rows_have = espl_calloc((size_t)g->ncb * (size_t)g->images, sizeof *e->rows_have);
+  e->held = espl_calloc((size_t)g->images, sizeof *e->held);
+  e->copy_used = espl_calloc(2 * (size_t)g->images, sizeof *e->copy_used);
+  e->copy_free = e->copy_used ? e->copy_used + g->images : NULL;
   e->tile_have = espl_calloc((size_t)g->ncb, sizeof *e->tile_have);
   e->param_owner = espl_calloc((size_t)e->param_cap, sizeof *e->param_owner);
   e->h = espl_calloc((size_t)g->out.h + 64, sizeof *e->h);
-  if (e->at && e->reused && e->rows_have && e->tile_have && e->param_owner && e->h) return e;
+  if (e->at && e->reused && e->rows_have && e->held && e->copy_used && e->tile_have && e->param_owner && e->h) return e;
   map_estimator_free(e);
   return NULL;
 }
@@ -98,6 +104,8 @@ void map_estimator_free(map_estimator *e) {
   free(e->reused);
   free(e->param_owner);
   free(e->rows_have);
+  free(e->held);
+  free(e->copy_used);
   free(e->tile_have);
   free(e->h);
   free(e);
@@ -133,7 +141,7 @@ static double load(map_estimator *e, double bytes, double runs, double wait, dou
 static double load_rows(map_estimator *e, int32_t blocks, int32_t b0, int32_t rows, int32_t cols, bool whole, double wait) {
   const map_geom *g = e->g;
   int32_t groups = map_min((b0 + blocks) * g->nb, g->in_groups) - b0 * g->nb;
-  double first, runs = whole ? groups : (double)groups * rows;
+  double first, runs = g->woven ? rows : whole ? groups : (double)groups * rows;
   return load(e, (double)groups * rows * cols * g->g, runs, wait, &first);
 }
 
@@ -191,8 +199,9 @@ static double bring_acts(map_estimator *e, const work *w, int32_t b0, int32_t b1
   const map_geom *g = e->g;
   b0 += w->block;
   b1 += w->block;
-  if (e->p->resident) return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have[w->block], g->fold ? g->pitch : g->in.w, g->fold || g->pitch == g->in.w, 0);
-  bool whole = g->fold || (g->row_step == 1 && map_slot_pitch(g, e->p->tile_w) == g->in.w && w->x->i1 - w->x->i0 == g->in.w);
+  if (e->p->resident)
+    return load_rows(e, b1 - b0, b0, w->y->i1 - e->rows_have[e->copy * g->ncb + w->block], g->fold ? g->pitch : g->in.w, g->fold || (g->pitch == g->in.w && !g->stacked), e->copy_free[e->copy]);
+  bool whole = g->fold || (g->row_step == 1 && !g->stacked && map_slot_pitch(g, e->p->tile_w) == g->in.w && w->x->i1 - w->x->i0 == g->in.w);
   return load_rows(e, b1 - b0, b0, w->y->i1 - w->y->i0, g->fold ? g->pitch : w->x->i1 - w->x->i0, whole, wait);
 }
 
@@ -222,7 +231,7 @@ static double segment(map_estimator *e, const work *w, int32_t t, int32_t n, boo
 static void store(map_estimator *e, const work *w, double end) {
   const map_geom *g = e->g;
   int32_t per = g->block / g->g, groups = map_min(per, g->out_groups - w->column * per), unit = w->column % e->param_cap, cols = w->x->o1 - w->x->o0, rows = w->y->o1 - w->y->o0;
-  double first, px = (double)groups * rows * cols, bytes = px * g->g, runs = cols == g->out.w ? groups : (double)groups * rows;
+  double first, px = (double)groups * rows * cols, bytes = px * g->g, runs = cols == g->out.w && !g->stacked ? groups : (double)groups * rows;
   if (e->param_owner[unit] != w->column) {
     e->param_owner[unit] = w->column;
     e->params = load(e, (double)groups * g->g * 16, 1, 0, &first);
@@ -254,7 +263,8 @@ static void item(map_estimator *e, work *w) {
   bool there = column_there(e, w->column);
   double end = e->pass, wait = 0;
   int32_t chunk = e->p->resident ? g->ncb : e->p->chunk_cb, chunks = map_div_up(g->ncb, chunk), slot = 0, slot_of = -1, brought = 0;
-  bool have = e->p->resident && e->rows_have[w->block] >= w->y->i1;
+  int32_t *rows_have = &e->rows_have[e->copy * g->ncb + w->block];
+  bool have = e->p->resident && *rows_have >= w->y->i1;
   for (int32_t t = 0; t < w->n;) {
     int32_t c = (w->block + t / w->taps) / chunk;
     if (!e->p->resident && c != slot_of) {
@@ -284,19 +294,30 @@ static void item(map_estimator *e, work *w) {
     t += n;
   }
   if (w->n == 0) end = segment(e, w, 0, 0, false, true, 0);
-  if (e->p->resident && e->rows_have[w->block] < w->y->i1) e->rows_have[w->block] = w->y->i1;
+  if (e->p->resident) e->copy_used[e->copy] = end + e->pipe;
+  if (e->p->resident && *rows_have < w->y->i1) *rows_have = w->y->i1;
   store(e, w, end);
 }
 
-static void walk(map_estimator *e, int32_t k0, int32_t k1) {
+static void begin_image(map_estimator *e, int32_t n) {
+  e->image = n;
+  e->copy = e->p->resident ? n % e->p->copies : 0;
+  if (!e->p->resident || e->held[e->copy] == n) return;
+  e->held[e->copy] = n;
+  e->copy_free[e->copy] = e->copy_used[e->copy];
+  for (int32_t b = 0; b < e->g->ncb; b++) e->rows_have[e->copy * e->g->ncb + b] = 0;
+}
+
+static void walk(map_estimator *e, int32_t image, int32_t k0, int32_t k1) {
   const map_geom *g = e->g;
   const map_plan *p = e->p;
-  int32_t n = map_plan_rows(g, p, k0, e->h, g->out.h + 64), across = map_div_up(g->out.w, p->tile_w);
+  begin_image(e, image);
+  int32_t n = map_plan_rows(g, p, k0, image, e->h, g->out.h + 64), across = map_div_up(g->out.w, p->tile_w);
   for (int32_t i = 0, o = 0; i < n; o += e->h[i++]) {
     map_span y = map_row_span(g, o, o + e->h[i], 0);
     for (int32_t j = 0; j < across; j++) {
       map_span x = map_col_span(g, j * p->tile_w, map_min(g->out.w, (j + 1) * p->tile_w), 0, p->tile_w >= g->out.w);
-      work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .tile = (int64_t)o * across + j + 1};
+      work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .tile = ((int64_t)image * g->out.h + o) * across + j + 1};
       w.pixels = (double)(y.c1 - y.c0) * (x.c1 - x.c0);
       double words = g->dw ? (double)(y.c1 - y.c0) * ((x.c1 - x.c0 - 1) * g->l->sw + g->dw_cols) : w.pixels;
       w.len = later(words, e->pass_min);
@@ -316,14 +337,19 @@ double map_estimate(map_estimator *e, const map_plan *p) {
   e->issue = e->read = e->write = e->pass = e->walk = e->store = e->params = e->bank[0] = e->bank[1] = 0;
   e->loads.n = e->computes.n = e->stores.n = 0;
   e->bank_at = e->slot_next = 0;
-  for (int32_t k = 0; k < g->ncb; k++) e->rows_have[k] = 0, e->tile_have[k] = 0;
+  for (int32_t k = 0; k < g->ncb; k++) e->tile_have[k] = 0;
+  for (int32_t k = 0; k < g->images; k++) e->held[k] = -1, e->copy_used[k] = e->copy_free[k] = 0;
   e->position = 0;
   e->ring_head = e->ring_tail = 0;
   for (int32_t i = 0; i < SLOTS; i++) e->slot_tile[i] = 0, e->slot_used[i] = 0;
   for (int32_t k = 0; k < g->nco; k++) e->at[k] = -1, e->reused[k] = 0;
   for (int32_t k = 0; k < e->param_cap; k++) e->param_owner[k] = -1;
-  if (p->column_outer)
-    for (int32_t k = 0; k < g->nco; k++) walk(e, k, k + 1);
-  else walk(e, 0, g->nco);
+  for (int32_t k = 0; p->image_inner && k < g->nco; k++)
+    for (int32_t n = 0; n < g->images; n++) walk(e, n, k, k + 1);
+  for (int32_t n = 0; !p->image_inner && n < g->images; n++) {
+    if (!p->column_outer) walk(e, n, 0, g->nco);
+    else
+      for (int32_t k = 0; k < g->nco; k++) walk(e, n, k, k + 1);
+  }
   return e->write + g->m->mem.write_latency + 8;
 }

@@ -209,14 +209,14 @@ static void find_roof(map_geom *g) {
   const espl_machine *m = g->m;
   const espl_qlayer *l = g->l;
   bool pooled = l->pool != ESPL_QPOOL_NONE;
-  int64_t pixels = needed(g->out.h, l->psy, l->ppt, l->win_h, l->conv_h, pooled) * needed(g->out.w, l->psx, l->ppl, l->win_w, l->conv_w, pooled);
+  int64_t pixels = g->images * needed(g->out.h, l->psy, l->ppt, l->win_h, l->conv_h, pooled) * needed(g->out.w, l->psx, l->ppl, l->win_w, l->conv_w, pooled);
   int64_t least = map_max(m->rows, MAP_ACC_CYCLES), pass = pixels > least ? pixels : least;
   int64_t tiles = g->tiles;
   g->roof_compute = tiles * pass;
-  int64_t groups = g->in_groups;
-  int64_t read = groups * touched_rows(g) * g->row_bytes + tiles * g->tile_bytes + (int64_t)g->out_groups * g->g * 16;
+  int64_t groups = g->in_groups, images = g->images;
+  int64_t read = images * groups * touched_rows(g) * g->pitch_bytes + tiles * g->tile_bytes + (int64_t)g->out_groups * g->g * 16;
   if (g->sparse) read += 4 * tiles;
-  int64_t out = (int64_t)g->out_groups * g->out.h * g->out_row_bytes;
+  int64_t out = images * g->out_groups * g->out.h * g->out.w * g->g;
   if (l->res >= 0) read += out;
   int64_t per = (int64_t)m->bus_bytes * m->mem.num, den = m->mem.den;
   g->roof_read = (read * den + per - 1) / per;
@@ -266,6 +266,44 @@ uint32_t map_slice_offset(const espl_qnet *q, const espl_machine *m, int32_t ten
 }
 
 espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) {
+  return map_geom_init_batch(g, q, layer, m, 1, zero_tiles, err);
+}
+
+/* Strides in memory, the walk over virtual rows, and the buffer's rows. */
+static void set_strides(map_geom *g) {
+  const espl_machine *m = g->m;
+  const espl_qlayer *l = g->l;
+  const espl_qnet *q = g->q;
+  uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g, unit = bus > gb ? bus : gb;
+  g->pitch = g->fold ? map_fold_pitch(q, m, l->in) : g->in.w;
+  g->pitch_bytes = (uint32_t)g->pitch * gb;
+  g->in_image = map_image_bytes(q, m, l->in);
+  g->out_image = map_image_bytes(q, m, l->out);
+  g->res_image = l->res >= 0 ? map_image_bytes(q, m, l->res) : 0;
+  espl_shape in = q->tensor[l->in].shape, out = q->tensor[l->out].shape; /* of one image */
+  g->row_bytes = g->stacked && g->run_rows == 1 ? g->in_image : g->pitch_bytes;
+  g->plane_bytes = map_align((uint32_t)in.h * (g->stacked ? (uint32_t)in.w * gb : g->pitch_bytes), unit);
+  g->out_row_bytes = g->stacked ? g->out_image : (uint32_t)out.w * gb;
+  g->res_row_bytes = g->stacked ? g->res_image : g->out_row_bytes;
+  g->out_plane_bytes = map_align((uint32_t)(out.h * out.w) * gb, unit);
+  bool skip = l->kh == 1 && l->sh > 1 && l->pt == 0 && g->row_bytes % bus == 0;
+  g->row_step = skip ? l->sh : 1;
+  g->vrows = skip ? map_min(l->conv_h, map_div_up(g->in.h, l->sh)) : g->in.h; /* output rows below them lie in the padding alone */
+  g->vsy = skip ? 1 : l->sh;
+  if (g->stacked && g->run_rows == 1) g->pitch = (int32_t)(map_align(g->pitch_bytes, unit) / gb); /* as its rows lie in memory, modulo the bus width */
+  if (g->dw) g->pitch = map_depthwise_pitch(g, g->in.w);
+  g->in_at = map_slice_offset(q, m, l->in) % MAP_PAGE;
+  g->out_at = map_slice_offset(q, m, l->out) % MAP_PAGE;
+  g->res_at = l->res >= 0 ? map_slice_offset(q, m, l->res) % MAP_PAGE : 0;
+  g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, unit) / gb);
+  g->resident_words = (int64_t)g->ncb * g->plane_words;
+  if (!g->woven) return;
+  g->pitch = g->ncb;
+  g->plane_words = 1;
+  g->resident_words = (int64_t)g->vrows * g->ncb;
+}
+
+espl_status map_geom_init_batch(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t images, int32_t zero_tiles, espl_err *err) {
   const espl_qlayer *l = &q->layer[layer];
   *g = (map_geom){.q = q, .l = l, .m = m, .in = q->tensor[l->in].shape, .out = q->tensor[l->out].shape};
   g->g = espl_g(m);
@@ -277,6 +315,7 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
   ESPL_TRY(map_fold_use(g, err));
+  map_batch_use(g, images);
   l = g->l;
   map_depthwise_use(g);
   g->nco = map_div_up(l->out_c, g->block);
@@ -285,21 +324,7 @@ espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const 
     map_geom_clear(g);
     return s;
   }
-  uint32_t bus = (uint32_t)m->bus_bytes, gb = (uint32_t)g->g;
-  g->pitch = g->fold ? map_fold_pitch(q, m, l->in) : g->in.w;
-  g->row_bytes = (uint32_t)g->pitch * gb;
-  g->plane_bytes = map_align((uint32_t)g->in.h * g->row_bytes, bus > gb ? bus : gb);
-  g->out_row_bytes = (uint32_t)g->out.w * gb;
-  g->out_plane_bytes = map_align((uint32_t)g->out.h * g->out_row_bytes, bus > gb ? bus : gb);
-  bool skip = l->kh == 1 && l->sh > 1 && l->pt == 0 && g->row_bytes % bus == 0;
-  g->row_step = skip ? l->sh : 1;
-  g->vrows = skip ? map_min(l->conv_h, map_div_up(g->in.h, l->sh)) : g->in.h; /* output rows below them lie in the padding alone */
-  g->vsy = skip ? 1 : l->sh;
-  if (g->dw) g->pitch = map_depthwise_pitch(g, g->in.w);
-  g->in_at = map_slice_offset(q, m, l->in) % MAP_PAGE;
-  g->out_at = map_slice_offset(q, m, l->out) % MAP_PAGE;
-  g->res_at = l->res >= 0 ? map_slice_offset(q, m, l->res) % MAP_PAGE : 0;
-  g->plane_words = (int32_t)(map_align((uint32_t)(g->vrows * g->pitch) * gb, bus > gb ? bus : gb) / gb);
+  set_strides(g);
   s = g->dw ? build_depthwise(g, err) : build_stream(g, zero_tiles, err);
   if (s == ESPL_OK) find_roof(g);
   else map_geom_clear(g);

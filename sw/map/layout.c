@@ -35,6 +35,7 @@ static espl_status place_region(map_net *n, uint64_t *bytes, uint64_t *at, espl_
 
 static espl_status place_tensors(map_net *n, espl_err *err) {
   uint32_t g = (uint32_t)espl_g(n->m), bus = (uint32_t)n->m->bus_bytes;
+  int32_t images = n->p->images;
   for (int32_t i = 0; i < n->q->tensors; i++) {
     espl_shape s = n->q->tensor[i].shape;
     espl_map_tensor *t = &n->p->tensor[i];
@@ -44,6 +45,9 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
     if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
     t->row_bytes = row;
     t->plane_bytes = (uint32_t)plane;
+    t->image_bytes = map_image_bytes(n->q, n->m, i);
+    all += (uint64_t)t->image_bytes * (uint64_t)(images - 1);
+    if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
     t->bytes = (uint32_t)all;
   }
   uint64_t *bytes = espl_calloc(2 * (size_t)n->q->tensors, sizeof *bytes);
@@ -55,9 +59,10 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
 
 static void describe(const map_geom *g, const map_plan *p, char *out, size_t cap) {
   char acts[40] = "input resident";
+  const char *outside = p->image_inner ? "columns, then images," : p->column_outer ? "columns" : "pixels";
   if (!p->resident) snprintf(acts, sizeof acts, "%d input slots of %d blocks", (int)p->slots, (int)p->chunk_cb);
   snprintf(out, cap, "rows %d of %d, %s %s%d, %s, %s outside", (int)p->tile_h, (int)g->out.h, g->dw ? "depthwise" : g->fold ? "folded" : g->sparse ? "sparse" : "dense", g->weight.book ? "codebook:" : "int",
-           (int)g->weight.bits, acts, p->column_outer ? "columns" : "pixels");
+           (int)g->weight.bits, acts, outside);
 }
 
 /* What a layer is to the timing: everything in it but identities and values. A field that is not named here is compared. */
@@ -78,6 +83,9 @@ static espl_qlayer shape_of(const espl_qlayer *l) {
 
 static bool same_work(const map_geom *a, const map_geom *b) {
   espl_qlayer la = shape_of(a->l), lb = shape_of(b->l);
+  if (a->stacked != b->stacked || a->images != b->images || a->run_rows != b->run_rows) return false;
+  bool batch = a->stacked || a->images > 1;
+  if (batch && (a->in_image != b->in_image || a->out_image != b->out_image || a->res_image != b->res_image)) return false;
   if (memcmp(&la, &lb, sizeof la) != 0 || memcmp(&a->in, &b->in, sizeof a->in) != 0 || memcmp(&a->out, &b->out, sizeof a->out) != 0) return false;
   if (a->in_at != b->in_at || a->out_at != b->out_at || a->res_at != b->res_at) return false;
   if (a->tiles != b->tiles || a->sparse != b->sparse || a->weight.bits != b->weight.bits || a->weight.book != b->weight.book || a->ky_mask != b->ky_mask || a->kx_mask != b->kx_mask) return false;
@@ -98,7 +106,7 @@ static espl_status choose(map_net *n, int32_t i, espl_err *err) {
 
 static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
   map_geom *g = &n->geom[i];
-  ESPL_TRY(map_geom_init(g, n->q, i, n->m, -1, err));
+  ESPL_TRY(map_geom_init_batch(g, n->q, i, n->m, n->p->images, -1, err));
   ESPL_TRY(choose(n, i, err));
   map_place *at = &n->place[i];
   ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)g->tile_bytes, &at->weights, err));
@@ -164,6 +172,7 @@ espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, const espl_m
   n->place = espl_calloc(layers, sizeof *n->place);
   if (n->p) {
     n->p->machine = *m;
+    n->p->images = map_max(1, n->cfg.images);
     n->p->tensors = q->tensors;
     n->p->layers = q->layers;
     n->p->tensor = espl_calloc((size_t)q->tensors + 1, sizeof *n->p->tensor);

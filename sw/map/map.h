@@ -7,9 +7,9 @@
 #include "device/device.h"
 #include "quant/qnet.h"
 
-/* Where a tensor lives in memory: [C/G][H][W][G], group planes padded to a multiple of the bus width; or folded. */
+/* Where a tensor lives in memory: for each image [C/G][H][W][G], group planes padded to a multiple of the bus width; or folded. */
 typedef struct espl_map_tensor {
-  uint32_t addr, row_bytes, plane_bytes, bytes;
+  uint32_t addr, row_bytes, plane_bytes, image_bytes, bytes; /* bytes: of all images; image_bytes: from one to the next */
   bool folded;                 /* [H][W][4], rows of row_bytes */
 } espl_map_tensor;
 
@@ -26,6 +26,7 @@ typedef struct espl_map_layer {
 
 typedef struct espl_program {
   espl_machine machine;
+  int32_t images;              /* that one run takes */
   uint32_t prog_addr, prog_bytes, mem_bytes; /* mem_bytes: memory used, <= machine.mem_bytes */
   uint32_t tensor_bytes;       /* of it: tensors, those that live one after the other in the same place */
   uint64_t tensor_bytes_apart; /* what they would take side by side */
@@ -36,6 +37,7 @@ typedef struct espl_program {
 } espl_program;
 
 typedef struct espl_map_config {
+  int32_t images;              /* images of a run, all in one program; 0: 1 */
   bool keep;                   /* every tensor keeps its memory: all of them can be read after a run */
 } espl_map_config;
 
@@ -43,9 +45,9 @@ typedef struct espl_map_config {
 espl_status espl_map_build(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, espl_program **out, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_map_network(const espl_qnet *q, const espl_machine *m, espl_program **out, espl_err *err) ESPL_MUST_CHECK;
 void espl_program_free(espl_program *p);
-/* int8 [c,h,w] <-> memory image of tensor t (channel tails get the zero point). */
-void espl_program_put_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const int8_t *chw, uint8_t *memory);
-void espl_program_get_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const uint8_t *memory, int8_t *chw);
+/* int8 [images,c,h,w] <-> memory image of tensor t (channel tails get the zero point). */
+void espl_program_put_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const int8_t *nchw, uint8_t *memory);
+void espl_program_get_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const uint8_t *memory, int8_t *nchw);
 
 typedef enum espl_engine { ESPL_ENGINE_TIMING, ESPL_ENGINE_MODEL, ESPL_ENGINE_RTL } espl_engine;
 
@@ -61,11 +63,11 @@ typedef struct espl_sim_result {
   espl_sim_layer *layer;       /* owned */
   espl_sim_layer total;        /* cycles include overhead */
   uint64_t overhead;           /* cycles that belong to no layer: a constant of the machine */
-  int8_t *logits;              /* [classes]; NULL for the timing engine */
+  int8_t *logits;              /* [images,classes]; NULL for the timing engine */
   espl_run_result raw;
 } espl_sim_result;
 void espl_sim_result_clear(espl_sim_result *r);
-/* Runs a mapped network on one body. input int8 [c,h,w] (NULL: zero point; ignored by the timing engine). */
+/* Runs a mapped network on one body. input int8 [images,c,h,w] (NULL: zero point; ignored by the timing engine). */
 espl_status espl_simulate(const espl_program *p, const espl_qnet *q, espl_engine engine, const int8_t *input, const espl_trace *trace,
                           espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 

@@ -53,15 +53,25 @@ typedef struct map_geom {
   uint8_t *zero;               /* [nco] 1: the column block's only tile stands for an empty range (dense machines) */
   int32_t *pairs;              /* [nco*ncb] useful (input, output) channel pairs of a tile; a copy (a layer that counts no MACs) has none */
   int32_t row_step, vrows, vsy; /* virtual rows: input row = v*row_step; stride over virtual rows */
-  uint32_t row_bytes, plane_bytes, out_row_bytes, out_plane_bytes; /* in memory */
+  uint32_t row_bytes, plane_bytes, out_row_bytes, res_row_bytes, out_plane_bytes; /* in memory */
+  uint32_t pitch_bytes;        /* of a row's pixels in memory */
+  int32_t images;              /* that the layer is walked for, one after the other; 1 when they are stacked (batch.c) */
+  bool stacked;                /* `l` is batch_layer: one image whose rows lie image_bytes apart in memory */
+  bool woven;                  /* stacked images of one pixel: in the buffer as in memory, the channel blocks of an image side by side */
+  int32_t run_rows;            /* buffer rows that lie in a row in memory and are loaded as one run (stacked); else 1 */
+  espl_qlayer batch_layer;
+  uint32_t in_image, out_image, res_image; /* bytes between the images of a tensor */
   uint32_t in_at, out_at, res_at; /* where the tensors begin behind a 4 KiB line: slices of a concatenation; bursts are cut by address */
   int32_t pitch;               /* pixel words between rows of a resident plane */
   int32_t plane_words;         /* of a resident plane in the buffer, pixel words */
+  int64_t resident_words;      /* of the whole input */
   int64_t roof_compute, roof_read, roof_write, roof_cycles;
 } map_geom;
 
 /* zero_tiles: -1 as the weights say, else that many tiles count as absent, spread evenly (native depthwise has none absent). Free with map_geom_clear. */
 espl_status map_geom_init(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t zero_tiles, espl_err *err) ESPL_MUST_CHECK;
+/* The same for a batch of images. */
+espl_status map_geom_init_batch(map_geom *g, const espl_qnet *q, int32_t layer, const espl_machine *m, int32_t images, int32_t zero_tiles, espl_err *err) ESPL_MUST_CHECK;
 void map_geom_clear(map_geom *g);
 /* Bytes of a tensor before the one that it is a slice of counts from: 0 for a tensor of its own. */
 uint32_t map_slice_offset(const espl_qnet *q, const espl_machine *m, int32_t tensor);
@@ -84,12 +94,19 @@ int32_t map_fold_pitch(const espl_qnet *q, const espl_machine *m, int32_t tensor
 espl_status map_fold_use(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
 int32_t map_fold_taps(const map_geom *g, const map_tile *t);
 
+/* Batches (batch.c). use: makes g->l and the extents those of one image of stacked images where the layer allows it. */
+void map_batch_use(map_geom *g, int32_t images);
+/* Bytes of an image of the tensor (of its whole). */
+uint32_t map_image_bytes(const espl_qnet *q, const espl_machine *m, int32_t tensor);
+
 /* Weight tile t of the stream as it is stored: tile_bytes bytes. */
 void map_geom_pack_tile(const map_geom *g, int32_t column, int32_t t, uint8_t *out);
 
 typedef struct map_plan {
   bool resident;               /* the whole input stays in the activation buffer */
   bool column_outer;           /* column blocks outside, spatial tiles inside */
+  bool image_inner;            /* column blocks outside, images inside (column_outer) */
+  int32_t copies;              /* resident: images whose input is held */
   int32_t tile_h, tile_w;      /* output rows and columns of a spatial tile (after pooling) */
   int32_t first_h, last_h, ratio; /* rows of the first and last tile; the last ones shrink by `ratio` */
   int32_t cold_cb;             /* channel blocks of a segment whose activations or weights are not there yet */
@@ -100,8 +117,8 @@ typedef struct map_plan {
 
 /* Candidates, best guess first; *n <= cap. E_UNSUPPORTED says which buffer is too small and what it needs. */
 espl_status map_plan_candidates(const map_geom *g, map_plan *out, int cap, int *n, espl_err *err) ESPL_MUST_CHECK;
-/* Output rows of the tiles of a column block from top to bottom into h[]; returns how many (<= cap; total <= cap rows). */
-int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t *h, int32_t cap);
+/* Output rows of the tiles of a column block of an image from top to bottom into h[]; returns how many (<= cap; total <= cap rows). */
+int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t image, int32_t *h, int32_t cap);
 
 /* Tiles mode: pixel words between rows, and of one channel block, in a slot. */
 int32_t map_slot_pitch(const map_geom *g, int32_t tile_w);

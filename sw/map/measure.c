@@ -8,11 +8,11 @@
 
 /* Addresses behind any program: only their distance and alignment can matter to the timing. */
 static map_place measuring_place(const map_geom *g, uint64_t *end) {
-  uint64_t at = 1u << 28;
+  uint64_t at = 1u << 28, images = (uint64_t)(g->stacked ? g->l->conv_h : g->images);
   map_place p = {0};
   const struct { uint32_t *to, behind; uint64_t bytes; } part[] = {
-      {&p.record, 0, 256}, {&p.in, g->in_at, (uint64_t)g->in_groups * g->plane_bytes}, {&p.out, g->out_at, (uint64_t)g->out_groups * g->out_plane_bytes},
-      {&p.res, g->res_at, (uint64_t)g->out_groups * g->out_plane_bytes}, {&p.weights, 0, (uint64_t)g->tiles * (uint64_t)g->tile_bytes},
+      {&p.record, 0, 256}, {&p.in, g->in_at, (uint64_t)images * g->in_image}, {&p.out, g->out_at, (uint64_t)images * g->out_image},
+      {&p.res, g->res_at, (uint64_t)images * g->res_image}, {&p.weights, 0, (uint64_t)g->tiles * (uint64_t)g->tile_bytes},
       {&p.params, 0, (uint64_t)g->nco * (uint64_t)g->m->cols * 16}, {&p.index, 0, 4ull * (uint64_t)g->tiles}};
   for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
     *part[i].to = (uint32_t)at + part[i].behind;

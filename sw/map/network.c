@@ -85,26 +85,29 @@ void espl_program_free(espl_program *p) {
   free(p);
 }
 
-/* Byte of (channel, row, column) of a tensor. */
-static size_t byte_at(const espl_program *p, int32_t tensor, espl_shape s, int32_t c, int32_t y, int32_t x) {
+/* Byte of (channel, row, column) of an image of a tensor. */
+static size_t byte_at(const espl_program *p, int32_t tensor, espl_shape s, int32_t image, int32_t c, int32_t y, int32_t x) {
   const espl_map_tensor *t = &p->tensor[tensor];
   int32_t g = espl_g(&p->machine);
-  if (t->folded) return (size_t)t->addr + (size_t)y * t->row_bytes + (size_t)(4 * x + c);
-  return (size_t)t->addr + (size_t)(c / g) * t->plane_bytes + (size_t)(y * s.w + x) * (size_t)g + (size_t)(c % g);
+  size_t at = (size_t)t->addr + (size_t)image * t->image_bytes;
+  if (t->folded) return at + (size_t)y * t->row_bytes + (size_t)(4 * x + c);
+  return at + (size_t)(c / g) * t->plane_bytes + (size_t)(y * s.w + x) * (size_t)g + (size_t)(c % g);
 }
 
-void espl_program_put_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const int8_t *chw, uint8_t *memory) {
+void espl_program_put_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const int8_t *nchw, uint8_t *memory) {
   espl_shape s = q->tensor[tensor].shape;
   int32_t g = espl_g(&p->machine), all = p->tensor[tensor].folded ? 4 : map_div_up(s.c, g) * g;
-  for (int32_t c = 0; c < all; c++)
-    for (int32_t y = 0; y < s.h; y++)
-      for (int32_t x = 0; x < s.w; x++)
-        memory[byte_at(p, tensor, s, c, y, x)] = (uint8_t)(c < s.c ? chw[((int64_t)c * s.h + y) * s.w + x] : q->tensor[tensor].zero);
+  for (int32_t n = 0; n < p->images; n++, nchw += espl_shape_elems(s))
+    for (int32_t c = 0; c < all; c++)
+      for (int32_t y = 0; y < s.h; y++)
+        for (int32_t x = 0; x < s.w; x++)
+          memory[byte_at(p, tensor, s, n, c, y, x)] = (uint8_t)(c < s.c ? nchw[((int64_t)c * s.h + y) * s.w + x] : q->tensor[tensor].zero);
 }
 
-void espl_program_get_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const uint8_t *memory, int8_t *chw) {
+void espl_program_get_tensor(const espl_program *p, const espl_qnet *q, int32_t tensor, const uint8_t *memory, int8_t *nchw) {
   espl_shape s = q->tensor[tensor].shape;
-  for (int32_t c = 0; c < s.c; c++)
-    for (int32_t y = 0; y < s.h; y++)
-      for (int32_t x = 0; x < s.w; x++) chw[((int64_t)c * s.h + y) * s.w + x] = (int8_t)memory[byte_at(p, tensor, s, c, y, x)];
+  for (int32_t n = 0; n < p->images; n++, nchw += espl_shape_elems(s))
+    for (int32_t c = 0; c < s.c; c++)
+      for (int32_t y = 0; y < s.h; y++)
+        for (int32_t x = 0; x < s.w; x++) nchw[((int64_t)c * s.h + y) * s.w + x] = (int8_t)memory[byte_at(p, tensor, s, n, c, y, x)];
 }

@@ -30,7 +30,7 @@ int32_t map_slot_pitch(const map_geom *g, int32_t tile_w) {
   if (tile_w >= g->out.w || g->fold) return g->pitch;
   int32_t cols = map_min(g->in.w, (conv_cols(g, tile_w) - 1) * g->l->sw + (g->l->kw - 1) * g->l->dw + 1);
   int32_t unit = map_max(1, g->m->bus_bytes / g->g);
-  cols += ((g->in.w - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
+  cols += ((g->pitch - cols) % unit + unit) % unit; /* congruent to the row length in memory modulo the bus width */
   return g->dw ? map_depthwise_pitch(g, cols) : cols;
 }
 
@@ -44,9 +44,9 @@ int32_t map_slot_plane(const map_geom *g, int32_t tile_h, int32_t tile_w) {
   return words > 1 << 20 ? 1 << 20 : map_div_up((int32_t)words, unit) * unit;
 }
 
-int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t *h, int32_t cap) {
+int32_t map_plan_rows(const map_geom *g, const map_plan *p, int32_t column, int32_t image, int32_t *h, int32_t cap) {
   int32_t total = g->out.h, n = 0, tails = 0, tail[32], rest = total;
-  bool head = !p->column_outer || column == 0, foot = !p->column_outer || column == g->nco - 1;
+  bool head = (!p->column_outer || column == 0) && image == 0, foot = (!p->column_outer || column == g->nco - 1) && image == g->images - 1;
   int32_t first = head && p->first_h > 0 ? map_min(p->first_h, map_min(p->tile_h, total)) : 0;
   rest -= first;
   for (int32_t x = p->last_h; foot && x > 0 && x < p->tile_h && x < rest && tails < 32; x *= p->ratio) {
@@ -104,6 +104,16 @@ static bool add(map_plan *out, int cap, int *n, const map_plan *p) {
   return true;
 }
 
+/* A resident input in every order of loops. */
+static void add_orders(const map_geom *g, const map_plan *one, map_plan *out, int cap, int *n) {
+  map_plan p = *one;
+  add(out, cap, n, &p);
+  p.image_inner = true;
+  if (g->nco > 1 && g->images > 1) add(out, cap, n, &p);
+  p.image_inner = p.column_outer = false;
+  if (g->nco > 1) add(out, cap, n, &p);
+}
+
 static int32_t widest(const map_geom *g) {
   int32_t w = g->out.w;
   while (w > 1 && most_rows(g, w) == 0) w = (w + 1) / 2;
@@ -111,7 +121,7 @@ static int32_t widest(const map_geom *g) {
 }
 
 static bool resident_fits(const map_geom *g) {
-  int64_t words = (1ll << g->m->act_aw) / g->g, need = (int64_t)g->ncb * g->plane_words;
+  int64_t words = (1ll << g->m->act_aw) / g->g, need = g->resident_words;
   int32_t off = espl_offset_max(g->m);
   int32_t down = (g->l->conv_h - 1) * g->vsy - g->l->pt, across = (g->l->conv_w - 1) * g->l->sw - g->l->pl; /* the furthest tile */
   bool named = g->vrows <= espl_dim_max(g->m) && down <= off && (across <= off || widest(g) >= g->out.w) && (int64_t)g->ncb * g->nb <= espl_dim_max(g->m);
@@ -145,6 +155,8 @@ static void tile_candidates(const map_geom *g, int32_t slots, map_plan *out, int
         add(out, cap, n, &p);
         p.column_outer = true;
         if (g->nco > 1) add(out, cap, n, &p);
+        p.image_inner = true;
+        if (g->nco > 1 && g->images > 1) add(out, cap, n, &p);
         found++;
         break;
       }
@@ -161,11 +173,10 @@ espl_status map_plan_candidates(const map_geom *g, map_plan *out, int cap, int *
     return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: one output pixel needs %lld accumulators a column, machine %s has %d", g->l->name,
                      (long long)conv_rows(g, 1) * conv_cols(g, 1), g->m->name, 1 << g->m->acc_aw);
   if (resident_fits(g)) {
-    map_plan p = {.resident = true, .tile_h = h, .tile_w = w, .chunk_cb = g->ncb, .column_outer = true};
+    int64_t words = (1ll << g->m->act_aw) / g->g, copies = (words < 65536 ? words : 65536) / g->resident_words;
+    map_plan p = {.resident = true, .tile_h = h, .tile_w = w, .chunk_cb = g->ncb, .column_outer = true, .copies = copies < g->images ? (int32_t)copies : g->images};
     finish(g, &p);
-    add(out, cap, n, &p);
-    p.column_outer = false;
-    if (g->nco > 1) add(out, cap, n, &p);
+    add_orders(g, &p, out, cap, n);
     return ESPL_OK;
   }
   tile_candidates(g, 2, out, cap, n);

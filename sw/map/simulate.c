@@ -76,7 +76,7 @@ espl_status map_summarize(const espl_program *p, const espl_qnet *q, espl_sim_re
 }
 
 static espl_status fetch_logits(const espl_program *p, const espl_qnet *q, const uint8_t *memory, espl_sim_result *out, espl_err *err) {
-  out->logits = espl_calloc((size_t)espl_shape_elems(q->tensor[q->output].shape), 1);
+  out->logits = espl_calloc((size_t)p->images * (size_t)espl_shape_elems(q->tensor[q->output].shape), 1);
   if (!out->logits) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", q->name);
   espl_program_get_tensor(p, q, q->output, memory, out->logits);
   return ESPL_OK;
@@ -91,7 +91,7 @@ espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_eng
   if (engine == ESPL_ENGINE_TIMING) return espl_device_timing(&run, out, err);
   memcpy(memory, p->image, p->mem_bytes);
   run.memory = memory;
-  int64_t n = espl_shape_elems(q->tensor[0].shape);
+  int64_t n = p->images * espl_shape_elems(q->tensor[0].shape);
   int8_t *zero = input ? NULL : espl_calloc((size_t)n, 1);
   if (!input && !zero) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", q->name);
   if (zero) memset(zero, q->tensor[0].zero, (size_t)n);

@@ -47,6 +47,49 @@ static inline void mapped_equal(const espl_qnet *q, const char *who, int32_t t, 
     cr_assert_eq(want[i], got[i], "%s: %s: tensor %d [%d,%d,%d], value %lld is %d, expected %d", q->name, who, t, s.c, s.h, s.w, (long long)i, got[i], want[i]);
 }
 
+/* A batch: the output of every image is that of the image alone. Returns the cycles of the run. */
+static inline uint64_t mapped_batch(const espl_qnet *q, const espl_machine *m, int32_t images, bool keep, uint64_t seed) {
+  espl_err err = {0};
+  espl_program *p = NULL;
+  cr_assert_eq(espl_map_build(q, m, &(espl_map_config){.images = images, .keep = keep}, &p, &err), ESPL_OK, "machine %s: %s", m->name, err.msg);
+  espl_machine mm = *m;
+  mm.mem_bytes = p->mem_bytes;
+  cr_assert_eq(espl_program_check(&mm, p->image, p->prog_addr, p->prog_bytes, &err), ESPL_OK, "machine %s: %s", m->name, err.msg);
+  int64_t n = espl_shape_elems(q->tensor[0].shape);
+  int8_t *in = malloc((size_t)(n * images));
+  for (int64_t j = 0; j < n * images; j++) in[j] = (int8_t)(uint8_t)espl_rng_u64(seed, 77, (uint64_t)j);
+  uint8_t *mem = calloc(p->mem_bytes, 1);
+  espl_run_result r = {0}, timed = {0};
+  cr_assert_eq(espl_program_run(p, q, ESPL_ENGINE_MODEL, in, NULL, mem, &r, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(r.hw_status, ESPL_HW_NONE, "%s on %s: stops with %s at command %u", q->name, m->name, espl_hw_status_name(r.hw_status), r.err_index);
+  cr_assert_eq(espl_program_run(p, q, ESPL_ENGINE_TIMING, NULL, NULL, NULL, &timed, &err), ESPL_OK, "%s", err.msg);
+  cr_assert_eq(timed.cycles, r.cycles);
+  int8_t **want = mapped_tensors(q), **got = calloc((size_t)q->tensors, sizeof *got);
+  for (int32_t t = 0; t < q->tensors; t++) {
+    got[t] = malloc((size_t)(images * espl_shape_elems(q->tensor[t].shape)));
+    espl_program_get_tensor(p, q, t, mem, got[t]);
+  }
+  for (int32_t b = 0; b < images; b++) {
+    memcpy(want[0], in + b * n, (size_t)n);
+    mapped_reference(q, want);
+    for (int32_t t = 0; t < q->tensors; t++)
+      if (keep || t == q->output) mapped_equal(q, m->name, t, want[t], got[t] + b * espl_shape_elems(q->tensor[t].shape));
+  }
+  for (int32_t i = 0; i < q->layers; i++) {
+    cr_assert_eq(r.layer[i].counter[ESPL_CNT_MACS], p->layer[i].macs);
+    cr_assert_eq(r.layer[i].counter[ESPL_CNT_MACS_DENSE], (uint64_t)images * (uint64_t)q->layer[i].macs_dense);
+  }
+  uint64_t cycles = r.cycles;
+  espl_run_result_clear(&r);
+  espl_run_result_clear(&timed);
+  espl_program_free(p);
+  mapped_tensors_free(q, want);
+  mapped_tensors_free(q, got);
+  free(in);
+  free(mem);
+  return cycles;
+}
+
 /* Evaluation on the CPU, and the machine: legal, all tensors where they keep their memory (else the output), cycles of layers as they are timed
  * alone and of the network as it is timed without a program. Returns its cycles. */
 static inline uint64_t mapped_check(const espl_qnet *q, const espl_machine *m, bool keep, uint64_t seed) {
