@@ -1,4 +1,4 @@
-// The open bursts of one path of a board's memory, oldest first: its next word and the beats it still has.
+// The open bursts of one path of a board's memory, oldest first: its next word and whether that is its last one.
 // Timing: a burst pushed in cycle t is at the outputs from t+1 when none is before it. step_i takes a beat, end_i (with step_i) ends the oldest
 // burst; the one behind it is shown in the next cycle, one pushed in the same cycle too. ready_o: there is room, a function of registers.
 module espl_board_burst #(
@@ -14,7 +14,7 @@ module espl_board_burst #(
   output logic              ready_o,
   output logic              open_o,
   output logic [WordW-1:0]  word_o,
-  output logic [CountW-1:0] left_o,
+  output logic              last_o,   // of the oldest burst one beat is left
   input  logic              step_i,
   input  logic              end_i
 );
@@ -22,12 +22,13 @@ module espl_board_burst #(
   logic                    open_q, take, next_valid;
   logic [WordW-1:0]        word_q;
   logic [CountW-1:0]       left_q;
+  logic                    last_q;
   logic [WordW+CountW-1:0] next;
 
   assign take   = !open_q || end_i;  // the front is free for the next one
   assign open_o = open_q;
   assign word_o = word_q;
-  assign left_o = left_q;
+  assign last_o = last_q;
 
   if (Depth > 1) begin : gen_behind
     logic full, behind;
@@ -54,8 +55,11 @@ module espl_board_burst #(
   always_ff @(posedge clk_i) begin
     if (rst_i) open_q <= 1'b0;
     else if (take) open_q <= next_valid;
-    if (take) {left_q, word_q} <= next;
-    else if (step_i) begin
+    if (take) begin
+      {left_q, word_q} <= next;
+      last_q           <= next[WordW+:CountW] == CountW'(1);
+    end else if (step_i) begin
+      last_q <= left_q == CountW'(2);
       word_q <= word_q + 1'b1;
       left_q <= left_q - 1'b1;
     end

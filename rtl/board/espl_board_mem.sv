@@ -43,7 +43,7 @@ module espl_board_mem #(
 
   logic             rd_access, rd_end, rd_turn, rd_open, wr_turn, wr_open;
   logic [WordW-1:0] rd_word, wr_word;
-  logic [6:0]       rd_left;
+  logic             rd_last;
   logic [Pipe-1:0]  beat_q, last_q, host_q;
   logic             host_take, rsp_q;
   logic [LaneW-1:0] lane_q;
@@ -59,12 +59,12 @@ module espl_board_mem #(
     .ready_o(rd_req_ready_o),
     .open_o (rd_open),
     .word_o (rd_word),
-    .left_o (rd_left),
+    .last_o (rd_last),
     .step_i (rd_access),
     .end_i  (rd_end)
   );
   // Writes end with the port's own last mark, so their beats are not counted.
-  logic unused_left;
+  logic unused_last;
   espl_board_burst #(.WordW(WordW), .CountW(1), .Depth(Outstanding)) u_write (
     .clk_i  (clk_i),
     .rst_i  (rst_i),
@@ -74,7 +74,7 @@ module espl_board_mem #(
     .ready_o(wr_req_ready_o),
     .open_o (wr_open),
     .word_o (wr_word),
-    .left_o (unused_left),
+    .last_o (unused_last),
     .step_i (wr_take_o),
     .end_i  (wr_take_o && wr_last_i)
   );
@@ -83,7 +83,7 @@ module espl_board_mem #(
   assign unused_lanes = &{1'b0, rd_req_addr_i[LaneW-1:0], wr_req_addr_i[LaneW-1:0]};
 
   assign rd_access = rd_open && rd_turn;
-  assign rd_end    = rd_access && rd_left == 7'd1;
+  assign rd_end    = rd_access && rd_last;
   assign wr_take_o = wr_open && wr_turn;
   assign host_take = host_req_i && !(host_we_i ? wr_take_o : rd_access) && !((Shared != 0) && (wr_take_o || rd_access));
 

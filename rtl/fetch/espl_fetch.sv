@@ -84,7 +84,7 @@ module espl_fetch #(
   localparam int PosW = (CmdIdxW < 24) ? CmdIdxW + 1 : 29;
 
   logic [PosW-1:0] pc_q, pc_next;  // position in the program, in commands
-  logic [PosW-1:8] line;           // the next 4 KiB line
+  logic [PosW-1:8] line_q;         // the next 4 KiB line, of the position a cycle before: it stands still when it is used
   logic [23:0]  idx;
   logic [CmdIdxW-1:0] idx_q;
   logic         freeze_q, err_valid_q;
@@ -95,13 +95,12 @@ module espl_fetch #(
   logic [7:0]   met;
   logic         active, past_end, is_bar, is_end, dispatch, barrier;
   logic [2:0]   unit;            // that the command goes to
-  logic         ready, refused;  // the command shown may be dispatched or refused in this cycle; it is refused
+  logic         ready, fine, refused;  // the command shown may be dispatched or refused in this cycle; the decoder accepts it; it is refused
   logic [2:0]   target;
 
   assign active   = (state_q == StRun) && !stop_i;
   assign is_end   = head[3:0] == espl_pkg::OpEnd;
   assign pc_next  = pc_q + 1'b1;
-  assign line     = pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
 
   always_comb begin
     unit = 3'b000;
@@ -114,7 +113,7 @@ module espl_fetch #(
     endcase
   end
 
-  assign refused  = past_end || (ready && met != espl_pkg::StNone);
+  assign refused  = past_end || (ready && !fine);
   assign dispatch = active && ready && !refused && ((target & ~q_full_i) != 3'b000);
   assign barrier  = active && ready && !refused && is_bar;
   assign q_push_o = dispatch ? target : 3'b000;
@@ -141,7 +140,7 @@ module espl_fetch #(
     logic [Opcodes:1] bad, bad_q;
     logic [7:0]       met_d, met_q;
     logic [2:0]       target_q;
-    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, good;
+    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q, good;
     for (genvar k = 1; k <= Opcodes; k++) begin : gen_opcode
       logic [7:0] status;
       espl_fetch_check #(
@@ -180,11 +179,13 @@ module espl_fetch #(
       pop_q  <= q_pop_i && !rst_i;
       judged_q <= seen_q && !pop && !flush && !rst_i;
       met_q    <= met_d;
+      fine_q   <= met_d == espl_pkg::StNone;
       target_q <= unit;
       bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
     end
     assign ready    = judged_q && !pop_q;
     assign met      = met_q;
+    assign fine     = fine_q;
     assign target   = target_q;
     assign is_bar   = bar_q;
     assign past_end = end_q;
@@ -214,6 +215,7 @@ module espl_fetch #(
     assign target   = unit;
     assign is_bar   = is_end || (head[3:0] == espl_pkg::OpMark);
     assign met      = head_err ? espl_pkg::StBusRead : status;
+    assign fine     = met == espl_pkg::StNone;
     assign past_end = end_here;
     assign pop      = dispatch;
   end
@@ -228,7 +230,7 @@ module espl_fetch #(
     .base_i     (prog_addr_i),
     .limit_i    (prog_cmds_i),
     .flush_i    (flush),
-    .flush_pos_i({line, 4'd0}),
+    .flush_pos_i({line_q, 4'd0}),
     .rq_valid_o (rq_valid_o),
     .rq_addr_o  (rq_addr_o),
     .rq_beats_o (rq_beats_o),
@@ -266,6 +268,7 @@ module espl_fetch #(
   always_ff @(posedge clk_i) begin
     err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : past_end ? espl_pkg::StTruncated : met;
     err_idx_q  <= idx;
+    line_q     <= pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
     if (rst_i) begin
       state_q     <= StPrime;
       pc_q        <= '0;
@@ -300,7 +303,7 @@ module espl_fetch #(
         StMark: if (wr_rsp_i) begin
           state_q <= wr_err_i ? StIdle : StReset;
           if (!wr_err_i) begin
-            pc_q  <= {line, 8'd0};
+            pc_q  <= {line_q, 8'd0};
             idx_q <= idx_q + 1'b1;
           end
         end

@@ -52,7 +52,17 @@ module espl_port_wr #(
   assign wd_take_o  = take ? {data_owner, !data_owner} : 2'b00;
   assign mem_data_o = data_owner ? wd_data_i[16*BusBytes-1:8*BusBytes] : wd_data_i[8*BusBytes-1:0];
   assign mem_strb_o = data_owner ? wd_strb_i[2*BusBytes-1:BusBytes] : wd_strb_i[BusBytes-1:0];
-  assign mem_last_o = data_valid && (beat_q == data_beats);
+  if (Bursts == 1) begin : gen_one
+    // With one burst open the last beat is known a cycle ahead.
+    logic last_q;
+    always_ff @(posedge clk_i) begin
+      if (granted) last_q <= mem_req_beats_o == 7'd1;
+      else if (take) last_q <= beat_q + 7'd1 == data_beats;
+    end
+    assign mem_last_o = data_valid && last_q;
+  end else begin : gen_more
+    assign mem_last_o = data_valid && (beat_q == data_beats);
+  end
   assign wr_rsp_o   = (mem_rsp_valid_i && rsp_valid) ? {rsp_owner, !rsp_owner} : 2'b00;
   assign busy_o     = (open_q != '0) || (rq_valid_i != 2'b00);
 

@@ -111,7 +111,13 @@ module espl_stage #(
   assign nx_start   = {nx_addr[7:GSh], {GSh{1'b0}}};
   assign be_end     = {end_q[be_q], {GSh{1'b1}}};
   assign beat       = beat_q;
-  assign blast      = beat == be_end[7:BSh];
+  if (Bursts == 1) begin : gen_end_late
+    logic [7:BSh] end_late_q;  // with one burst open its end stands still before its first beat is taken
+    always_ff @(posedge clk_i) end_late_q <= be_end[7:BSh];
+    assign blast = beat == end_late_q;
+  end else begin : gen_end
+    assign blast = beat == be_end[7:BSh];
+  end
   assign burst_free = wd_take_i && blast;
   assign rslot      = burst_free ? be_next : be_q;
   assign beat_d     = burst_free ? nx_start[7:BSh] : wd_take_i ? beat + 1'b1 : bfirst_q ? be_start[7:BSh] : beat;

@@ -255,16 +255,19 @@ module espl_core #(
   );
 
   if (QueueDepth == 0) begin : gen_place
-    // The oldest prefetched command is the head of every unit; at most one unit is offered it.
-    logic [2:0] offer_q;
+    // The oldest prefetched command is the head of every unit; at most one unit is offered it. Its flags come from registers: it stands still for
+    // more than a cycle before it is offered.
+    logic [2:0]  offer_q;
+    logic [15:0] flags_q;
     always_ff @(posedge clk_i) begin
+      flags_q <= q_in_cmd[15:0];
       if (unit_rst) offer_q <= 3'b000;
       else if (q_push != 3'b000) offer_q <= q_push;
       else if (q_pop != 3'b000) offer_q <= 3'b000;
     end
     assign q_full  = {3{offer_q != 3'b000}};
     assign q_valid = offer_q;
-    assign q_cmd   = {3{q_in_cmd}};
+    assign q_cmd   = {3{q_in_cmd[127:16], flags_q}};
     assign q_idx   = {3{q_in_idx}};
   end else begin : gen_queues
     for (genvar u = 0; u < 3; u++) begin : gen_queue
