@@ -10,9 +10,9 @@
 #include "steer/single.h"
 
 typedef struct options {
-  const char *data, *machine, *out, *mean, *std, *resize;
+  const char *data, *machine, *out, *mean, *std, *resize, *weights;
   int kind, rule, raw;
-  double budget, tune, lr;
+  double budget, tune, lr, rounded, rounded_lr;
 } options;
 
 static espl_status settings(espl_cli *cli, const options *o, const char *network, espl_study *s) {
@@ -23,6 +23,9 @@ static espl_status settings(espl_cli *cli, const options *o, const char *network
   s->budget = o->budget;
   s->tune_epochs = o->tune;
   s->tune_lr = (float)o->lr;
+  s->weights = o->weights;
+  s->int_epochs = o->rounded;
+  s->int_lr = (float)o->rounded_lr;
   ESPL_TRY(espl_cli_size(o->resize, &s->width, &s->height, &cli->err));
   if (o->machine) ESPL_TRY(espl_machine_load(o->machine, &s->machine, &cli->err));
   if (!o->mean && !o->std && !o->raw) return ESPL_OK;
@@ -31,12 +34,13 @@ static espl_status settings(espl_cli *cli, const options *o, const char *network
 }
 
 static void print_row(FILE *f, const char *name, const espl_store_variant *v) {
-  fprintf(f, "%-8s %10lld %12lld %12lld %6.1f %8.2f %8.2f\n", name, (long long)v->params, (long long)v->macs, (long long)v->cycles, 100 * v->utilization, 100 * v->float_val, 100 * v->int8_val);
+  fprintf(f, "%-8s %10lld %12lld %12lld %12lld %6.1f %8.2f %8.2f\n", name, (long long)v->params, (long long)v->macs, (long long)v->cycles, (long long)v->read_bytes, 100 * v->utilization, 100 * v->float_val, 100 * v->int8_val);
 }
 
 static void print(FILE *f, const espl_study *s, const espl_single *r, const char *kind, const char *out) {
-  fprintf(f, "%s, %s, on machine %s, budget %.0f %% = %lld cycles\n", s->network, kind, s->machine.name, 100 * s->budget, (long long)r->budget_cycles);
-  fprintf(f, "%-8s %10s %12s %12s %6s %8s %8s\n", "", "params", "MACs", "cycles", "util %", "float %", "int8 %");
+  fprintf(f, "%s, %s, weights %s, on machine %s, budget %.0f %% = %lld cycles\n", s->network, kind, s->weights ? s->weights : "int8", s->machine.name, 100 * s->budget,
+          (long long)r->budget_cycles);
+  fprintf(f, "%-8s %10s %12s %12s %12s %6s %8s %8s\n", "", "params", "MACs", "cycles", "bytes read", "util %", "float %", "int %");
   print_row(f, "before", &r->before);
   print_row(f, "after", &r->after);
   fprintf(f, "%.2f times as fast; accuracies are of the val split; written: %s\n", (double)r->before.cycles / (double)r->after.cycles, out);
@@ -48,6 +52,8 @@ static void json_row(espl_json *w, const char *name, const espl_store_variant *v
   espl_json_int(w, "macs", v->macs);
   espl_json_int(w, "macs_dense", v->macs_dense);
   espl_json_int(w, "cycles", v->cycles);
+  espl_json_int(w, "read_bytes", v->read_bytes);
+  espl_json_int(w, "write_bytes", v->write_bytes);
   espl_json_num(w, "utilization", v->utilization);
   espl_json_num(w, "roof_fraction", v->roof_fraction);
   espl_json_num(w, "float_val", v->float_val);
@@ -63,6 +69,7 @@ static espl_status as_json(espl_cli *cli, const espl_study *s, const espl_single
   espl_json_str(w, "network", s->network);
   espl_json_str(w, "machine", s->machine.name);
   espl_json_str(w, "kind", kind);
+  espl_json_str(w, "weights", s->weights ? s->weights : "int8");
   espl_json_num(w, "budget", s->budget);
   espl_json_int(w, "budget_cycles", r->budget_cycles);
   json_row(w, "before", &r->before);
@@ -80,7 +87,7 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
   static const char *const rules[] = {"cycles", "uniform", "macs", "macs-rounded", NULL}; /* order of espl_width_rule */
   espl_study s;
   espl_study_default(&s);
-  options o = {.budget = s.budget, .tune = s.tune_epochs, .lr = (double)s.tune_lr};
+  options o = {.budget = s.budget, .tune = s.tune_epochs, .lr = (double)s.tune_lr, .rounded_lr = (double)s.int_lr};
   const espl_opt opts[] = {
       {.name = "kind", .type = ESPL_OPT_CHOICE, .arg = "KIND", .value = &o.kind, .choices = kinds, .required = 1, .help = "channels, zero tiles or kernel rows and columns"},
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .required = 1, .help = "folder of a data set, or builtin"},
@@ -91,6 +98,9 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
       {.name = "rule", .type = ESPL_OPT_CHOICE, .arg = "RULE", .value = &o.rule, .choices = rules, .help = "what chooses the channels (dense only)"},
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning (default 2)"},
       {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .min = 1e-9, .max = 100, .help = "learning rate of fine-tuning (default 0.05)"},
+      {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of the integer network that is measured: int8 (default), int4 or codebook:B"},
+      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training for these integers behind fine-tuning (default 0)"},
+      {.name = "int-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.rounded_lr, .min = 1e-9, .max = 100, .help = "its learning rate (default 0.002)"},
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},
       {.name = "raw", .type = ESPL_OPT_FLAG, .value = &o.raw, .help = "pixels stay 0-255"},

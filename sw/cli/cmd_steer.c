@@ -13,8 +13,8 @@
 #include "map/machine_yaml.h"
 
 struct overrides {
-  const char *db, *out, *data, *network, *mean, *std, *machine, *resize;
-  double budget, tune, train;
+  const char *db, *out, *data, *network, *mean, *std, *machine, *resize, *weights;
+  double budget, tune, train, rounded;
   int raw, fast, no_rtl;
   char trained[PATH_MAX]; /* the network that --fast loads */
 };
@@ -34,6 +34,8 @@ static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
   if (o->budget > 0) s->budget = o->budget;
   if (o->tune >= 0) s->tune_epochs = o->tune;
   if (o->train >= 0) s->train_epochs = o->train;
+  if (o->weights) s->weights = o->weights;
+  if (o->rounded >= 0) s->int_epochs = o->rounded;
   if (o->machine) ESPL_TRY(espl_machine_load(o->machine, &s->machine, &cli->err));
   if (o->no_rtl) s->rtl = 0;
   if (cli->seed_given) s->seed = cli->seed;
@@ -49,7 +51,7 @@ static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
 }
 
 static espl_status run(espl_cli *cli, int argc, char **argv, int from_file) {
-  struct overrides o = {.tune = -1, .train = -1};
+  struct overrides o = {.tune = -1, .train = -1, .rounded = -1};
   const espl_opt opts[] = {
       {.name = "db", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.db, .help = "results store (default OUT/espalier.db)"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.out, .help = "networks and report (default out)"},
@@ -63,6 +65,8 @@ static espl_status run(espl_cli *cli, int argc, char **argv, int from_file) {
       {.name = "budget", .type = ESPL_OPT_NUMBER, .arg = "SHARE", .value = &o.budget, .min = 0.05, .max = 1, .help = "cycles allowed, as a share of the baseline's"},
       {.name = "train-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.train, .min = 0, .max = 10000, .help = "epochs of training the own network"},
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning each variant"},
+      {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of integer networks: int8 (default), int4 or codebook:B"},
+      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training each variant for its integers behind fine-tuning (default 0)"},
       {.name = "fast", .type = ESPL_OPT_FLAG, .value = &o.fast, .help = "load the trained network of the built-in job instead of training it"},
       {.name = "no-rtl", .type = ESPL_OPT_FLAG, .value = &o.no_rtl, .help = "do not verify on the Verilated RTL"},
   };

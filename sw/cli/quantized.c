@@ -52,6 +52,7 @@ espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, e
   cfg->weights = a->weights;
   cfg->correct_bias = a->correct_bias != 0;
   cfg->one_scale = a->per_tensor != 0;
+  cfg->keep_range = a->keep_range != 0;
   return read_calibration(a->calibration, cfg, &cli->err);
 }
 
@@ -87,7 +88,7 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->per_tensor || a->weights)
-    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --per-tensor and --weights are for float networks", path);
+  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->per_tensor || a->keep_range || a->weights)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --per-tensor, --keep-range and --weights are for float networks", path);
   return ESPL_OK;
 }

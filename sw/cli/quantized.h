@@ -12,7 +12,7 @@ typedef struct espl_quantized_args {
   int64_t calib; /* images, 0: the default */
   double percentile;
   const char *calibration; /* "minmax", "percentile:P", "mse"; NULL: as --percentile says */
-  int correct_bias, equalize, per_tensor;
+  int correct_bias, equalize, per_tensor, keep_range;
 } espl_quantized_args;
 
 /* Entries for a command's option table (the caller writes --data itself, because its meaning differs). */
@@ -28,6 +28,7 @@ typedef struct espl_quantized_args {
   {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}, \
   {.name = "equalize", .type = ESPL_OPT_FLAG, .value = &(a).equalize, .help = "first share the magnitude of weights out between consecutive layers (the float network stays what it is)"}, \
   {.name = "per-tensor", .type = ESPL_OPT_FLAG, .value = &(a).per_tensor, .help = "one scale for all weights of a layer (default: one a channel)"}, \
+  {.name = "keep-range", .type = ESPL_OPT_FLAG, .value = &(a).keep_range, .help = "int4: the largest weight decides the scale, as where a training rounded so (default: the least squared error does)"}, \
   {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0); quantize: mixed:BITS or mixed:NB chooses int4 or int8 a layer for an average of BITS or N bytes"}
 
 /* The flags when any is given, else what the network carries, else 0-1. */

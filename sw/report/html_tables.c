@@ -59,6 +59,7 @@ static void variant_row(FILE *f, const struct espli_report *r, size_t i) {
   cell_percent(f, v->roof_fraction, 1);
   cell_number(f, v->macs < 0 ? (double)NAN : (double)v->macs * 1e-6, 2);
   cell_number(f, v->params < 0 ? (double)NAN : (double)v->params * 1e-3, 1);
+  cell_number(f, v->read_bytes < 0 ? (double)NAN : (double)v->read_bytes * 1e-3, 1);
   cell_rtl(f, v);
   fputs("</tr>", f);
 }
@@ -67,10 +68,10 @@ void espli_html_variants(FILE *f, const struct espli_report *r) {
   fputs("<h2>Variants</h2><p>Validation accuracy chose; test accuracy stands beside it and chose nothing. Utilization is useful multiply-accumulates over "
         "what the array could do in these cycles; roof is the share of the best possible time that was reached.</p><div class=wide><table>"
         "<tr class=group><th colspan=2><th colspan=2>float, right in %<th colspan=2>int8, right in %", f);
-  fprintf(f, "<th colspan=%d>latency<th colspan=2>reached in %%<th colspan=2>size<th></tr><tr><th>variant<th class=l>kind<th>val<th>test<th>val<th>test<th>cycles",
+  fprintf(f, "<th colspan=%d>latency<th colspan=2>reached in %%<th colspan=3>size<th></tr><tr><th>variant<th class=l>kind<th>val<th>test<th>val<th>test<th>cycles",
           r->clock_mhz > 0 ? 3 : 2);
   if (r->clock_mhz > 0) fprintf(f, "<th>ms at %g&nbsp;MHz", r->clock_mhz);
-  fputs("<th>speed-up (×)<th>array<th>roof<th>MACs (M)<th>weights (k)<th class=l>RTL</tr>", f);
+  fputs("<th>speed-up (×)<th>array<th>roof<th>MACs (M)<th>weights (k)<th>read (kB)<th class=l>RTL</tr>", f);
   int unfinished = 0;
   for (size_t i = 0; i < r->n_variants; i++) {
     variant_row(f, r, i);

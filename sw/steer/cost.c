@@ -14,13 +14,44 @@ struct entry {
   int64_t cycles; /* -1: not measured yet */
 };
 
+/* What the mapper's choice of a weight format depends on: whether all values fit int4, and the bits that number the distinct nonzero ones. */
+typedef struct weight_kind {
+  bool small;
+  int32_t index_bits; /* 2..8 */
+} weight_kind;
+
 struct espl_cost_table {
   const espl_qnet *q;
   const espl_machine *m;
   espl_store *store;
   int32_t count, cap; /* open addressing, cap a power of two, at most half full */
   struct entry *slot;
+  weight_kind *kind; /* [layers of q] */
 };
+
+static weight_kind kind_of(const espl_qlayer *l) {
+  bool seen[256] = {false};
+  int32_t distinct = 0;
+  weight_kind k = {true, 2};
+  int64_t n = l->w ? (int64_t)l->out_c * l->in_c * l->kh * l->kw : 0;
+  for (int64_t i = 0; i < n; i++) {
+    bool *s = &seen[(uint8_t)l->w[i]];
+    distinct += !*s && l->w[i] != 0;
+    *s = true;
+    k.small = k.small && l->w[i] >= -8 && l->w[i] <= 7;
+  }
+  while (k.index_bits < 8 && distinct >= 1 << k.index_bits) k.index_bits++;
+  return k;
+}
+
+/* n nonzero weights of that kind, as many distinct ones as it has: 1, -1, 2, -2 ... 7, -7, -8, or 127, -127, 126 ... */
+static void fill_weights(int8_t *w, size_t n, weight_kind kind) {
+  int32_t distinct = (1 << kind.index_bits) - 1;
+  for (size_t i = 0; i < n; i++) {
+    int32_t k = (int32_t)(i % (size_t)(distinct < 254 ? distinct : 254)), magnitude = kind.small ? 1 + k / 2 : 127 - k / 2;
+    w[i] = (int8_t)(k & 1 || magnitude == 8 ? -magnitude : magnitude);
+  }
+}
 
 espl_status espl_cost_table_new(const espl_qnet *q, const espl_machine *m, espl_store *store, espl_cost_table **out, espl_err *err) {
   *out = NULL;
@@ -31,12 +62,16 @@ espl_status espl_cost_table_new(const espl_qnet *q, const espl_machine *m, espl_
   if (!t) return espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");
   *t = (espl_cost_table){.q = q, .m = m, .store = store, .cap = 1024};
   t->slot = espl_calloc((size_t)t->cap, sizeof *t->slot);
-  return t->slot ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");
+  t->kind = espl_calloc((size_t)q->layers, sizeof *t->kind);
+  if (!t->slot || !t->kind) return espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");
+  for (int32_t i = 0; i < q->layers; i++) t->kind[i] = kind_of(&q->layer[i]);
+  return ESPL_OK;
 }
 
 void espl_cost_table_free(espl_cost_table *t) {
   if (!t) return;
   free(t->slot);
+  free(t->kind);
   free(t);
 }
 
@@ -52,14 +87,16 @@ static void key_of(const espl_cost_table *t, const espl_layer_form *f, char key[
   const espl_qlayer *l = &t->q->layer[f->layer];
   const espl_qtensor *in = &t->q->tensor[l->in];
   const espl_mem_timing *mem = &t->m->mem;
+  const weight_kind kind = t->kind[f->layer];
   const int64_t v[] = {espl_machine_hash(t->m), mem->read_latency, mem->write_latency, mem->num, mem->den, mem->outstanding, mem->shared_path, mem->turnaround,
                        mem->stall_mod, mem->stall_seed, in->shape.h, in->shape.w, f->in_c, f->out_c, l->onehot, l->res >= 0, l->kh - f->cut.top - f->cut.bottom,
                        l->kw - f->cut.left - f->cut.right, l->sh, l->sw, l->dh, l->dw, l->pt - f->cut.top * l->dh, l->pl - f->cut.left * l->dw,
                        l->pb - f->cut.bottom * l->dh, l->pr - f->cut.right * l->dw, l->groups, l->pool, l->win_h, l->win_w, l->psy, l->psx, l->ppt, l->ppl,
-                       t->q->tensor[l->out].shape.h, t->q->tensor[l->out].shape.w, f->zero_tiles};
+                       t->q->tensor[l->out].shape.h, t->q->tensor[l->out].shape.w, f->zero_tiles,
+                       kind.small, kind.index_bits};
   espl_hash h;
   espl_hash_init(&h);
-  espl_hash_string(&h, "layer cycles 1");
+  espl_hash_string(&h, "layer cycles 2");
   for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) espl_hash_u64(&h, (uint64_t)v[i]);
   espl_hash_final_hex(&h, key);
 }
@@ -89,7 +126,7 @@ static espl_status grow(espl_cost_table *t, espl_err *err) {
   return ESPL_OK;
 }
 
-/* The form as a network of one layer, weights all one (timing does not look at values). */
+/* The form as a network of one layer; of the values of weights only their kind matters. */
 static espl_status measure(const espl_cost_table *t, const espl_layer_form *f, int64_t *cycles, espl_err *err) {
   espl_qlayer l = t->q->layer[f->layer];
   l.in = 0;
@@ -119,7 +156,7 @@ static espl_status measure(const espl_cost_table *t, const espl_layer_form *f, i
   l.par = espl_calloc((size_t)l.out_c, sizeof *l.par);
   espl_status st = (l.w || l.onehot) && l.par ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");
   if (st == ESPL_OK) {
-    if (l.w) memset(l.w, 1, weights);
+    if (l.w) fill_weights(l.w, weights, t->kind[f->layer]);
     for (int32_t c = 0; c < l.out_c; c++) l.par[c] = (espl_qparam){.m = 1, .s = 1};
     espl_qnet one = {.name = t->q->name, .tensors = l.res >= 0 ? 3 : 2, .layers = 1, .tensor = tensor, .layer = &l, .output = 1};
     uint64_t c = 0;

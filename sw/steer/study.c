@@ -12,13 +12,14 @@
 #include "base/mem.h"
 #include "graph/zoo.h"
 #include "onnx/onnx.h"
+#include "quant/tune.h"
 #include "steer/study_int.h"
 
 #define NETWORK_LIMIT (256u << 20)
 
 void espl_study_default(espl_study *s) {
   *s = (espl_study){.name = "builtin", .network = "resnet8", .budget = 0.65, .dense = 1, .block = 1, .kernel = 1, .controls = 1, .train_epochs = 6,
-                    .tune_epochs = 2, .train_lr = 0.2f, .tune_lr = 0.05f, .batch = 64, .bf16 = espl_has_bf16(), .distill = 0.5f, .importance_batches = 20,
+                    .tune_epochs = 2, .train_lr = 0.2f, .tune_lr = 0.05f, .batch = 64, .bf16 = espl_has_bf16(), .distill = 0.5f, .int_lr = 0.002f, .importance_batches = 20,
                     .calib_images = 1000, .check_images = 64, .rtl = 1, .seed = 1, .out = "out"};
   espl_machine_default(&s->machine);
   espl_preprocess_default(&s->preprocess);
@@ -62,6 +63,9 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
   const double v[] = {s->budget, s->train_epochs, s->tune_epochs, (double)s->train_lr, (double)s->tune_lr, (double)s->distill, s->batch, s->bf16, s->importance_batches,
                       s->calib_images, s->rtl, (double)s->seed, s->dense, s->block, s->kernel, s->controls};
   espl_hash_update(&h, v, sizeof v);
+  if (s->weights) espl_hash_string(&h, s->weights);
+  const double rounded[] = {s->int_epochs, (double)s->int_lr};
+  if (s->int_epochs > 0) espl_hash_update(&h, rounded, sizeof rounded);
   espl_hash_final_hex(&h, hex);
   return ESPL_OK;
 }
@@ -129,10 +133,31 @@ static espl_status train(espl_study_state *st, espl_graph *g, double epochs, flo
   return espl_train(g, st->train, &st->pp, &c, &h, err);
 }
 
+/* Training with the rounding of the study's integers in place. */
+static espl_status train_rounded(espl_study_state *st, espl_graph *g, espl_err *err) {
+  espl_quant_config q;
+  espl_tune_config t;
+  espl_qnet *out = NULL;
+  espl_study_quant(st, &q);
+  espl_tune_default(&t);
+  t.epochs = st->s->int_epochs;
+  t.lr = st->s->int_lr;
+  t.batch = st->s->batch;
+  t.distill = st->s->distill;
+  t.augment = st->s->data != NULL;
+  t.flip = t.augment && st->train->shape.c == 3;
+  t.seed = st->s->seed;
+  const espl_train_hooks h = {.ctx = st->progress, .progress = on_progress, .after_step = poll_interrupt};
+  espl_status s = espl_quantize_tune(g, st->train, &st->pp, &q, &t, &h, &out, err);
+  espl_qnet_free(out);
+  return s;
+}
+
 /* Without fine-tuning the batch-norm statistics still belong to the uncut network: they are measured again. */
 espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) {
-  if (st->s->tune_epochs > 0) return train(st, g, st->s->tune_epochs, st->s->tune_lr, st->base, err);
-  return espl_bn_recalibrate(g, st->train, &st->pp, 20, err);
+  if (st->s->tune_epochs > 0) ESPL_TRY(train(st, g, st->s->tune_epochs, st->s->tune_lr, st->base, err));
+  else ESPL_TRY(espl_bn_recalibrate(g, st->train, &st->pp, 20, err));
+  return st->s->int_epochs > 0 ? train_rounded(st, g, err) : ESPL_OK;
 }
 
 /* ---- baseline ---- */
@@ -265,7 +290,7 @@ static espl_status check_network(const espl_study_state *st, espl_err *err) {
   espl_qnet *q = NULL;
   espl_program *p = NULL;
   espl_quant_config c;
-  espl_quant_default(&c);
+  espl_study_quant(st, &c);
   espl_status e = file ? espl_onnx_read(file, &g, err) : espl_zoo_build(s->network, st->train->shape, st->train->classes, s->seed, &g, err);
   if (e == ESPL_OK) e = check_fit(st, g, err);
   if (e == ESPL_OK) e = espl_quantize(g, NULL, &s->preprocess, &c, &q, err);

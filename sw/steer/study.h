@@ -27,6 +27,9 @@ typedef struct espl_study {
   int32_t batch;
   int bf16;                 /* compute type of training: 1 when the processor has it */
   float distill;            /* weight of the baseline network's own predictions in fine-tuning, 0..1 */
+  const char *weights;      /* form of the weights in integer networks (quant/narrow.h), e.g. "int4"; NULL: int8 */
+  double int_epochs;        /* behind fine-tuning: epochs of training with values and weights rounded (quant/tune.h); the baseline is not tuned */
+  float int_lr;
   int32_t importance_batches, calib_images, check_images;
   int rtl;                  /* verify the baseline and the steered variants on the RTL */
   uint64_t seed;

@@ -36,6 +36,8 @@ typedef struct espl_make {
   char note[256];
 } espl_make;
 
+/* Calibration and weights as the study says. */
+void espl_study_quant(const espl_study_state *st, espl_quant_config *c);
 /* Post-training quantization with the study's calibration: every network of a study goes through this one. */
 espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;

@@ -16,11 +16,17 @@ char *espl_study_file(const espl_study_state *st, const char *name) {
   return espl_path_join(st->s->out, file);
 }
 
+void espl_study_quant(const espl_study_state *st, espl_quant_config *c) {
+  espl_quant_default(c);
+  c->calib_images = st->s->calib_images;
+  c->seed = st->s->seed;
+  c->weights = st->s->weights;
+  c->keep_range = st->s->int_epochs > 0; /* as that training rounds */
+}
+
 espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) {
   espl_quant_config c;
-  espl_quant_default(&c);
-  c.calib_images = st->s->calib_images;
-  c.seed = st->s->seed;
+  espl_study_quant(st, &c);
   return espl_quantize(g, st->train, &st->pp, &c, q, err);
 }
 
