@@ -37,6 +37,7 @@ module espl_uart #(
   logic [15:0]     crc_q;
   logic [GapW-1:0] gap_q;
   logic            step, step_q, crc_ok_q;  // div_q is 0; crc_q was 0
+  logic            stop_q, silent_q;        // bit_q was 9, gap_q full: both stand still from one step to the next
   logic            data_bit, tx_bit, crc_bit;
 
   assign rx         = sync_q[1];
@@ -45,18 +46,20 @@ module espl_uart #(
   assign data_bit   = active_q && step && (send_q ? bit_q < 4'd8 : bit_q != 4'd0 && bit_q != 4'd9);
   assign tx_bit     = tx_crc_i ? crc_q[0] : shift_q[0];
   assign crc_bit    = crc_q[0] ^ (send_q ? tx_bit : rx);
-  assign rx_valid_o = active_q && step && !send_q && bit_q == 4'd9;
+  assign rx_valid_o = active_q && step && !send_q && stop_q;
   assign rx_bad_o   = !rx;
-  assign tx_done_o  = active_q && step && send_q && bit_q == 4'd9;
+  assign tx_done_o  = active_q && step && send_q && stop_q;
   assign data_o     = shift_q;
   assign busy_o     = active_q;
   assign tx_o       = !low_q;  // idle before reset too
   assign crc_ok_o   = crc_ok_q;  // the CRC stands still for half a bit before a byte is there
-  assign quiet_o    = !active_q && step && (gap_q == '1);
+  assign quiet_o    = !active_q && step && silent_q;
 
   always_ff @(posedge clk_i) begin
     sync_q   <= {sync_q[0], rx_i};
     crc_ok_q <= crc_q == 16'd0;
+    stop_q   <= bit_q == 4'd9;
+    silent_q <= gap_q == '1;
     step_q   <= div_q == DivW'(1) && !rst_i && (active_q || !(tx_valid_i || !rx));
     if (active_q ? data_bit : tx_valid_i) shift_q <= active_q ? {rx, shift_q[7:1]} : tx_data_i;
     if (crc_init_i) crc_q <= espl_pkg::BridgeCrcInit;

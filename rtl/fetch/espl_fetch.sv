@@ -132,16 +132,17 @@ module espl_fetch #(
   assign err_idx_o   = err_idx_q;
 
   // The decoder's verdict.
-  localparam int Opcodes = 6;
   logic end_here;
   assign end_here = 29'(pc_q) >= {1'b0, prog_cmds_i};
   if (InPlace != 0) begin : gen_checked
-    // One verdict for each opcode, then the one of the command's: it stands still meanwhile.
-    logic [Opcodes:1] bad, bad_q;
+    // One verdict for each opcode and unit of a CFG, then the one of the command's: it stands still meanwhile.
+    localparam int Kinds = 9;       // CFG of unit 0..3, then opcodes 2..6
+    logic [Kinds-1:0] bad, bad_q;
+    logic [3:0]       kind;
     logic [7:0]       met_d, met_q;
     logic [2:0]       target_q;
     logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q, good;
-    for (genvar k = 1; k <= Opcodes; k++) begin : gen_opcode
+    for (genvar k = 0; k < Kinds; k++) begin : gen_kind
       logic [7:0] status;
       espl_fetch_check #(
         .Rows    (Rows),
@@ -159,16 +160,16 @@ module espl_fetch #(
         .DimBits (DimBits),
         .Kernel  (Kernel)
       ) u_check (
-        .cmd_i   ({head[127:4], 4'(k)}),
+        .cmd_i   ((k < 4) ? {head[127:6], 2'(k), espl_pkg::OpCfg} : {head[127:4], 4'(k - 2)}),
         .status_o(status)
       );
       assign bad[k] = status != espl_pkg::StNone;
     end
     always_comb begin
-      good = 1'b0;
-      for (int k = 1; k <= Opcodes; k++) if (head[3:0] == 4'(k)) good = 1'b1;
+      kind  = (head[3:0] == espl_pkg::OpCfg) ? {2'b00, head[5:4]} : head[3:0] + 4'd2;
+      good  = head[3:0] != 4'd0 && head[3:0] <= espl_pkg::OpEnd;
       met_d = good ? espl_pkg::StNone : espl_pkg::StBadOpcode;
-      for (int k = 1; k <= Opcodes; k++) if (head[3:0] == 4'(k) && bad_q[k]) met_d = espl_pkg::StBadField;
+      for (int k = 0; k < Kinds; k++) if (good && kind == 4'(k) && bad_q[k]) met_d = espl_pkg::StBadField;
       if (err_q) met_d = espl_pkg::StBusRead;
     end
     always_ff @(posedge clk_i) begin
@@ -230,7 +231,8 @@ module espl_fetch #(
     .base_i     (prog_addr_i),
     .limit_i    (prog_cmds_i),
     .flush_i    (flush),
-    .flush_pos_i({line_q, 4'd0}),
+    .seek_i     (state_q == StTurn),
+    .seek_pos_i ({line_q, 4'd0}),
     .rq_valid_o (rq_valid_o),
     .rq_addr_o  (rq_addr_o),
     .rq_beats_o (rq_beats_o),

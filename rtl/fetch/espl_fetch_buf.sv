@@ -2,7 +2,7 @@
 // Timing: a request is raised (visible in t+1) in a cycle t with run_i in which no request is shown, a slot is free and the program goes
 // on; the last one is cut at the end of the program. A command whose last byte arrives in cycle t is shown from t+2 on, and the one behind
 // a command popped in cycle t from t+1 on. A slot is free again in the cycle after the pop of its last command.
-// flush_i drops everything and starts again at flush_pos_i; nothing may be open then.
+// flush_i drops everything; nothing may be open then. It starts again at seek_pos_i, given with seek_i in that cycle, at the latest, without run_i.
 module espl_fetch_buf #(
   parameter int BusBytes = 16,
   parameter int PosW     = 29   // bits of a position in the program, in commands: 29, or enough for memory
@@ -13,7 +13,8 @@ module espl_fetch_buf #(
   input  logic [31:12]          base_i,
   input  logic [27:0]           limit_i,      // commands in the program
   input  logic                  flush_i,
-  input  logic [PosW-1:4]       flush_pos_i,  // position in commands, a multiple of 16
+  input  logic                  seek_i,
+  input  logic [PosW-1:4]       seek_pos_i,   // position in commands, a multiple of 16
   output logic                  rq_valid_o,
   output logic [31:0]           rq_addr_o,
   output logic [6:0]            rq_beats_o,
@@ -45,7 +46,7 @@ module espl_fetch_buf #(
   logic [4:0]        burst_cmds;
   logic              more, raise, slot_free;
 
-  assign pos_d      = rst_i ? '0 : flush_i ? flush_pos_i : raise ? pos_q + 1'b1 : pos_q;
+  assign pos_d      = rst_i ? '0 : seek_i ? seek_pos_i : raise ? pos_q + 1'b1 : pos_q;
   assign more       = !slots_q[1] && (whole_q || part_q);
   assign raise      = run_i && !rq_valid_q && more;
   assign burst_cmds = whole_q ? 5'd16 : {1'b0, limit_i[3:0]};
