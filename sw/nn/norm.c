@@ -66,8 +66,9 @@ void nn_norm_stats(const nn_norm *s, int32_t first, int32_t last) {
   const void *x = dnn_mem_ptr(s->x);
   const int32_t slab = slab_of(s->kind), from = first / slab, to = (last + slab - 1) / slab;
 #pragma omp parallel for collapse(2) schedule(static)
-  for (int32_t k = from; k < to; k++)
+  for (int32_t back = from; back < to; back++) /* from the end: what was just written is still in the cache */
     for (int32_t b = 0; b < s->blocks; b++) {
+      const int32_t k = to - 1 - (back - from);
       lanes sum = lanes_all(0.0f), square = sum, pivot = lanes_load(x, plane(s, s->kind == NN_NORM_BATCH ? 0 : k, b), s->half);
       for (int32_t n = k * slab; n < (k + 1) * slab && n < last; n++)
         if (s->half) stats_plane(x, plane(s, n, b), s->pixels, pivot, &sum, &square, true);
@@ -231,8 +232,9 @@ void nn_norm_reduce(const nn_norm *s, int32_t first, int32_t last) {
   const planes m = planes_of(s, g);
   const int32_t slab = slab_of(s->kind), from = first / slab, to = (last + slab - 1) / slab;
 #pragma omp parallel for collapse(2) schedule(static)
-  for (int32_t k = from; k < to; k++)
+  for (int32_t back = from; back < to; back++) /* from the end, as above */
     for (int32_t b = 0; b < s->blocks; b++) {
+      const int32_t k = to - 1 - (back - from);
       const block c = block_of(s, k * slab, b);
       lanes sum = lanes_all(0.0f), product = sum;
       for (int32_t n = k * slab; n < (k + 1) * slab && n < last; n++) reduce(&m, plane(s, n, b), s->pixels, &c, &sum, &product, s->half, g);
