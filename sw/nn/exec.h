@@ -11,6 +11,7 @@
 #include "nn/dnn.h"
 #include "nn/nn.h"
 #include "nn/norm.h"
+#include "nn/point.h"
 #include "tensor/op.h"
 
 typedef struct nn_slot {
@@ -67,7 +68,7 @@ typedef struct nn_by_definition {
   dnn_mem *from[2], *to;
 } nn_by_definition;
 
-typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_NORM, NN_STEP_NORM_BACK, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
+typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_NORM, NN_STEP_NORM_BACK, NN_STEP_POINT, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
 typedef struct nn_step {
   nn_step_kind kind;
   const dnn_op *op;
@@ -77,6 +78,7 @@ typedef struct nn_step {
   nn_fold fold;
   nn_stats stats;
   nn_norm norm;
+  nn_point point;
   nn_fake_value fake_value;
   nn_fake_weight fake_weight;
   nn_by_definition by_definition;

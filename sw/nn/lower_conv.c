@@ -179,11 +179,30 @@ espl_status nn_lower_fc(espl_exec *x, nn_group *g, espl_err *err) {
   return lower(x, g, dnn_md_plain(x->d, x->type, 2, dim, err), err);
 }
 
+/* point.h can do it: 1x1 on blocks of 16 channels in bfloat16, an even number of pixels, no bias. */
+static bool is_point(const espl_exec *x, const espl_node *n, const dnn_md *src, const dnn_md *dout) {
+  const espl_conv_attr *a = &n->conv;
+  const dnn_act none = {.kind = DNN_ACT_NONE};
+  return n->op == ESPL_OP_CONV && x->type == DNN_BF16 && nn_point_here() && a->kh == 1 && a->kw == 1 && a->sh == 1 && a->sw == 1 && a->groups == 1 &&
+         !(a->pt | a->pl | a->pb | a->pr) && n->shape.h * n->shape.w % 2 == 0 && !n->param[ESPL_PARAM_BIAS] && nn_norm_can(src, none) && nn_norm_can(dout, none);
+}
+
+static espl_status back_point(espl_exec *x, const espl_node *n, dnn_mem *src, dnn_mem *dout, espl_err *err) {
+  espl_param *w = n->param[ESPL_PARAM_WEIGHT];
+  const int32_t elems = (int32_t)nn_point_sums(w->dim[1], w->dim[0]);
+  dnn_mem *sums = plain_mem(x, 1, &elems, NULL, err);
+  nn_step *s = sums ? nn_step_add(&x->bwd, NN_STEP_POINT, err) : NULL;
+  if (!s) return err->code;
+  s->point = (nn_point){src, dout, sums, w->grad, x->batch, w->dim[1], w->dim[0], (int64_t)n->shape.h * n->shape.w};
+  return ESPL_OK;
+}
+
 /* Gradient of the weights (and bias) into the params. */
 static espl_status back_weights(espl_exec *x, nn_group *g, dnn_mem *src, dnn_mem *dout, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
   espl_param *w = n->param[ESPL_PARAM_WEIGHT], *b = n->param[ESPL_PARAM_BIAS];
   int32_t dim[5];
+  if (is_point(x, n, dnn_mem_md(src), dnn_mem_md(dout))) return back_point(x, n, src, dout, err);
   int dims = weight_dims(x, g, dim);
   dnn_mem *plain = plain_mem(x, dims, dim, w->grad, err), *dbias = b ? plain_mem(x, 1, b->dim, b->grad, err) : NULL;
   const dnn_md *any = weight_any(x, g, DNN_F32, err);

@@ -271,6 +271,7 @@ static espl_status run_step(espl_exec *x, const nn_step *s, espl_err *err) {
     nn_norm_ready(&s->norm, bn_rate(x, s->norm.bn));
     nn_norm_apply(&s->norm, 0, x->batch);
     break;
+  case NN_STEP_POINT: nn_run_point(&s->point); break;
   case NN_STEP_NORM_BACK:
     nn_norm_reduce(&s->norm, 0, x->batch);
     nn_norm_ready_back(&s->norm);

@@ -30,6 +30,7 @@ const char *nn_step_name(const nn_step *s) {
   case NN_STEP_STATS: return "running statistics";
   case NN_STEP_NORM:
   case NN_STEP_NORM_BACK: return "own batch norm";
+  case NN_STEP_POINT: return "own 1x1 convolution for weights";
   case NN_STEP_FAKE_VALUE:
   case NN_STEP_FAKE_WEIGHT: return "rounding to integers";
   case NN_STEP_BY_DEFINITION: return "operator by its definition";

@@ -322,6 +322,7 @@ static const struct {
     {"blocked channels", 16, 32, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, true},
     {"channels past one block", 20, 35, {.kh = 3, .kw = 3, .pt = 1, .pl = 1, .pb = 1, .pr = 1}, true},
     {"1x1", 16, 24, {.kh = 1, .kw = 1}, false},
+    {"1x1, several blocks each way", 40, 50, {.kh = 1, .kw = 1}, false},
     {"1x1 stride 2", 16, 32, {.kh = 1, .kw = 1, .sh = 2, .sw = 2}, true},
     {"stride 2, padding on one side", 16, 16, {.kh = 3, .kw = 3, .sh = 2, .sw = 2, .pb = 1, .pr = 1}, true},
     {"3x4 kernel, asymmetric padding", 16, 16, {.kh = 3, .kw = 4, .pt = 2, .pl = 1, .pb = 0, .pr = 2}, true},
