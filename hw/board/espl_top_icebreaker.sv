@@ -1,4 +1,4 @@
-// iCEBreaker: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 12 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ; the PLL's own
+// iCEBreaker: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 24 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ; the PLL's own
 // oscillator runs at 768 MHz. Parameters of espl_board are set by the build (espalier synth --top board).
 module espl_top_icebreaker (
   input  logic CLK,
@@ -15,7 +15,7 @@ module espl_top_icebreaker (
     .FEEDBACK_PATH("SIMPLE"),
     .DIVR         (4'd0),
     .DIVF         (7'd63),
-    .DIVQ         (3'd6),
+    .DIVQ         (3'd5),
     .FILTER_RANGE (3'd1)
   ) u_pll (
     .PACKAGEPIN  (CLK),
