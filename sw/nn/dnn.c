@@ -141,6 +141,8 @@ const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, esp
   return md_tag(d, t, dims, dim, row_major[dims], err);
 }
 
+const dnn_md *dnn_md_blocked(dnn *d, dnn_type t, const int32_t dim[4], espl_err *err) { return md_tag(d, t, 4, dim, dnnl_nChw16c, err); }
+
 const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int32_t w, espl_err *err) {
   dnn_type t = like->d.data_type == dnnl_bf16 ? DNN_BF16 : DNN_F32;
   int32_t dim[4] = {(int32_t)like->d.dims[0], c, h, w};

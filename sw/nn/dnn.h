@@ -67,6 +67,7 @@ void dnn_describe(char *out, size_t room); /* version of the library and instruc
 
 const dnn_md *dnn_md_any(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err);
 const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err); /* row-major */
+const dnn_md *dnn_md_blocked(dnn *d, dnn_type t, const int32_t dim[4], espl_err *err); /* [N,C/16,H,W,16] */
 /* The physical order of `like` for other extents [N,c,h,w] and type of `like`. */
 const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int32_t w, espl_err *err);
 const dnn_md *dnn_md_blocks(dnn *d, const dnn_md *like, espl_err *err); /* the tensor of `like` (4-D) in blocks of 16 channels */

@@ -4,5 +4,5 @@ BENCH_TARGETS += bench-figures
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libespl.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $< -o $@ $(BUILD)/libespl.a $(LDLIBS)
-bench-figures: build $(BUILD)/bench/bench $(BUILD)/bench/choice $(BUILD)/bench/infer $(BUILD)/bench/train
+bench-figures: build $(BUILD)/bench/bench $(BUILD)/bench/choice $(BUILD)/bench/infer $(BUILD)/bench/large $(BUILD)/bench/train
 	$(Q)tests/bench/run $(BUILD)
