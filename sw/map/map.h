@@ -21,7 +21,7 @@ typedef struct espl_map_layer {
   /* Roof (MACHINE.md): from the layer alone. */
   int64_t roof_compute, roof_read, roof_write, roof_cycles;
   int32_t tile_h, tile_w;      /* output tile chosen */
-  char choice[96];             /* why: "rows 8 of 32, dense, weights streamed" */
+  char choice[160];            /* why: "rows 8 of 32, dense, weights streamed" */
 } espl_map_layer;
 
 typedef struct espl_program {
