@@ -89,7 +89,27 @@ static void clock_lines(FILE *f, const cost *c, const answer *a) {
   fprintf(f, "\npeak: %d multiply-accumulates a cycle, %.2f GMAC/s at that clock\n", (int)(c->m.rows * c->m.cols), peak(c, a));
 }
 
-static void detail(FILE *f, const cost *c, const answer *a) {
+/* What the estimate rests on, and how wrong such estimates are on held-out points. */
+static espl_status basis_lines(FILE *f, const cost *c, const answer *a) {
+  const espl_area_row *last = NULL;
+  int n = 0, same = 1;
+  for (int32_t i = 0; i < espl_area_rows(c->model); i++) {
+    const espl_area_row *r = espl_area_row_at(c->model, i);
+    if (r->family != a->b.family) continue;
+    same = same && (!last || strcmp(last->sources, r->sources) == 0);
+    last = r;
+    n++;
+  }
+  espl_area_errors e;
+  ESPL_TRY(espl_area_check(c->model, a->b.family, &e, &c->cli->err));
+  fprintf(f, "from %d synthesized point(s) of family %s, %s, sources %s%s", n, espl_family_name(a->b.family), last->tool, last->sources, same ? "" : " and others");
+  if (e.rows > 0)
+    fprintf(f, "; error on held-out points: logic %.0f %% (worst %.0f %%), FF %.0f %% (worst %.0f %%)", 100 * e.mean[0], 100 * e.worst[0], 100 * e.mean[1], 100 * e.worst[1]);
+  fprintf(f, "\n");
+  return ESPL_OK;
+}
+
+static espl_status detail(FILE *f, const cost *c, const answer *a) {
   const espl_area_row *r = a->measured;
   const int cells = a->b.family == ESPL_ICE40UP || a->b.family == ESPL_ICE40HX;
   fprintf(f, "%s (%s), machine %s, %dx%d: estimate%s\n\n", a->b.name, a->b.part, c->m.name, (int)c->m.rows, (int)c->m.cols,
@@ -107,8 +127,10 @@ static void detail(FILE *f, const cost *c, const answer *a) {
     fputc('\n', f);
   }
   fputc('\n', f);
+  ESPL_TRY(basis_lines(f, c, a));
   clock_lines(f, c, a);
   fprintf(f, "%s\n", a->fits ? "fits" : "does not fit");
+  return ESPL_OK;
 }
 
 /* --- JSON ----------------------------------------------------------------------------------------------------------- */
@@ -175,7 +197,7 @@ static espl_status answer_boards(cost *c) {
     answer a;
     ESPL_TRY(ask(c, c->board_name ? c->board_name : names[i], &a));
     if (c->board_name && !a.known) return espl_fail(&c->cli->err, ESPL_E_UNSUPPORTED, "no synthesized point of family %s (make calibrate)", espl_family_name(a.b.family));
-    if (c->board_name) detail(f, c, &a);
+    if (c->board_name) ESPL_TRY(detail(f, c, &a));
     else board_line(f, c, &a);
     if (w) json_answer(w, c, &a);
   }
