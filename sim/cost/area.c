@@ -21,19 +21,19 @@ struct espl_area_model {
   double flip_flop_cells;           /* logic cells that a flip-flop of an iCE40 core takes beside its tables */
 };
 
-/* Rows that a unit is fitted by, with their terms times the factor of their cells. */
+/* Rows that a unit is fitted by, with their terms times the factor of their family. */
 typedef struct sample {
   int32_t n;
   int terms;
   double (*x)[ESPLI_TERMS];
   double *y, *w;
-  int *tech;
+  int *family;
 } sample;
 
-static double predict(const espli_coefficients *c, int terms, const double x[ESPLI_TERMS], int tech) {
+static double predict(const espli_coefficients *c, int terms, const double x[ESPLI_TERMS], int family) {
   double v = 0;
   for (int j = 0; j < terms; j++) v += c->b[j] * x[j];
-  return v * c->factor[tech];
+  return v * c->factor[family];
 }
 
 static int in_scope(espl_core_unit u, espl_family of, espl_family row) {
@@ -49,18 +49,18 @@ static void collect(const espl_area_model *a, int kind, espl_core_unit u, espl_f
     s->terms = espli_area_terms(u, &r->m, r->family, s->x[s->n]);
     s->y[s->n] = r->unit[kind][u];
     s->w[s->n] = 1 / (kind ? r->ff : r->lut);
-    s->tech[s->n] = espli_tech(r->family);
+    s->family[s->n] = (int)r->family;
     s->n++;
   }
 }
 
-/* The factor of each kind of cells, given the coefficients; pulled a little towards 1. */
+/* The factor of each family, given the coefficients; pulled a little towards 1. */
 static void fit_factors(const sample *s, espli_coefficients *c) {
-  for (int t = 0; t < ESPLI_TECHS; t++) {
+  for (int t = 0; t < ESPL_FAMILIES; t++) {
     double yp = 0, pp = 0;
     c->factor[t] = 1;
     for (int32_t i = 0; i < s->n; i++) {
-      if (s->tech[i] != t) continue;
+      if (s->family[i] != t) continue;
       const double p = s->w[i] * predict(c, s->terms, s->x[i], t);
       yp += s->w[i] * s->y[i] * p;
       pp += p * p;
@@ -71,10 +71,10 @@ static void fit_factors(const sample *s, espli_coefficients *c) {
 }
 
 static void fit_unit(const sample *s, int shared, double (*scaled)[ESPLI_TERMS], espli_coefficients *c) {
-  for (int t = 0; t < ESPLI_TECHS; t++) c->factor[t] = 1;
+  for (int t = 0; t < ESPL_FAMILIES; t++) c->factor[t] = 1;
   for (int round = 0; round < (shared ? ROUNDS : 1); round++) {
     for (int32_t i = 0; i < s->n; i++)
-      for (int j = 0; j < s->terms; j++) scaled[i][j] = s->x[i][j] * c->factor[s->tech[i]];
+      for (int j = 0; j < s->terms; j++) scaled[i][j] = s->x[i][j] * c->factor[s->family[i]];
     espli_fit_nonnegative(s->n, s->terms, (const double (*)[ESPLI_TERMS])scaled, s->y, s->w, RIDGE, c->b);
     if (shared) fit_factors(s, c);
   }
@@ -95,9 +95,9 @@ static double fit_cells(const espl_area_model *a, const char *without) {
 
 static espl_status fit(espl_area_model *a, const char *without, espl_err *err) {
   const size_t n = (size_t)a->n;
-  sample s = {.x = calloc(n, sizeof *s.x), .y = calloc(n, sizeof *s.y), .w = calloc(n, sizeof *s.w), .tech = calloc(n, sizeof *s.tech)};
+  sample s = {.x = calloc(n, sizeof *s.x), .y = calloc(n, sizeof *s.y), .w = calloc(n, sizeof *s.w), .family = calloc(n, sizeof *s.family)};
   double(*scaled)[ESPLI_TERMS] = calloc(n, sizeof *scaled);
-  espl_status st = s.x && s.y && s.w && s.tech && scaled ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "cost model: out of memory");
+  espl_status st = s.x && s.y && s.w && s.family && scaled ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "cost model: out of memory");
   for (int k = 0; k < ESPLI_KINDS && st == ESPL_OK; k++)
     for (int u = 0; u < ESPL_CORE_UNITS; u++)
       for (int f = 0; f < ESPL_FAMILIES; f++) {
@@ -114,7 +114,7 @@ static espl_status fit(espl_area_model *a, const char *without, espl_err *err) {
   free(s.x);
   free(s.y);
   free(s.w);
-  free(s.tech);
+  free(s.family);
   free(scaled);
   return st;
 }
@@ -160,7 +160,7 @@ espl_status espl_area_estimate(const espl_area_model *a, const espl_machine *m, 
     double x[ESPLI_TERMS];
     const int terms = espli_area_terms((espl_core_unit)u, m, f, x);
     for (int k = 0; k < ESPLI_KINDS; k++) {
-      e.unit[k][u] = predict(&a->c[k][u][f], terms, x, espli_tech(f));
+      e.unit[k][u] = predict(&a->c[k][u][f], terms, x, (int)f);
       *(k ? &e.ff : &e.lut) += e.unit[k][u];
     }
   }

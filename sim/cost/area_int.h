@@ -4,7 +4,7 @@
 
 #include "cost/area.h"
 
-enum { ESPLI_TERMS = 9, ESPLI_TECHS = 3, ESPLI_KINDS = 2 }; /* kinds: LUT, FF */
+enum { ESPLI_TERMS = 9, ESPLI_KINDS = 2 }; /* kinds: LUT, FF */
 
 /* Families of equal cells: iCE40, ECP5, 7-series. */
 static inline int espli_tech(espl_family f) { return f == ESPL_ECP5 ? 1 : f == ESPL_XC7 ? 2 : 0; }
@@ -16,7 +16,7 @@ int espli_area_scope(espl_core_unit u);
 
 typedef struct espli_coefficients {
   double b[ESPLI_TERMS];
-  double factor[ESPLI_TECHS]; /* 1 where the scope is not all families */
+  double factor[ESPL_FAMILIES]; /* 1 where the scope is not all families */
 } espli_coefficients;
 
 /* b >= 0 that minimizes sum_i w_i^2 (y_i - sum_j x_ij b_j)^2 + ridge * sum_j b_j^2 sum_i w_i^2 x_ij^2. x: rows of ESPLI_TERMS. */
