@@ -57,6 +57,15 @@ static espl_memory weight_memory(const espl_machine *m) {
   return beat_buffer("weights", 1, (int64_t)1 << m->wgt_aw, m->bus_bytes, m->w_int4 ? m->cols : m->cols * m->w_bits / 8, true);
 }
 
+/* What the load unit keeps of an open burst: last, place in a beat, bytes, beat of a buffer, bank (rtl/load/espl_load.sv). */
+static int32_t load_entry_bits(const espl_machine *m) {
+  const int32_t ends[] = {m->act_aw, m->wgt_aw, m->idx_aw + 2, m->par_aw + 4};
+  int32_t buffer = 0;
+  for (int i = 0; i < 4; i++)
+    if (ends[i] > buffer) buffer = ends[i];
+  return 1 + 9 + buffer + (espl_nb(m) > 1 ? log2i(espl_nb(m)) : 1);
+}
+
 int espl_machine_memories(const espl_machine *m, espl_memory out[ESPL_MEMORIES]) {
   const int64_t g = espl_g(m), b = m->bus_bytes, parts = espl_dw_parts(m);
   const int64_t entries = b > 16 ? b / 16 : 1, banks = max64(m->rq_lanes, entries); /* of parameters: in a beat; side by side */
@@ -71,6 +80,8 @@ int espl_machine_memories(const espl_machine *m, espl_memory out[ESPL_MEMORIES])
   out[n++] = (espl_memory){"parameters", banks, (int64_t)1 << par_rows, m->residual ? 75 : 54, m->residual ? 10 : 7};
   out[n++] = beat_buffer("commands", 1, 512, b, 16, false);
   out[n++] = beat_buffer("staging", 1, (int64_t)256 << log2i(m->stage_bursts), g, b, false);
+  out[n++] = (espl_memory){"open reads", 1, m->bursts, load_entry_bits(m), 1};
+  out[n++] = (espl_memory){"open writes", 1, m->bursts, 8, 1};
   if (m->residual) out[n++] = beat_buffer("residuals", 1, (int64_t)256 << log2i(m->res_bursts), b, g, false);
   return n;
 }

@@ -16,8 +16,8 @@ typedef struct espl_memory {
   int32_t enables; /* pieces of a word that are written separately, 1: whole words */
 } espl_memory;
 
-enum { ESPL_MEMORIES = 9 };
-/* The buffers of a core; returns how many of out[ESPL_MEMORIES] are filled. The machine must be legal. */
+enum { ESPL_MEMORIES = 11 };
+/* The buffers of a core, and the two queues of open bursts that are large enough for a block on iCE40; returns how many of out[ESPL_MEMORIES] are filled. The machine must be legal. */
 int espl_machine_memories(const espl_machine *m, espl_memory out[ESPL_MEMORIES]);
 /* Blocks of one copy; 0 where it is built of registers or distributed RAM. */
 int64_t espl_memory_blocks(const espl_memory *mem, espl_family f);

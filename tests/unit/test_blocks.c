@@ -39,7 +39,7 @@ Test(blocks, memories_of_a_machine) {
   const int n = espl_machine_memories(&m, mem);
   cr_expect_leq(n, ESPL_MEMORIES);
   for (int i = 0; i < n; i++)
-    if (mem[i].bits % 8 == 0) bytes += mem[i].copies * mem[i].words * mem[i].bits / 8;
+    if (mem[i].bits % 32 == 0) bytes += mem[i].copies * mem[i].words * mem[i].bits / 8;
   /* 64 KB of activations, 64 KB of weights, 4 KB of index, 2 banks of 16 columns of 1024 x 4, 512 of commands, 4 bursts each of staging and residuals */
   cr_expect_eq(bytes, 65536 + 65536 + 4096 + 131072 + 512 + 1024 + 1024);
   cr_expect_eq(espl_address_bits(&m), 26);
