@@ -29,7 +29,7 @@ void map_batch_use(map_geom *g, int32_t images) {
   g->images = images;
   g->run_rows = 1;
   bool depthwise = m->dw_banks > 0 && l->groups > 1 && l->groups == l->in_c && l->groups == l->out_c && !l->onehot;
-  if (images == 1 || g->fold || depthwise || images > dim) return;
+  if (images == 1 || g->fold || g->mean || depthwise || images > dim) return;
   bool flat = pixelwise(l) && px <= dim && px <= off && images <= off;
   bool cover = !flat && covering(g) && images * g->in.h <= map_min(dim, off) && px * g->g % m->bus_bytes == 0;
   bool strides = map_image_bytes(g->q, m, l->out) < 1u << 24 && (l->res < 0 || map_image_bytes(g->q, m, l->res) < 1u << 24);

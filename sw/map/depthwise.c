@@ -33,7 +33,7 @@ static int64_t cycles(const map_geom *g, int32_t rows, int32_t *cols) {
   if (room < 2 || pitch == 0 || pitch > 4095) return 0;
   int32_t across = map_div_up(span_cols(g), room), down = map_div_up(l->kh, rows);
   *cols = map_max(2, map_div_up(span_cols(g), across));
-  int64_t pass = (int64_t)l->conv_h * ((int64_t)(l->conv_w - 1) * l->sw + *cols);
+  int64_t pass = g->mean ? *cols : (int64_t)l->conv_h * ((int64_t)(l->conv_w - 1) * l->sw + *cols);
   return (int64_t)across * down * (pass > g->m->rows ? pass : g->m->rows);
 }
 
@@ -45,8 +45,8 @@ static uint32_t starts(int32_t length, int32_t step) {
 
 void map_depthwise_use(map_geom *g) {
   const espl_qlayer *l = g->l;
-  if (g->m->dw_banks == 0 || l->onehot || l->groups < 2 || l->groups != l->in_c || l->groups != l->out_c || l->kh > 16 || span_cols(g) > 16) return;
-  int64_t pixels = (int64_t)l->conv_h * l->conv_w, best = (int64_t)l->kh * l->kw * (pixels > g->m->rows ? pixels : g->m->rows);
+  if (g->m->dw_banks == 0 || (l->onehot && !g->mean) || l->groups < 2 || l->groups != l->in_c || l->groups != l->out_c || l->kh > 16 || span_cols(g) > 16) return;
+  int64_t pixels = g->mean ? 1 : (int64_t)l->conv_h * l->conv_w, best = (int64_t)l->kh * l->kw * (pixels > g->m->rows ? pixels : g->m->rows);
   for (int32_t rows = 1; rows <= map_min(g->m->dw_banks, l->kh); rows++) {
     int32_t cols = 0;
     int64_t c = cycles(g, rows, &cols);
@@ -96,7 +96,7 @@ void map_depthwise_pack(const map_geom *g, int32_t column, const map_tile *t, in
       int8_t *row = out + (int64_t)((k < 2 ? 0 : upper * g->dw_cols) + own * j + k % 2) * cols;
       for (int32_t c = 0; c < g->block && column * g->block + c < l->out_c; c++) {
         int64_t o = (int64_t)column * g->block + c;
-        row[c] = l->w[((o * l->in_c + o) * l->kh + ky) * l->kw + kx];
+        row[c] = l->onehot ? 1 : l->w[((o * l->in_c + o) * l->kh + ky) * l->kw + kx];
       }
     }
 }

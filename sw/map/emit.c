@@ -271,8 +271,8 @@ static void compute_cfg(emit *e, const map_span *y, const map_span *x, bool tile
   espl_cmd_comp_geom q = {.in_h = (uint32_t)(tiles ? y->i1 - y->i0 : g->vrows), .in_w = (uint32_t)(tiles ? x->i1 - x->i0 : g->in.w)};
   q.row_words = (uint32_t)(tiles ? map_slot_pitch(g, e->p->tile_w) : g->pitch);
   q.plane_words = (uint32_t)(tiles ? e->p->slot_words / e->p->chunk_cb : g->ncb > 1 ? g->plane_words : 0);
-  q.sy = (uint32_t)g->vsy;
-  q.sx = (uint32_t)l->sw;
+  q.sy = (uint32_t)(g->mean ? 1 : g->vsy); /* a block of a mean is one pixel */
+  q.sx = (uint32_t)(g->mean ? 1 : l->sw);
   q.fold = g->fold;
   q.dy = (uint32_t)l->dh;
   q.dx = (uint32_t)(g->dw ? 1 : l->dw);
@@ -428,12 +428,36 @@ static void begin_image(emit *e, int32_t n) {
   for (int32_t b = 0; b < e->g->ncb; b++) e->rows_have[e->copy * e->g->ncb + b] = 0;
 }
 
+/* A mean: all blocks of the image into one pixel. */
+static void item_of_blocks(emit *e, int32_t column) {
+  const map_geom *g = e->g;
+  map_span y = {0}, x = {0};
+  for (int32_t by = 0; by < g->l->conv_h; by++)
+    for (int32_t bx = 0; bx < g->l->conv_w; bx++) {
+      y = map_row_span(g, by, by + 1, 0);
+      x = map_col_span(g, bx, bx + 1, 0, true);
+      bool first = by + bx == 0, last = by == g->l->conv_h - 1 && bx == g->l->conv_w - 1;
+      int32_t end = g->first[column + 1];
+      for (int32_t t = g->first[column]; t < end;) {
+        int32_t t1 = segment_end(e, column, t, &y, &x);
+        segment(e, column, t, t1, &y, &x, first && t == g->first[column], last && t1 == end, 0);
+        t = t1;
+      }
+    }
+  y = (map_span){.o1 = 1};
+  x = (map_span){.o1 = 1};
+  store(e, column, &y, &x);
+  if (g->m->acc_banks > 1) e->bank ^= 1;
+  e->item++;
+}
+
 /* All spatial tiles of columns [k0, k1) of an image, columns inside. */
 static void walk(emit *e, int32_t image, int32_t k0, int32_t k1, int32_t *h, int32_t cap) {
   const map_geom *g = e->g;
   int32_t rows_done = 0, n = map_plan_rows(g, e->p, k0, image, h, cap);
   begin_image(e, image);
-  for (int32_t i = 0, o = 0; i < n; o += h[i++]) {
+  for (int32_t k = k0; g->mean && k < k1; k++) item_of_blocks(e, k);
+  for (int32_t i = 0, o = 0; i < n && !g->mean; o += h[i++]) {
     map_span y = map_row_span(g, o, o + h[i], rows_done);
     int32_t cols_done = 0;
     for (int32_t x0 = 0; x0 < g->out.w; x0 += e->p->tile_w) {

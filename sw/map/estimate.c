@@ -172,6 +172,7 @@ typedef struct work {
   int32_t block;                  /* channel block of its first tile */
   const map_span *y, *x;
   int64_t tile;                   /* number of the spatial tile */
+  bool more, ends;                /* adds to the item before; ends it */
   double pixels, len;             /* of a pass */
 } work;
 
@@ -289,14 +290,28 @@ static void item(map_estimator *e, work *w) {
       brought = b1;
       wait = 0;
     }
-    end = segment(e, w, t, n, !there, t == 0, acts);
+    end = segment(e, w, t, n, !there, t == 0 && !w->more, acts);
     if (!e->p->resident) e->slot_used[slot] = end + e->pipe;
     t += n;
   }
   if (w->n == 0) end = segment(e, w, 0, 0, false, true, 0);
   if (e->p->resident) e->copy_used[e->copy] = end + e->pipe;
   if (e->p->resident && *rows_have < w->y->i1) *rows_have = w->y->i1;
-  store(e, w, end);
+  if (w->ends) store(e, w, end);
+}
+
+/* A mean: blocks of the image into one pixel. */
+static void blocks(map_estimator *e, int32_t image, int32_t column) {
+  const map_geom *g = e->g;
+  int32_t n = g->l->conv_h * g->l->conv_w;
+  for (int32_t i = 0; i < n; i++) {
+    map_span y = map_row_span(g, i / g->l->conv_w, i / g->l->conv_w + 1, 0), x = map_col_span(g, i % g->l->conv_w, i % g->l->conv_w + 1, 0, true);
+    work w = {.column = column, .n = g->first[column + 1] - g->first[column], .taps = map_max(1, g->taps), .block = g->tile[g->first[column]].cb, .y = &y, .x = &x,
+              .pixels = 1, .more = i > 0, .ends = i == n - 1, .tile = (int64_t)image * g->l->conv_h + i / g->l->conv_w + 1};
+    w.len = later(g->dw ? g->dw_cols : 1, e->pass_min);
+    if (w.ends) y.o0 = x.o0 = 0, y.o1 = x.o1 = 1;
+    item(e, &w);
+  }
 }
 
 static void begin_image(map_estimator *e, int32_t n) {
@@ -312,12 +327,14 @@ static void walk(map_estimator *e, int32_t image, int32_t k0, int32_t k1) {
   const map_geom *g = e->g;
   const map_plan *p = e->p;
   begin_image(e, image);
+  for (int32_t k = k0; g->mean && k < k1; k++) blocks(e, image, k);
+  if (g->mean) return;
   int32_t n = map_plan_rows(g, p, k0, image, e->h, g->out.h + 64), across = map_div_up(g->out.w, p->tile_w);
   for (int32_t i = 0, o = 0; i < n; o += e->h[i++]) {
     map_span y = map_row_span(g, o, o + e->h[i], 0);
     for (int32_t j = 0; j < across; j++) {
       map_span x = map_col_span(g, j * p->tile_w, map_min(g->out.w, (j + 1) * p->tile_w), 0, p->tile_w >= g->out.w);
-      work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .tile = ((int64_t)image * g->out.h + o) * across + j + 1};
+      work w = {.taps = map_max(1, g->sparse ? map_div_up(g->tiles, g->nco * g->ncb) : g->taps), .y = &y, .x = &x, .ends = true, .tile = ((int64_t)image * g->out.h + o) * across + j + 1};
       w.pixels = (double)(y.c1 - y.c0) * (x.c1 - x.c0);
       double words = g->dw ? (double)(y.c1 - y.c0) * ((x.c1 - x.c0 - 1) * g->l->sw + g->dw_cols) : w.pixels;
       w.len = later(words, e->pass_min);

@@ -212,7 +212,7 @@ static void find_roof(map_geom *g) {
   int64_t pixels = g->images * needed(g->out.h, l->psy, l->ppt, l->win_h, l->conv_h, pooled) * needed(g->out.w, l->psx, l->ppl, l->win_w, l->conv_w, pooled);
   int64_t least = map_max(m->rows, MAP_ACC_CYCLES), pass = pixels > least ? pixels : least;
   int64_t tiles = g->tiles;
-  g->roof_compute = tiles * pass;
+  g->roof_compute = tiles * pass * (g->mean ? (int64_t)l->conv_h * l->conv_w : 1);
   int64_t groups = g->in_groups, images = g->images;
   int64_t read = images * groups * touched_rows(g) * g->pitch_bytes + tiles * g->tile_bytes + (int64_t)g->out_groups * g->g * 16;
   if (g->sparse) read += 4 * tiles;
@@ -242,7 +242,8 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
       {"padding bottom", (int64_t)(l->conv_h - 1) * l->sh - l->pt - (g->in.h - 1), INT32_MIN, off},
       {"padding right", (int64_t)(l->conv_w - 1) * l->sw - l->pl - (g->in.w - 1), INT32_MIN, off}};
   for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) ESPL_TRY(limit(g, t[i].what, t[i].v, t[i].lo, t[i].hi, err));
-  if (l->pool != ESPL_QPOOL_NONE) {
+  bool mean = map_mean_wanted(g); /* without the store unit's averages */
+  if (l->pool != ESPL_QPOOL_NONE && !mean) {
     ESPL_TRY(limit(g, "pooling window height", l->win_h, 1, 255, err));
     ESPL_TRY(limit(g, "pooling window width", l->win_w, 1, 255, err));
     ESPL_TRY(limit(g, "pooling stride down", l->psy, 1, 15, err));
@@ -250,7 +251,7 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
   }
   if (l->res >= 0 && !m->residual) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs the residual operand, machine %s is built without it", l->name, m->name);
   if (l->pool == ESPL_QPOOL_MAX && !m->maxpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs maximum pooling, machine %s is built without it", l->name, m->name);
-  if (l->pool == ESPL_QPOOL_AVG && !m->avgpool) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs average pooling, machine %s is built without it", l->name, m->name);
+  if (l->pool == ESPL_QPOOL_AVG && !m->avgpool && !mean) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs average pooling, machine %s is built without it", l->name, m->name);
   if (l->res >= 0 && l->pool != ESPL_QPOOL_NONE) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: residual operand together with pooling", l->name);
   int bits = l->w || l->onehot ? espl_qlayer_acc_bits(g->q, (int32_t)(l - g->q->layer)) : 0;
   if (bits > m->acc_w) return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: its sums need %d bits, accumulators of machine %s have %d", l->name, bits, m->name, (int)m->acc_w);
@@ -315,6 +316,7 @@ espl_status map_geom_init_batch(map_geom *g, const espl_qnet *q, int32_t layer, 
   g->out_groups = map_div_up(l->out_c, g->g);
   ESPL_TRY(check_limits(g, err));
   ESPL_TRY(map_fold_use(g, err));
+  ESPL_TRY(map_mean_use(g, err));
   map_batch_use(g, images);
   l = g->l;
   map_depthwise_use(g);
@@ -333,7 +335,8 @@ espl_status map_geom_init_batch(map_geom *g, const espl_qnet *q, int32_t layer, 
 
 void map_geom_clear(map_geom *g) {
   if (g->fold) free(g->fold_layer.w);
-  g->fold = false;
+  if (g->mean) free(g->mean_layer.par);
+  g->fold = g->mean = false;
   free(g->first);
   free(g->tile);
   free(g->zero);

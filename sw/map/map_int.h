@@ -42,6 +42,8 @@ typedef struct map_geom {
   bool fold;                   /* folded pixels (fold.c): `l` is fold_layer, `in` the real input */
   int32_t fold_kw;             /* the kernel's own columns */
   espl_qlayer fold_layer;      /* its weights are owned */
+  bool mean;                   /* sums of an image in blocks (mean.c): `l` is mean_layer, whose parameters are owned */
+  espl_qlayer mean_layer;
   int32_t block;               /* channels of a column block: C, or what a depthwise pass takes */
   bool sparse;                 /* tiles through the index buffer */
   espl_weight_format weight;   /* how weights are stored */
@@ -93,6 +95,11 @@ bool map_fold_tensor(const espl_qnet *q, const espl_machine *m, int32_t tensor);
 int32_t map_fold_pitch(const espl_qnet *q, const espl_machine *m, int32_t tensor);
 espl_status map_fold_use(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
 int32_t map_fold_taps(const map_geom *g, const map_tile *t);
+
+/* Means over images larger than an accumulator bank (mean.c). use: makes g->l the layer of blocks where that is
+ * wanted. */
+bool map_mean_wanted(const map_geom *g);
+espl_status map_mean_use(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
 
 /* Batches (batch.c). use: makes g->l and the extents those of one image of stacked images where the layer allows it. */
 void map_batch_use(map_geom *g, int32_t images);

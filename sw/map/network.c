@@ -7,7 +7,7 @@
 #include "model/requant.h"
 
 static void pack_params(const map_net *n, int32_t i, uint8_t *out) {
-  const espl_qlayer *l = &n->q->layer[i];
+  const espl_qlayer *l = n->geom[i].mean ? n->geom[i].l : &n->q->layer[i];
   int32_t entries = n->geom[i].nco * n->m->cols;
   for (int32_t c = 0; c < entries; c++) {
     espl_rq_param p = {.s = 1};

@@ -75,7 +75,7 @@ map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, b
   const espl_qlayer *l = g->l;
   map_span s = {.o0 = o0, .o1 = o1};
   map_conv_span(o0, o1, l->psx, l->ppl, l->win_w, l->conv_w, l->pool != ESPL_QPOOL_NONE, &s.c0, &s.c1);
-  whole = whole || g->fold; /* rows of folded pixels are loaded whole */
+  whole = whole || g->fold || g->mean; /* rows of folded pixels are loaded whole */
   s.i0 = whole ? 0 : map_min(g->in.w - 1, map_max(0, s.c0 * l->sw - l->pl));
   s.i1 = whole ? g->in.w : map_max(s.i0 + 1, map_min(g->in.w, (s.c1 - 1) * l->sw - l->pl + (l->kw - 1) * l->dw + 1));
   s.useful = map_max(0, s.c1 - map_max(s.c0, done));
@@ -144,7 +144,7 @@ static void tile_candidates(const map_geom *g, int32_t slots, map_plan *out, int
   int64_t words = (1ll << g->m->act_aw) / g->g;
   if (words > 65536) words = 65536;
   int found = 0;
-  for (int32_t chunk = g->ncb;; chunk = (chunk + 1) / 2) {
+  for (int32_t chunk = g->mean ? 1 : g->ncb;; chunk = (chunk + 1) / 2) {
     for (int32_t w = widest(g);; w = (w + 1) / 2) {
       int32_t h = tallest(g, chunk, w, slots);
       if (h > 0) {

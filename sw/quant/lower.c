@@ -75,6 +75,15 @@ static bool absorb_clamp(const qlower *lw, int32_t *id, qsrc *s) {
   }
 }
 
+/* More pixels than every machine's accumulator bank is sure to hold: the mean over them is a layer of its own, which the mapper sums in the array. */
+#define MEAN_ALONE 256
+
+static bool large_mean(const qlower *lw, int32_t id) {
+  const espl_node *n = &lw->g->node[id];
+  espl_shape s = lw->g->node[n->input[0]].shape;
+  return (n->op == ESPL_OP_GLOBALAVGPOOL || (n->op == ESPL_OP_AVGPOOL && n->conv.kh == s.h && n->conv.kw == s.w)) && s.h * s.w > MEAN_ALONE;
+}
+
 /* Makes node `id` (a pooling over the layer's requantized value) part of the layer. */
 static espl_status set_pool(qlower *lw, int32_t id, espl_qlayer *l, espl_err *err) {
   const espl_node *n = &lw->g->node[id];
@@ -95,7 +104,7 @@ static espl_status set_pool(qlower *lw, int32_t id, espl_qlayer *l, espl_err *er
     l->pool_fixed = a->count_include_pad || (a->pt | a->pl | a->pb | a->pr) == 0;
     if (l->pool == ESPL_QPOOL_AVG && !l->pool_fixed && a->kh * a->kw > 16) return refuse(lw, id, "an average over more than 16 taps that leaves padding out", err);
   }
-  if (l->win_h > 255 || l->win_w > 255 || l->psy > 15 || l->psx > 15) return refuse(lw, id, "pooling window above 255 or stride above 15", err);
+  if (((l->win_h > 255 || l->win_w > 255) && !large_mean(lw, id)) || l->psy > 15 || l->psx > 15) return refuse(lw, id, "pooling window above 255 or stride above 15", err);
   return ESPL_OK;
 }
 
@@ -106,7 +115,7 @@ static espl_status finish(qlower *lw, espl_qlayer *l, qsrc *s, int32_t id, espl_
   absorb_clamp(lw, &id, s);
   s->value = id;
   int32_t r = lw->reader[id];
-  if (l->res < 0 && r >= 0 && is_pool(lw->g->node[r].op) && l->pool == ESPL_QPOOL_NONE) {
+  if (l->res < 0 && r >= 0 && is_pool(lw->g->node[r].op) && !large_mean(lw, r) && l->pool == ESPL_QPOOL_NONE) {
     ESPL_TRY(set_pool(lw, r, l, err));
     id = r;
   }

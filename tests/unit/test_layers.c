@@ -186,3 +186,36 @@ Test(layers, folded_images_in_tiles) {
     espl_graph_free(g);
   }
 }
+
+/* The mean over an image of more pixels than an accumulator bank: summed in the array block by block, every bit that of the average. */
+Test(layers, means_over_large_images) {
+  const int32_t t[][8] = {/* channels, height, width, acc_aw, act_aw, wgt_aw, R, C */
+                          {20, 33, 35, 10, 16, 16, 16, 16}, {35, 17, 16, 7, 11, 12, 8, 16}, {9, 1, 300, 8, 16, 16, 4, 4}, {40, 40, 23, 8, 12, 16, 16, 4},
+                          {18, 70, 5, 6, 11, 13, 32, 32}, {5, 100, 90, 10, 16, 16, 16, 16}};
+  for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+    for (int dw = 0; dw < 2; dw++) {
+      const int32_t *v = t[i];
+      espl_graph *g = start(3, v[1], v[2]);
+      int x = node(g, (espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {conv(g, 0, v[0], (espl_conv_attr){.kh = 1, .kw = 1}, true)}});
+      x = node(g, (espl_node){.op = ESPL_OP_GLOBALAVGPOOL, .inputs = 1, .input = {x}});
+      gemm(g, node(g, (espl_node){.op = ESPL_OP_FLATTEN, .inputs = 1, .input = {x}}), 4);
+      OK(espl_graph_check(g, &err));
+      espl_qnet *q = quantized(g);
+      cr_assert(q->layers == 3 && q->layer[1].pool == ESPL_QPOOL_AVG, "a large mean is a layer of its own");
+      espl_machine m = mapped_machine("means", v[6], v[7]);
+      m.acc_aw = v[3];
+      m.act_aw = v[4];
+      m.wgt_aw = v[5];
+      m.dw_banks = dw ? m.dw_banks : 0;
+      if (!dw) m.fold = 0;
+      if (i == 1) m.acc_banks = 1;
+      map_geom geom;
+      OK(map_geom_init(&geom, q, 1, &m, -1, &err));
+      cr_assert(geom.mean);
+      map_geom_clear(&geom);
+      mapped_check(q, &m, true, 700 + i);
+      mapped_batch(q, &m, 2, false, 800 + i);
+      espl_qnet_free(q);
+      espl_graph_free(g);
+    }
+}
