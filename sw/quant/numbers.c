@@ -167,7 +167,7 @@ static double quantize_channel(const qlower *lw, const qsrc *s, espl_qlayer *l, 
 /* The scale that the weights of all channels share, BatchNorm inside; 0: they do not. */
 static double shared_step(const qlower *lw, const qsrc *s, const espl_qlayer *l, espl_weight_form form) {
   double most = 0;
-  if (!lw->cfg->one_scale || s->kind != QSRC_CONV || s->conv < 0) return 0;
+  if (s->kind != QSRC_CONV || s->conv < 0 || !lw->cfg->one_scale) return 0; /* a network with given integers has no cfg, and no such layer */
   for (int32_t o = 0; o < l->out_c; o++) most = fmax(most, fabs(channel_of(lw, s, o).a) * largest_weight(lw, s, l, o));
   return most / form.most;
 }
