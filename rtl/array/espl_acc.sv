@@ -1,9 +1,9 @@
 // Accumulators: one memory per column and bank, added to by the array and drained by the store unit.
 // Timing, array side: step_* in cycle t names the accumulator whose column-c sum is on psum_i in cycle t + c + 1; column c
 // reads its memory in t + c, adds in t + c + 1, writes in t + c + 2. So a pass may come back to an accumulator after 3 cycles (A),
-// and a store may read from t + Cols + 2 on. The step travels right with the column skew of the array.
-// Timing, store side: re_i in cycle t gives on rdata_o in t+2 the Group columns of rgroup_i at raddr_i. The two sides never
-// use one bank in the same cycle: compute releases a bank before store reads it. Sums wrap at AccW bits.
+// and a store may read from t + Cols + 2 on. A first step reads nothing, so a store may follow a pass of first steps in the same bank. The step travels right with the column skew of the array.
+// Timing, store side: re_i in cycle t gives on rdata_o in t+2 the Group columns of rgroup_i at raddr_i. Otherwise the two sides
+// never use one bank in the same cycle: compute releases a bank before store reads it. Sums wrap at AccW bits.
 module espl_acc #(
   parameter int Cols = 4,
   parameter int Group = 4,    // columns read at once
@@ -49,7 +49,7 @@ module espl_acc #(
     for (genvar b = 0; b < AccBanks; b++) begin : gen_bank
       logic rd_mine;
       logic wr_mine;
-      assign rd_mine = rd_step[AccAw+2] && (AccBanks == 1 || rd_step[AccAw] == 1'(b));
+      assign rd_mine = rd_step[AccAw+2] && !rd_step[AccAw+1] && (AccBanks == 1 || rd_step[AccAw] == 1'(b));
       assign wr_mine = wr_step[AccAw+2] && (AccBanks == 1 || wr_step[AccAw] == 1'(b));
       espl_sdp_ram #(
         .Depth(1 << AccAw),

@@ -46,7 +46,8 @@ module espl_compute #(
   output logic                  tok_cs_push_o,
   input  logic                  credit_avail_i,
   output logic                  credit_pop_o,
-  output logic [1:0]            bank_full_o,
+  output logic [1:0]            bank_full_o, // can be drained in order
+  output logic [1:0]            bank_done_o, // and in any order
   input  logic [1:0]            bank_free_i,
   input  logic                  bw_we_i,
   input  logic [1:0]            bw_sel_i,
@@ -106,19 +107,20 @@ module espl_compute #(
   logic [23:0] slot_idx;
 
   // Accumulator banks: taken from a `first` command until store frees, full from the release until then.
-  logic [1:0] taken_q, full_q, take, release_bank;
+  logic [1:0] taken_q, full_q, take, release_bank, early, moving;
   logic head_bank, bank_take, bank_release, slot_bank;
   assign head_bank = AccBanks == 2 && q_cmd_i[espl_pkg::ComputeBankLsb];
   assign take = {bank_take && head_bank, bank_take && !head_bank};
   assign release_bank = {bank_release && slot_bank, bank_release && !slot_bank};
   assign bank_full_o = full_q & ~bank_free_i;
+  assign bank_done_o = bank_full_o & ~moving;
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       taken_q <= 2'b00;
       full_q  <= 2'b00;
     end else begin
       taken_q <= (taken_q & ~bank_free_i) | take;
-      full_q  <= (full_q & ~bank_free_i) | release_bank;
+      full_q  <= (full_q & ~bank_free_i) | release_bank | early;
     end
   end
 
@@ -341,6 +343,8 @@ module espl_compute #(
     .cs_push_o        (tok_cs_push_o),
     .release_o        (bank_release),
     .release_bank_o   (slot_bank),
+    .early_o          (early),
+    .moving_o         (moving),
     .slot_valid_o     (slot_valid),
     .retire_o         (retired),
     .slot_wait_o      (slot_wait),
@@ -421,8 +425,8 @@ module espl_compute #(
     else cnt_cause_o = 3'd7;
   end
 
-  assign idle_o = !popped && !walk_valid && !tile_wait && !run && !hold && !slot_valid;
-  assign blocked_o = !idle_o && !front_act && !walk_act && !run && !(tile_wait && !hold) && !(slot_valid && !slot_wait) &&
+  assign idle_o = !popped && !walk_valid && !tile_wait && !run && !hold && !slot_valid && moving == 2'b00;
+  assign blocked_o = !idle_o && !front_act && !walk_act && !run && moving == 2'b00 && !(tile_wait && !hold) && !(slot_valid && !slot_wait) &&
                      !(slot_wait && stop_i);
   assign wait_valid_o = slot_valid || walk_valid || q_valid_i;
   assign wait_idx_o = slot_valid ? slot_idx : (walk_valid ? walk_idx : q_idx_i);

@@ -2,7 +2,9 @@
 // A pass of M pixels takes max(M, Rows, 3) cycles S..E; the next one may start in E+1. start_o in cycle S-1 takes the
 // description of the waiting tile (tile_*) and the geometry. A command whose last pass ends goes to the retire slot (one entry);
 // while the slot is occupied the pass holds. In the slot it waits: E+PipeLat is the first cycle in which it may push (done_o):
-// every accumulator is then written for a store read that starts one cycle later. With stop_i a command that finds no
+// every accumulator is then written for a store read that starts one cycle later. A command of one dense tile that overwrites and releases
+// its bank reads no accumulators: its bank becomes full PipeLat cycles after the first pixel's cycle (early_o), so that a store that reads
+// pixels in order, one a cycle at most, follows the pass; moving_o until PipeLat cycles after the pass. With stop_i a command that finds no
 // room gives up (slot empty, nothing pushed).
 // Pixel timing: pix_re_o/pix_addr_o in cycle x read the buffer; pix_pad_o, pix_zi_o, in x+1 go with the data; swap_o in x+2 goes
 // with the registered pixel at the array; the accumulator step leaves in x + Rows/2 + MulStages + 2.
@@ -79,6 +81,8 @@ module espl_pseq #(
   output logic             cs_push_o,
   output logic             release_o,      // the bank becomes full
   output logic             release_bank_o,
+  output logic [1:0]       early_o,        // banks that become full ahead of their command's retirement
+  output logic [1:0]       moving_o,       // banks whose last sums are on their way
   output logic             slot_valid_o,
   output logic             retire_o,       // the command leaves the slot
   output logic             slot_wait_o,    // the array is empty, a token counter is full
@@ -92,6 +96,7 @@ module espl_pseq #(
   localparam int StepLat = Rows / 2 + MulStages + 2;
   localparam int LenW = (DwBanks > 0) ? 15 : DimBits;
 
+  logic            early;
   logic            run_q;
   logic            hold_q;
   logic            tail_q;    // all pixels are out, the minimal length is not over
@@ -127,12 +132,44 @@ module espl_pseq #(
   ) u_hold (
     .clk_i (clk_i),
     .we_i  (start_o),
-    .data_i({tile_idx_i, tile_push_store_i, tile_push_load_i, tile_release_i, tile_bank_i,
+    .data_i({tile_idx_i, tile_push_store_i, tile_push_load_i, tile_release_i && !early, tile_bank_i,
              row_len, in_h_i, in_w_i, sy_i, tile_dw_i ? 3'd1 : sx_i, zi_i, tile_row_step_i}),
     .data_o({retire, geom})
   );
   assign {len_w, in_h, in_w, sy, inc, zi, row_step} = geom;
   assign bank = retire[0];
+
+  if (InPlace == 0) begin : gen_early
+    localparam int MoveW = $clog2(PipeLat + 1);
+    logic early_q;
+    assign early = tile_first_i && tile_end_i && tile_release_i && !tile_dw_i;
+    always_ff @(posedge clk_i) if (start_o) early_q <= early;
+    for (genvar b = 0; b < 2; b++) begin : gen_bank
+      logic             mine, wait_q;
+      logic [LatW-1:0]  full_q;
+      logic [MoveW-1:0] move_q;
+      assign mine = run_q && early_q && bank == 1'(b);
+      always_ff @(posedge clk_i) begin
+        if (rst_i) begin
+          wait_q <= 1'b0;
+          move_q <= '0;
+        end else begin
+          if (mine && fresh_q) wait_q <= 1'b1;
+          else if (full_q == '0) wait_q <= 1'b0;
+          if (mine) move_q <= MoveW'(PipeLat);
+          else if (move_q != '0) move_q <= move_q - MoveW'(1);
+        end
+        if (mine && fresh_q) full_q <= LatW'(PipeLat - 1);
+        else if (full_q != '0) full_q <= full_q - LatW'(1);
+      end
+      assign early_o[b]  = wait_q && full_q == '0;
+      assign moving_o[b] = move_q != '0;
+    end
+  end else begin : gen_late
+    assign early    = 1'b0;
+    assign early_o  = 2'b00;
+    assign moving_o = 2'b00;
+  end
 
   logic            slot_q;
   logic [LatW-1:0] lat_q;

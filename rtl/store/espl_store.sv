@@ -45,6 +45,7 @@ module espl_store #(
   input  logic                       tok_sc_room_i,
   output logic                       tok_sc_push_o,
   input  logic [1:0]                 bank_full_i,
+  input  logic [1:0]                 bank_done_i,
   output logic [1:0]                 bank_free_o,
   output logic                       acc_re_o,
   output logic                       acc_rbank_o,
@@ -117,7 +118,7 @@ module espl_store #(
       .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
     );
     logic unused;
-    assign unused = flushed;
+    assign unused = &{1'b0, flushed, bank_done_i};
   end else begin : gen_ring
     espl_store_ctrl #(
       .Residual(Residual),
@@ -129,7 +130,7 @@ module espl_store #(
       .err_valid_o(err_valid_o), .err_code_o(err_code_o), .err_idx_o(err_idx_o),
       .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
       .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
-      .bank_full_i(bank_full_i),
+      .bank_full_i(bank_full_i), .bank_done_i(bank_done_i),
       .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .flushed_i(flushed),
       .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
       .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),

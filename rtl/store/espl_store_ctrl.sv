@@ -31,6 +31,7 @@ module espl_store_ctrl #(
   input  logic         tok_sc_room_i,
   output logic         tok_sc_push_o,
   input  logic [1:0]   bank_full_i,
+  input  logic [1:0]   bank_done_i,
   // inside the unit
   output logic         cfg_we_o,
   output logic         take_o,
@@ -51,7 +52,7 @@ module espl_store_ctrl #(
   localparam logic [1:0] StIdle = 2'd0, StPop = 2'd1, StBank = 2'd2, StDrain = 2'd3;
 
   logic [1:0] state_q, state_d;
-  logic       pop_ls_q, pop_cs_q, bank_q, res_q;
+  logic       pop_ls_q, pop_cs_q, bank_q, res_q, pool_q, bank_ok;
   // Ring: head is the oldest, rsp the one whose responses arrive, tail the next entry to be taken.
   logic [23:0]       idx_q[0:Ring-1];
   logic              push_sl_q[0:Ring-1];
@@ -78,8 +79,9 @@ module espl_store_ctrl #(
   assign pops_ok  = (tok_ls_avail_i || !pop_ls_q) && (tok_cs_avail_i || !pop_cs_q);
   assign tok_ls_pop_o = state_q == StPop && pops_ok && pop_ls_q;
   assign tok_cs_pop_o = state_q == StPop && pops_ok && pop_cs_q;
-  assign start_o  = state_q == StBank && bank_full_i[bank_q];
-  assign drop     = stop_i && ((state_q == StPop && !pops_ok) || (state_q == StBank && !bank_full_i[bank_q] && !res_busy_i));
+  assign bank_ok  = pool_q ? bank_done_i[bank_q] : bank_full_i[bank_q];  // pooling reads out of order
+  assign start_o  = state_q == StBank && bank_ok;
+  assign drop     = stop_i && ((state_q == StPop && !pops_ok) || (state_q == StBank && !bank_ok && !res_busy_i));
   always_comb begin
     state_d = state_q;
     case (state_q)
@@ -129,6 +131,7 @@ module espl_store_ctrl #(
       pop_ls_q        <= q_cmd_i[espl_pkg::StorePopLoadLsb];
       pop_cs_q        <= q_cmd_i[espl_pkg::StorePopComputeLsb];
       bank_q          <= q_cmd_i[espl_pkg::StoreBankLsb];
+      pool_q          <= q_cmd_i[espl_pkg::StorePoolLsb+:2] != 2'd0;
       res_q           <= q_cmd_i[espl_pkg::StoreResidualLsb] && q_cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
     end
     // Residual beats and responses of one cycle belong to one command: earlier commands have all their responses by then.

@@ -99,7 +99,7 @@ module espl_core #(
   logic [5:0]   tok_push, tok_pop, tok_avail, tok_room;
   logic [4:0]   credit_push;
   logic         credit_pop, credit_avail;
-  logic [1:0]   bank_full, bank_free;
+  logic [1:0]   bank_full, bank_done, bank_free;
 
   // port: read requesters fetch, load, residual; write requesters store, mark
   logic [2:0]   rq_valid, rq_gnt, rd_valid;
@@ -434,6 +434,7 @@ module espl_core #(
     .credit_avail_i  (credit_avail),
     .credit_pop_o    (credit_pop),
     .bank_full_o     (bank_full),
+    .bank_done_o     (bank_done),
     .bank_free_i     (bank_free),
     .bw_we_i         (bw_we),
     .bw_sel_i        (bw_sel),
@@ -495,6 +496,7 @@ module espl_core #(
     .tok_sc_room_i (tok_room[5]),
     .tok_sc_push_o (tok_push[5]),
     .bank_full_i   (bank_full),
+    .bank_done_i   (bank_done),
     .bank_free_o   (bank_free),
     .acc_re_o      (acc_re),
     .acc_rbank_o   (acc_rbank),

@@ -5,7 +5,8 @@
  *   row_last >= any cycle in which a weight row is addressed; a tile taken in c addresses rows c+1..c+R;
  *   COMP_WGT and COMP_TABLE are written from row_last + 2 on: rows under way are expanded with what stood before;
  *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3), M the words streamed: output pixels, depthwise out_h*((out_w-1)*sx + taps);
- *   a command that enters the slot in c pushes from c + pipe_lat on. */
+ *   a command that enters the slot in c pushes from c + pipe_lat on;
+ *   a command of one dense tile that takes and releases its bank makes it full pipe_lat cycles after the first cycle of its pass. */
 #include <stdlib.h>
 
 #include "timing/tsim.h"
@@ -19,6 +20,7 @@ typedef struct retire_info {
   uint32_t idx;
   bool push_load, push_store, release;
   uint8_t bank;
+  bool early;                             /* one dense tile: its bank becomes full when its first pixel is there */
 } retire_info;
 
 struct espl_tcompute {
@@ -49,6 +51,8 @@ struct espl_tcompute {
   int64_t slot_at;                        /* first cycle in which the array is empty of it */
   retire_info slot_info;
 
+  int64_t early_at[2];                    /* by bank: cycle of that event, ESPL_NEVER */
+
   int64_t book_from;                      /* first cycle not booked */
   int cause;                              /* of the cycles from book_from on, as seen after the last evaluation */
   bool was_idle, was_blocked;
@@ -64,6 +68,7 @@ struct espl_tcompute *espl_tcompute_new(const espl_machine *m) {
   u->in_place = m->queue_depth == 0;
   u->row_rdy = 1 + m->rows / 2 + (m->w_book > 0);
   u->row_last = -1;
+  u->early_at[0] = u->early_at[1] = ESPL_NEVER;
   u->book_from = 1;
   u->cause = CAUSE_IDLE;
   u->was_idle = true;
@@ -130,10 +135,12 @@ static int cause_at(const espl_tsim *s, int64_t now) {
   return u->slot ? CAUSE_FILL : CAUSE_IDLE;
 }
 
+/* Sums of a command of one tile are on their way to its bank. */
+static bool moving(const espl_tsim *s, int64_t now) { return now <= s->bank[0].moving_to || now <= s->bank[1].moving_to; }
+
 bool espl_tcompute_idle(const espl_tsim *s, int64_t now) {
   const struct espl_tcompute *u = s->compute;
-  (void)now;
-  return !u->popped && !u->walk && !u->tile && !u->run && !u->hold && !u->slot;
+  return !u->popped && !u->walk && !u->tile && !u->run && !u->hold && !u->slot && !moving(s, now);
 }
 
 bool espl_tcompute_blocked(const espl_tsim *s, int64_t now) {
@@ -142,6 +149,7 @@ bool espl_tcompute_blocked(const espl_tsim *s, int64_t now) {
   bool room = (!rows || now == u->row_last) && !u->tile;
   if (espl_tcompute_idle(s, now) || u->run || rows || front_acts(s, now)) return false;
   if (u->walk && (waits_credit(s, now) ? stop : room)) return false;
+  if (moving(s, now)) return false;
   return !(u->tile && !u->hold) && !(u->slot && !wait) && !(wait && stop);
 }
 
@@ -197,6 +205,17 @@ static bool slot_step(espl_tsim *s, int64_t now) {
   return true;
 }
 
+/* Banks whose first pixel is there. */
+static void early_step(espl_tsim *s, int64_t now) {
+  struct espl_tcompute *u = s->compute;
+  for (int b = 0; b < u->banks; b++) {
+    if (u->early_at[b] != now) continue;
+    espl_reg_set(&s->bank[b].full, now, 1);
+    u->early_at[b] = ESPL_NEVER;
+    espl_wake(s, ESPL_T_STORE, now + 1);
+  }
+}
+
 /* Pass sequencer; true when the waiting tile's pass starts with the next cycle. */
 static bool pass_step(espl_tsim *s, int64_t now) {
   struct espl_tcompute *u = s->compute;
@@ -218,6 +237,11 @@ static bool pass_step(espl_tsim *s, int64_t now) {
   u->pass_end = u->tile_end;
   u->pass_last = s->running_to = now + (u->tile_pixels > u->min_len ? u->tile_pixels : u->min_len);
   u->pass_info = u->tile_info;
+  if (u->tile_info.early) {
+    u->early_at[u->tile_info.bank] = now + 1 + u->pipe_lat;
+    s->bank[u->tile_info.bank].moving_to = u->pass_last + u->pipe_lat;
+    u->pass_info.release = false;
+  }
   return true;
 }
 
@@ -272,7 +296,7 @@ static void hand_over(espl_tsim *s, const uint32_t *w, int64_t now, uint32_t idx
   u->walk_left = (int32_t)c.n_tiles;
   u->walk_pixels = (int32_t)(c.out_h * (c.dw ? (c.out_w - 1) * u->sx + u->dw_taps : c.out_w));
   u->walk_entry = now + 1 + (c.sparse && c.n_tiles > 0);
-  u->walk_info = (retire_info){idx, c.push_load != 0, c.push_store != 0, c.last != 0, (uint8_t)bank};
+  u->walk_info = (retire_info){idx, c.push_load != 0, c.push_store != 0, c.last != 0, (uint8_t)bank, c.first && c.last && c.n_tiles <= 1 && !c.dw && !u->in_place};
   s->counter[ESPL_CNT_MACS] += u->macs;
   s->counter[ESPL_CNT_MACS_DENSE] += u->macs_dense;
   s->counter[ESPL_CNT_TILES] += c.n_tiles;
@@ -313,6 +337,10 @@ static void wake_self(espl_tsim *s, int64_t now) {
   if (u->run) at = u->pass_last;
   else if (u->tile && !u->hold) at = u->tile_rdy > next ? u->tile_rdy : next;
   if (u->slot && u->slot_at > now && u->slot_at < at) at = u->slot_at;
+  for (int b = 0; b < u->banks; b++) {
+    if (u->early_at[b] < at) at = u->early_at[b];
+    if (s->bank[b].moving_to > now && s->bank[b].moving_to < at) at = s->bank[b].moving_to; /* idle or blocked from then on */
+  }
   if (u->hold && u->row_last >= now && u->row_last + 1 < at) at = u->row_last + 1; /* blocked from then on */
   const uint32_t *w = head_of(s, next);
   if (w && is_cfg(w) && is_format(w) && !u->walk && u->row_last + 2 > now && u->row_last + 2 < at) at = u->row_last + 2;
@@ -334,6 +362,7 @@ void espl_tcompute_eval(espl_tsim *s, int64_t now) {
   const espl_tqueue *q = &s->queue[ESPL_UNIT_COMPUTE];
   uint32_t idx = q->count > 0 ? q->index[q->head] : 0;
   bool hands = front_step(s, now);
+  early_step(s, now);
   bool start = pass_step(s, now);
   walk_step(s, now, start);
   if (hands) hand_over(s, s->prog[idx], now, idx);

@@ -278,12 +278,18 @@ static void pop(espl_tsim *s, struct espl_tstore *u, int64_t now) {
 
 static bool reader_busy(const struct espl_tstore *u, int64_t now) { return u->req_shown || now <= u->last_beat; }
 
+/* The command's bank can be drained; a pooling one reads it in another order than it is written, so it waits for the last sum. */
+static bool bank_ready(const espl_tsim *s, const struct espl_tstore *u, int64_t now) {
+  const espl_tbank *b = &s->bank[u->cmd.bank];
+  return espl_reg_get(&b->full, now) && (u->cmd.pool == 0 || now > b->moving_to);
+}
+
 /* After stop a command that waits is given up. */
 static bool gives_up(const espl_tsim *s, const struct espl_tstore *u, int64_t now) {
   if (!espl_stopped(s, now)) return false;
   int state = front(u, now);
   if (state == ESPL_ST_POP) return !pops_ok(s, u, now);
-  return state == ESPL_ST_BANK && !espl_reg_get(&s->bank[u->cmd.bank].full, now) && !reader_busy(u, now);
+  return state == ESPL_ST_BANK && !bank_ready(s, u, now) && !reader_busy(u, now);
 }
 
 static void give_up(espl_tsim *s, struct espl_tstore *u, int64_t now) {
@@ -319,12 +325,13 @@ static int64_t step_front(espl_tsim *s, struct espl_tstore *u, int64_t now) {
       if (pops_ok(s, u, now)) pop(s, u, now);
       return at;
     case ESPL_ST_BANK:
-      if (espl_reg_get(&s->bank[u->cmd.bank].full, now)) {
+      if (bank_ready(s, u, now)) {
         espl_reg_set(&u->state, now, ESPL_ST_DRAIN);
         start(u, now);
         espl_wake(s, ESPL_T_STORE, now + 1);
         return u->drain_end;
       }
+      if (espl_reg_get(&s->bank[u->cmd.bank].full, now)) at = s->bank[u->cmd.bank].moving_to + 1;
       return espl_stopped(s, now) && u->residual ? (u->last_beat >= now ? u->last_beat + 1 : at) : at;
     default:
       if (now == u->drain_end) free_bank(s, u, now);
@@ -441,7 +448,7 @@ static bool front_acts(const espl_tsim *s, const struct espl_tstore *u, int64_t 
   switch (front(u, now)) {
     case ESPL_ST_IDLE: return can_take(s, now, &at);
     case ESPL_ST_POP: return pops_ok(s, u, now);
-    case ESPL_ST_BANK: return espl_reg_get(&s->bank[u->cmd.bank].full, now);
+    case ESPL_ST_BANK: return bank_ready(s, u, now);
     default: return true;
   }
 }

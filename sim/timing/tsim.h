@@ -93,6 +93,7 @@ struct espl_tfetch; struct espl_tload; struct espl_tcompute; struct espl_tstore;
 typedef struct espl_tbank {
   espl_reg taken; /* 1 from the cycle after compute took it until the cycle after store freed it */
   espl_reg full;  /* 1 from the cycle after compute released it until the cycle after store freed it */
+  int64_t moving_to; /* last cycle in which sums of a command of one tile are still on their way to it: a pooling store waits for them */
 } espl_tbank;
 
 typedef struct espl_tlayer {

@@ -267,7 +267,7 @@ struct Tb {
     for (auto &b : S.bank) b.full.t = b.taken.t = -1;
     S.queue[ESPL_UNIT_STORE].depth = QDEPTH, S.queue[ESPL_UNIT_STORE].popped_at = -1;
     twin_err_met = ESPL_NEVER;
-    top->rst_i = 1, top->q_valid_i = 0, top->stop_i = 0, top->rq_gnt_i = 0, top->rd_valid_i = 0, top->wq_gnt_i = 0, top->wd_take_i = 0, top->wr_rsp_i = 0, top->bank_full_i = 0;
+    top->rst_i = 1, top->q_valid_i = 0, top->stop_i = 0, top->rq_gnt_i = 0, top->rd_valid_i = 0, top->wq_gnt_i = 0, top->wd_take_i = 0, top->wr_rsp_i = 0, top->bank_full_i = top->bank_done_i = 0;
     top->tok_ls_avail_i = top->tok_cs_avail_i = 0, top->tok_sl_room_i = top->tok_sc_room_i = 1;
     for (int i = 0; i < 3; i++) { top->eval(); tick(); }
     top->rst_i = 0;
@@ -371,6 +371,7 @@ struct Tb {
       stores++;
     }
     top->bank_full_i = (uint8_t)(full[0] | full[1] << 1);
+    top->bank_done_i = (uint8_t)((full[0] && now > S.bank[0].moving_to) | (full[1] && now > S.bank[1].moving_to) << 1);
     for (int b = 0; b < 2; b++) check("bank full", full[b], espl_reg_get(&S.bank[b].full, now));
     top->eval();
     grant_read();
@@ -402,6 +403,7 @@ struct Tb {
         if (!full[b] && tap_clear(b) && rng.one_in(bank_rate)) {
           fill_bank(b);
           full[b] = true;
+          if (rng.one_in(2)) S.bank[b].moving_to = now + rng.range(1, 40);  // sums on their way
           espl_reg_set(&S.bank[b].full, now, 1);
           espl_reg_set(&S.bank[b].taken, now, 1);
           espl_wake(&S, ESPL_T_STORE, now + 1);
