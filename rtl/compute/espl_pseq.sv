@@ -2,7 +2,7 @@
 // A pass of M pixels takes max(M, Rows, 3) cycles S..E; the next one may start in E+1. start_o in cycle S-1 takes the
 // description of the waiting tile (tile_*) and the geometry. A command whose last pass ends goes to the retire slot (one entry);
 // while the slot is occupied the pass holds. In the slot it waits: E+PipeLat is the first cycle in which it may push (done_o):
-// every accumulator is then written for a store read that starts one cycle later. A command of one dense tile that overwrites and releases
+// every accumulator is then written for a store read that starts three cycles later. A command of one dense tile that overwrites and releases
 // its bank reads no accumulators: its bank becomes full PipeLat cycles after the first pixel's cycle (early_o), so that a store that reads
 // pixels in order, one a cycle at most, follows the pass; moving_o until PipeLat cycles after the pass. With stop_i a command that finds no
 // room gives up (slot empty, nothing pushed).
@@ -91,7 +91,7 @@ module espl_pseq #(
 
   localparam int MinLen = (Rows > 3) ? Rows : 3;
   localparam int MinW = $clog2(MinLen);
-  localparam int PipeLat = Rows / 2 + Cols + MulStages + 3;
+  localparam int PipeLat = Rows / 2 + Cols + MulStages + 1;
   localparam int LatW = $clog2(PipeLat);
   localparam int StepLat = Rows / 2 + MulStages + 2;
   localparam int LenW = (DwBanks > 0) ? 15 : DimBits;

@@ -4,8 +4,8 @@
 //   the end of the program is met a cycle later too, and the next command is shown two cycles after q_pop_i.
 //   Refused commands are met in t and reported (err_*) in t+1. A MARK or END shown in t: Turn (t+1 ...) until the prefetch has nothing open.
 //   END then waits there for `quiet`; Fin: fin_o. MARK: the buffer starts again at the next 4 KiB line, Wait until both slots are full
-//   and all is quiet, Snap (one cycle, still counted), Mark: the record's request is visible in its first cycle, until the response arrives
-//   in cycle x, Reset (x+1: mem_reset_o, counters cleared), Run again in x+2: the first cycle of the next layer.
+//   and all is quiet (the last cycle counted), Mark: the record's request is visible in its first cycle, until the response arrives in cycle x,
+//   Reset (x+1: mem_reset_o, counters cleared), Run again in x+2: the first cycle of the next layer.
 //   rst_i until cycle 0: Prime (1 ...) until both slots are full, Reset, Run.
 module espl_fetch #(
   parameter int Rows     = 16,
@@ -68,14 +68,13 @@ module espl_fetch #(
   output logic [23:0]           err_idx_o
 );
 
-  typedef enum logic [3:0] {
+  typedef enum logic [2:0] {
     StIdle,
     StPrime,
     StRun,
     StTurn,
     StFin,
     StWait,
-    StSnap,
     StMark,
     StReset
   } state_e;
@@ -255,7 +254,7 @@ module espl_fetch #(
     .clk_i     (clk_i),
     .rst_i     (rst_i),
     .take_i    (state_q == StTurn),
-    .start_i   (state_q == StSnap),
+    .start_i   ((state_q == StWait) && full && quiet_i && !stop_i),
     .record_i  (head[espl_pkg::MarkRecordLsb+8+:24]),
     .counters_i(counters_i),
     .wq_valid_o(wq_valid_o),
@@ -296,11 +295,10 @@ module espl_fetch #(
         end
         StWait: begin
           if (stop_i) state_q <= StIdle;
-          else if (full && quiet_i) state_q <= StSnap;
-        end
-        StSnap: begin
-          state_q  <= StMark;
-          freeze_q <= 1'b1;
+          else if (full && quiet_i) begin
+            state_q  <= StMark;
+            freeze_q <= 1'b1;
+          end
         end
         StMark: if (wr_rsp_i) begin
           state_q <= wr_err_i ? StIdle : StReset;

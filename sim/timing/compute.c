@@ -63,7 +63,7 @@ struct espl_tcompute *espl_tcompute_new(const espl_machine *m) {
   if (!u) return NULL;
   u->rows = m->rows;
   u->min_len = m->rows > 3 ? m->rows : 3;
-  u->pipe_lat = m->rows / 2 + m->cols + m->mul_stages + 3;
+  u->pipe_lat = m->rows / 2 + m->cols + m->mul_stages + 1;
   u->banks = m->acc_banks;
   u->in_place = m->queue_depth == 0;
   u->row_rdy = 1 + m->rows / 2 + (m->w_book > 0);

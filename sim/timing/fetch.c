@@ -5,7 +5,7 @@
 #include "device/decode.h"
 #include "timing/tsim.h"
 
-typedef enum state { PRIME, RUN, TURN, WAIT, SNAP, MARK, RESET, HALT } state;
+typedef enum state { PRIME, RUN, TURN, WAIT, MARK, RESET, HALT } state;
 
 typedef struct slot {
   bool granted, bad;
@@ -217,13 +217,7 @@ static void turn(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   espl_wake(s, ESPL_T_FETCH, now + 1);
 }
 
-static void wait(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
-  prefetch(s, u, now);
-  if (!full(s, u, now) || !all_quiet(s, u, now)) return;
-  u->state = SNAP;
-  espl_wake(s, ESPL_T_FETCH, now + 1);
-}
-
+/* The last cycle counted. */
 static void snap(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   espl_cmd_mark c;
   espl_cmd_mark_decode(s->prog[u->pc], &c);
@@ -232,6 +226,12 @@ static void snap(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   s->frozen = true;
   espl_port_request(s, now, ESPL_RQ_MARK, c.record & ~255u, 64 / s->m->bus_bytes);
   u->state = MARK;
+}
+
+static void wait(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  prefetch(s, u, now);
+  if (!full(s, u, now) || !all_quiet(s, u, now)) return;
+  snap(s, u, now);
 }
 
 static void record(espl_tsim *s, const struct espl_tfetch *u) {
@@ -282,7 +282,6 @@ void espl_tfetch_eval(espl_tsim *s, int64_t now) {
       break;
     case TURN: turn(s, u, now); break;
     case WAIT: wait(s, u, now); break;
-    case SNAP: snap(s, u, now); break;
     case RESET: reset(s, u, now); break;
     default: break;
   }

@@ -43,14 +43,16 @@ static int options(const map_geom *g, const map_plan *p, int field, int32_t *v) 
       for (int32_t r = 2; r <= 4; r *= 2) v[n++] = r;
   } else if (field == 3) { /* first_h */
     for (int32_t h = unit; h < p->tile_h && n < 4; h *= 2) v[n++] = h;
-  } else { /* cold_cb */
+  } else if (field == 4) { /* cold_cb */
     for (int32_t b = 1; b <= p->chunk_cb && n < 5; b *= 2) v[n++] = b;
+  } else if (p->resident && !g->dw && !g->stacked && g->l->kh > 1) { /* by_row */
+    v[n++] = !p->by_row;
   }
   return n;
 }
 
 static int32_t *field_of(map_plan *p, int field) {
-  int32_t *f[] = {&p->tile_h, &p->last_h, &p->ratio, &p->first_h, &p->cold_cb};
+  int32_t *f[] = {&p->tile_h, &p->last_h, &p->ratio, &p->first_h, &p->cold_cb, &p->by_row};
   return f[field];
 }
 
@@ -90,7 +92,7 @@ static bool near_roof(const costing *c, double cost) { return cost <= (c->estima
 /* One round over all fields; *improved when any value helped. */
 static espl_status refine(const costing *by, map_plan *best, map_measured *measured, double *cost, bool *improved, espl_err *err) {
   *improved = false;
-  for (int field = 0; field < 5; field++) {
+  for (int field = 0; field < 6; field++) {
     int32_t v[MAX_OPTIONS];
     int n = options(by->g, best, field, v);
     map_plan base = *best;

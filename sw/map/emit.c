@@ -112,7 +112,7 @@ static int32_t load_acts(emit *e, int32_t b0, int32_t b1, int32_t r0, int32_t r1
   bool whole = g->row_step == 1 && c0 == 0 && c1 == g->in.w && (uint32_t)pitch * gb == g->row_bytes;
   c.rows = whole ? 1 : (uint32_t)(r1 - r0);
   c.row_bytes = whole ? (uint32_t)(r1 - r0) * g->row_bytes : g->fold ? g->row_bytes : (uint32_t)(c1 - c0) * gb;
-  load_stride(e, (uint32_t)g->row_step * g->row_bytes, g->plane_bytes, pitch, plane);
+  if (c.rows > 1 || c.groups > 1) load_stride(e, (uint32_t)g->row_step * g->row_bytes, g->plane_bytes, pitch, plane);
   return load(e, c, MAP_CL, wait);
 }
 
@@ -134,17 +134,17 @@ static bool acts_ready(const emit *e, const map_span *y, const map_span *x, int3
   return s && cb - s->chunk * e->p->chunk_cb < s->have;
 }
 
-/* Brings channel blocks [b0, b1) of the tile; returns the LOAD that a reader has to wait for (-1: none). */
-static int32_t need_resident(emit *e, const map_span *y, int32_t b0, int32_t b1) {
+/* Brings rows before i1 of channel blocks [b0, b1); returns the LOAD that a reader has to wait for (-1: none). */
+static int32_t need_resident(emit *e, int32_t i1, int32_t b0, int32_t b1) {
   const map_geom *g = e->g;
   int32_t last = -1, first = e->copy * g->ncb, *rows = e->rows_have + first, *loads = e->rows_load + first;
   for (int32_t b = b0; b < b1;) {
     int32_t have = rows[b], end = b + 1;
     while (end < b1 && rows[end] == have) end++;
-    if (have < y->i1) {
-      int32_t at = load_acts(e, b, end, have, y->i1, 0, g->in.w, (first + b) * g->plane_words + have * g->pitch, g->pitch, g->plane_words, e->held_user[e->copy]);
+    if (have < i1) {
+      int32_t at = load_acts(e, b, end, have, i1, 0, g->in.w, (first + b) * g->plane_words + have * g->pitch, g->pitch, g->plane_words, e->held_user[e->copy]);
       for (int32_t k = b; k < end; k++) {
-        rows[k] = y->i1;
+        rows[k] = i1;
         loads[k] = at;
       }
     }
@@ -196,6 +196,8 @@ static int32_t dense_count(const map_geom *g, int32_t column, int32_t t, int32_t
   return map_min(n, g->nkx - pos % g->nkx);
 }
 
+static bool by_row(const emit *e) { return e->p->resident && e->p->by_row && !e->g->dw; }
+
 /* End of the segment that starts at stream position t. */
 static int32_t segment_end(const emit *e, int32_t column, int32_t t, const map_span *y, const map_span *x) {
   const map_geom *g = e->g;
@@ -211,6 +213,7 @@ static int32_t segment_end(const emit *e, int32_t column, int32_t t, const map_s
     if (there && e->wslot[t1] != e->wslot[t1 - 1] + 1) break;
     if (there && g->sparse && e->islot[t1] != e->islot[t1 - 1] + 1) break;
     if (warm ? !acts_ready(e, y, x, b) : b - cb >= e->p->cold_cb) break;
+    if (by_row(e) && !ready && (b != cb || g->tile[t1].ky != g->tile[t].ky)) break;
   }
   return g->sparse ? t1 : t + dense_count(g, column, t, t1 - t);
 }
@@ -304,7 +307,8 @@ static void segment(emit *e, int32_t column, int32_t t, int32_t t1, const map_sp
   int32_t b0 = empty ? 0 : g->tile[t].cb, b1 = empty ? 1 : g->tile[t1 - 1].cb + 1, wait = -1;
   if (!empty && g->sparse && cold) wait = bring_index(e, t, t1);
   slot *s = NULL;
-  if (!empty && e->p->resident) wait = map_max(wait, need_resident(e, y, b0, b1));
+  int32_t rows = !empty && by_row(e) && !acts_ready(e, y, x, b0) ? map_rows_read(g, y, g->tile[t].ky) : y->i1;
+  if (!empty && e->p->resident) wait = map_max(wait, need_resident(e, rows, b0, b1));
   else if (!empty) wait = map_max(wait, need_slot(e, y, x, b1, &s));
   if (cold) wait = map_max(wait, bring_weights(e, t, t1));
   if (!e->format_sent) map_weight_compute_cfg(g, e->l);
@@ -487,6 +491,7 @@ static bool start(emit *e) {
   e->held_user = e->held + copies;
   e->copy_user = e->held + 2 * copies;
   for (size_t i = 0; i < 3 * copies; i++) e->held[i] = -1;
+  for (size_t i = 0; i < blocks; i++) e->rows_load[i] = -1;
   for (size_t i = 0; i < tiles; i++) e->wslot[i] = e->islot[i] = -1;
   for (int32_t i = 0; i < e->p->slots; i++) e->slot[i] = (slot){.image = -1, .user = -1, .load = -1};
   return true;

@@ -39,6 +39,8 @@ struct map_estimator {
   int32_t *held;       /* [images] image that lies there */
   double *copy_used, *copy_free; /* [images] end of the last pass that read it; of the one that read the image before */
   int32_t *rows_have;  /* [copies * ncb] resident rows; only native depthwise brings blocks one by one, other layers use the first */
+  int32_t row_cb, row_have; /* plans by kernel row: rows of the channel block that is being brought, */
+  double row_there;         /* and when the last of them are there */
   int64_t *tile_have;  /* [ncb] native depthwise: spatial tile whose block is in a slot */
   int64_t slot_tile[SLOTS];
   int32_t slot_next;
@@ -69,7 +71,7 @@ static void constants(map_estimator *e) {
   e->write_gap = (m->mem.write_latency + full * e->beat + 2) / m->mem.outstanding;
   e->pass_min = map_max(m->rows, MAP_ACC_CYCLES);
   e->fill = 2 + m->rows / 2 + (m->w_book > 0);
-  e->pipe = m->rows / 2 + m->cols + m->mul_stages + 3;
+  e->pipe = m->rows / 2 + m->cols + m->mul_stages + 1;
   e->period = (double)(g->g / m->rq_lanes) * (l->pool == ESPL_QPOOL_AVG ? (taps - 1) * m->rq_cycles + rq + 1 + m->rq_cycles : taps * m->rq_cycles);
   e->flush = rq + 4;
   e->depth = map_max(1, map_min(m->queue_depth, QUEUE)); /* without queues a command is popped in the cycle after */
@@ -174,12 +176,21 @@ typedef struct work {
   int64_t tile;                   /* number of the spatial tile */
   bool more, ends;                /* adds to the item before; ends it */
   double pixels, len;             /* of a pass */
+  bool early;                     /* its bank is drained behind its only pass */
 } work;
+
+static bool by_row(const map_estimator *e) { return e->p->resident && e->p->by_row && !e->g->dw; }
 
 /* Tiles [t, ...) of the item that one COMPUTE takes. */
 static int32_t segment_tiles(const map_estimator *e, const work *w, int32_t t, bool there, bool ready) {
   int32_t block = t / w->taps, chunk = e->p->resident ? e->g->ncb : e->p->chunk_cb, to = map_min(w->n, (block / chunk + 1) * chunk * w->taps);
   if (!(there && ready)) to = map_min(to, (block + e->p->cold_cb) * w->taps);
+  if (by_row(e) && !ready) {
+    const map_tile *tile = e->g->tile + e->g->first[w->column];
+    int32_t same = t + 1;
+    while (same < to && tile[same].cb == tile[t].cb && tile[same].ky == tile[t].ky) same++;
+    to = same;
+  }
   if (!there && to - t > e->p->seg_tiles) to = t + (e->p->seg_tiles > w->taps ? e->p->seg_tiles / w->taps * w->taps : e->p->seg_tiles);
   return map_max(1, to - t);
 }
@@ -193,6 +204,19 @@ static int32_t find_slot(map_estimator *e, int64_t key, bool *have) {
     }
   *have = false;
   return e->slot_next;
+}
+
+/* One kernel row of a channel block: the rows it reads behind those that an earlier one has brought. */
+static double bring_row(map_estimator *e, const work *w, int32_t t) {
+  const map_geom *g = e->g;
+  const map_tile *tile = &g->tile[g->first[w->column] + t];
+  if (tile->cb != e->row_cb) e->row_have = e->rows_have[e->copy * g->ncb], e->row_cb = tile->cb, e->row_there = 0;
+  int32_t rows = map_rows_read(g, w->y, tile->ky);
+  if (rows > e->row_have) {
+    e->row_there = load_rows(e, 1, tile->cb, rows - e->row_have, g->fold ? g->pitch : g->in.w, g->fold || (g->pitch == g->in.w && !g->stacked), e->copy_free[e->copy]);
+    e->row_have = rows;
+  }
+  return e->row_there;
 }
 
 /* Brings channel blocks [b0, b1), not before `wait`; returns when they are there. */
@@ -238,7 +262,8 @@ static void store(map_estimator *e, const work *w, double end) {
     e->params = load(e, (double)groups * g->g * 16, 1, 0, &first);
   }
   dispatch(e, &e->stores);
-  double pops = later(e->store + 1, e->fetch + 1), begin = later(later(end + e->pipe + 2, pops + 2), e->params + 4), drain = px * e->period;
+  double full = (w->early ? end - w->len + 1 : end) + e->pipe;
+  double pops = later(e->store + 1, e->fetch + 1), begin = later(later(full + 2, pops + 2), e->params + 4), drain = px * e->period;
   popped(&e->stores, pops);
   double t = transfer(e, bytes, runs, e->write_gap), burst = (bytes < 256 ? bytes : 256) / e->bus * e->beat;
   bool shared = g->m->mem.shared_path;
@@ -285,7 +310,8 @@ static void item(map_estimator *e, work *w) {
     int32_t n = segment_tiles(e, w, t, there, have);
     int32_t b1 = (t + n - 1) / w->taps + 1;
     double acts = 0;
-    if (!have && b1 > brought) {
+    if (!have && by_row(e)) acts = bring_row(e, w, t);
+    else if (!have && b1 > brought) {
       acts = bring_acts(e, w, map_max(brought, t / w->taps), b1, wait);
       brought = b1;
       wait = 0;
@@ -319,6 +345,7 @@ static void begin_image(map_estimator *e, int32_t n) {
   e->copy = e->p->resident ? n % e->p->copies : 0;
   if (!e->p->resident || e->held[e->copy] == n) return;
   e->held[e->copy] = n;
+  e->row_cb = -1;
   e->copy_free[e->copy] = e->copy_used[e->copy];
   for (int32_t b = 0; b < e->g->ncb; b++) e->rows_have[e->copy * e->g->ncb + b] = 0;
 }
@@ -341,6 +368,7 @@ static void walk(map_estimator *e, int32_t image, int32_t k0, int32_t k1) {
       for (w.column = k0; w.column < k1; w.column++) {
         w.block = g->dw ? map_depthwise_block(g, w.column) : 0;
         w.n = g->first[w.column + 1] - g->first[w.column];
+        w.early = w.n <= 1 && !g->dw && g->l->pool == ESPL_QPOOL_NONE && g->m->queue_depth > 0;
         item(e, &w);
       }
     }
@@ -354,6 +382,7 @@ double map_estimate(map_estimator *e, const map_plan *p) {
   e->issue = e->read = e->write = e->pass = e->walk = e->store = e->params = e->bank[0] = e->bank[1] = 0;
   e->loads.n = e->computes.n = e->stores.n = 0;
   e->bank_at = e->slot_next = 0;
+  e->row_cb = -1;
   for (int32_t k = 0; k < g->ncb; k++) e->tile_have[k] = 0;
   for (int32_t k = 0; k < g->images; k++) e->held[k] = -1, e->copy_used[k] = e->copy_free[k] = 0;
   e->position = 0;

@@ -117,6 +117,7 @@ typedef struct map_plan {
   int32_t tile_h, tile_w;      /* output rows and columns of a spatial tile (after pooling) */
   int32_t first_h, last_h, ratio; /* rows of the first and last tile; the last ones shrink by `ratio` */
   int32_t cold_cb;             /* channel blocks of a segment whose activations or weights are not there yet */
+  int32_t by_row;              /* resident: 1: as long as rows are missing, a segment is one kernel row and waits for its input rows only */
   int32_t chunk_cb;            /* tiles mode: channel blocks of a slot */
   int32_t slots, slot_words;   /* tiles mode: slots of the activation buffer, pixel words of one */
   int32_t seg_tiles;           /* most tiles of a segment when the weights are streamed */
@@ -141,6 +142,8 @@ typedef struct map_span {
 } map_span;
 /* Output rows [o0, o1), of which convolution rows before `done` were computed by an earlier tile; columns likewise, `whole`: all of them. */
 map_span map_row_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done);
+/* Resident rows from the top that kernel row ky of such a tile reads: 0 when all of them are padding. */
+int32_t map_rows_read(const map_geom *g, const map_span *y, int32_t ky);
 map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, bool whole);
 
 /* One command being built; words are encoded at the end because pushes are set later. */

@@ -71,6 +71,11 @@ map_span map_row_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done) {
   return s;
 }
 
+int32_t map_rows_read(const map_geom *g, const map_span *y, int32_t ky) {
+  int32_t last = (y->c1 - 1) * g->vsy - g->l->pt + ky * g->l->dh + 1;
+  return map_max(0, map_min(last, y->i1));
+}
+
 map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, bool whole) {
   const espl_qlayer *l = g->l;
   map_span s = {.o0 = o0, .o1 = o1};
@@ -96,6 +101,7 @@ static void finish(const map_geom *g, map_plan *p) {
   p->seg_tiles = map_max(1, map_min(p->seg_tiles, most));
   p->cold_cb = map_min(p->chunk_cb, map_max(1, g->ncb / 4));
   p->ratio = 1;
+  p->by_row = p->resident && !g->dw && !g->stacked && g->l->kh > 1;
 }
 
 static bool add(map_plan *out, int cap, int *n, const map_plan *p) {

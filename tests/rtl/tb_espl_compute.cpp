@@ -414,6 +414,7 @@ void Bench::episode(uint64_t number, bool plain) {
   int64_t counter[ESPL_CNT_COUNT] = {0};
   Drainer dr[2];
   size_t drain_no[2] = {0, 0};
+  int seen[2] = {0, 0}, rested[2] = {0, 0};
   bool in_order[2] = {true, false};  // drains in the order of pixels, as soon as it may
   std::deque<InFlight> flight;
   int quiet = 0;
@@ -444,15 +445,17 @@ void Bench::episode(uint64_t number, bool plain) {
       beat = 0;
       credit_due++;
     }
-    // Store side reads in the first cycle in which it can see the bank full, or later.
+    // Store side reads in the third cycle in which it sees the bank full, or later.
     top->eval();
     int full_now = top->bank_full_o;
     int free_now = 0;
     top->acc_re_i = 0;
     for (int b = 0; b < 2; b++) {
       Drainer& d = dr[b];
-      const bool done = top->bank_done_o >> b & 1;
-      if (!d.active && (full_now >> b & 1) && (done || in_order[b])) {
+      seen[b] = full_now >> b & 1 ? seen[b] + 1 : 0;
+      rested[b] = top->bank_done_o >> b & 1 ? rested[b] + 1 : 0;
+      const bool done = rested[b] >= 3;
+      if (!d.active && (done || (seen[b] >= 3 && in_order[b]))) {
         d.active = true;
         d.pos = 0;
         d.order.clear();
