@@ -22,6 +22,7 @@ rtl/array/espl_array_feed.sv
 rtl/array/espl_array.sv
 rtl/array/espl_acc.sv
 rtl/compute/espl_cmdseq.sv
+rtl/compute/espl_wseq_place.sv
 rtl/compute/espl_wseq.sv
 rtl/compute/espl_pseq_dw.sv
 rtl/compute/espl_pseq.sv

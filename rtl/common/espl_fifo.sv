@@ -1,10 +1,11 @@
 // Small first-in first-out queue in registers, any depth from 1.
 // Timing: an entry pushed in cycle t is at valid_o/data_o from t+1 (data_o shows the oldest entry without a read);
-// pop_i in cycle t shows the next entry in t+1. full_o and valid_o are functions of registers only.
+// pop_i in cycle t shows the next entry in t+1. full_o and valid_o are functions of registers only; with Front the oldest entry is a register of its own.
 // Law: never push_i while full_o, never pop_i while not valid_o (push and pop in one cycle are fine otherwise).
 module espl_fifo #(
   parameter int Width = 8,
   parameter int Depth = 4,
+  parameter int Front = 0,
   // derived
   parameter int PtrW = (Depth > 1) ? $clog2(Depth) : 1,
   parameter int CntW = $clog2(Depth + 1)
@@ -25,7 +26,21 @@ module espl_fifo #(
 
   assign full_o  = cnt_q == CntW'(Depth);
   assign valid_o = cnt_q != '0;
-  assign data_o  = mem[rptr_q];
+
+  function automatic logic [PtrW-1:0] behind(input logic [PtrW-1:0] p);
+    behind = (p == PtrW'(Depth - 1)) ? '0 : p + 1'b1;
+  endfunction
+
+  if (Front != 0) begin : gen_front
+    logic [Width-1:0] front_q;
+    always_ff @(posedge clk_i) begin
+      if (push_i && (cnt_q == '0 || (pop_i && cnt_q == CntW'(1)))) front_q <= data_i;
+      else if (pop_i) front_q <= mem[behind(rptr_q)];
+    end
+    assign data_o = front_q;
+  end else begin : gen_memory
+    assign data_o = mem[rptr_q];
+  end
 
   always_ff @(posedge clk_i) begin
     if (push_i) mem[wptr_q] <= data_i;
@@ -34,8 +49,8 @@ module espl_fifo #(
       rptr_q <= '0;
       cnt_q  <= '0;
     end else begin
-      if (push_i) wptr_q <= (wptr_q == PtrW'(Depth - 1)) ? '0 : wptr_q + 1'b1;
-      if (pop_i)  rptr_q <= (rptr_q == PtrW'(Depth - 1)) ? '0 : rptr_q + 1'b1;
+      if (push_i) wptr_q <= behind(wptr_q);
+      if (pop_i)  rptr_q <= behind(rptr_q);
       if (push_i && !pop_i) cnt_q <= cnt_q + 1'b1;
       if (pop_i && !push_i) cnt_q <= cnt_q - 1'b1;
     end
@@ -83,6 +98,7 @@ module espl_fifo #(
       assert (cnt_q <= CntW'(Depth));
       assert (wptr_q <= PtrW'(Depth - 1) && rptr_q <= PtrW'(Depth - 1));
       assert (gap(wptr_q, rptr_q) == (full_o ? '0 : {1'b0, cnt_q}));
+      if (valid_o) assert (data_o == mem[rptr_q]);
       if (watch_q) begin
         assert (ahead_q < cnt_q);
         assert (slot_q <= PtrW'(Depth - 1));

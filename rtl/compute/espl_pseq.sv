@@ -101,6 +101,10 @@ module espl_pseq #(
   logic            hold_q;
   logic            tail_q;    // all pixels are out, the minimal length is not over
   logic            fresh_q;   // first pixel
+  logic            last_col_q, last_row_q;  // one column of the row is left, one row
+  logic            last_pix_q, last_pix_d;  // both
+  logic            one_col_q;               // rows of one word
+  logic            long_q;                  // the minimal length is over with this cycle
   logic [MinW-1:0] len_q;
   logic            first_q;
   logic            end_q;
@@ -173,11 +177,12 @@ module espl_pseq #(
 
   logic            slot_q;
   logic [LatW-1:0] lat_q;
+  logic            empty_q;   // nothing of the command in the slot is in the array: lat_q is 0
   logic [RetireW-1:0] slot;
 
   logic            last_col;
   logic            last_pix;
-  logic            over;
+  logic            over_q;
   logic            slot_room;
   logic            slot_ok;
   logic            fire;
@@ -198,20 +203,24 @@ module espl_pseq #(
   assign slot_idx_o = slot[27:4];
   assign retire_o = fire || drop;
   assign slot_room = (!slot[2] || cl_room_i) && (!slot[3] || cs_room_i);
-  assign fire = slot_q && lat_q == '0 && slot_room;
-  assign drop = slot_q && lat_q == '0 && !slot_room && stop_i;
+  assign fire = slot_q && empty_q && slot_room;
+  assign drop = slot_q && empty_q && !slot_room && stop_i;
   assign slot_ok = !slot_q || fire || drop;
   assign slot_valid_o = slot_q;
-  assign slot_wait_o = slot_q && lat_q == '0 && !slot_room;
+  assign slot_wait_o = slot_q && empty_q && !slot_room;
   assign cl_push_o = fire && slot[2];
   assign cs_push_o = fire && slot[3];
   assign release_o = fire && slot[1];
 
-  assign last_col = cols_q == LenW'(1);
-  assign last_pix = last_col && rows_q == DimBits'(1);
-  assign over = run_q && (tail_q || last_pix) && len_q == MinW'(MinLen - 1);
-  assign load_slot = ((over && end_q) || hold_q) && slot_ok;
-  assign free = hold_q ? slot_ok : (!run_q || (over && (!end_q || slot_ok)));
+  assign last_col = last_col_q;
+  assign last_pix = last_pix_q;
+  assign last_pix_d = last_col_q ? one_col_q && rows_q == DimBits'(2) : last_row_q && cols_q == LenW'(2);
+  // The last cycle of a pass is a register: much of the next one is decided in it.
+  always_ff @(posedge clk_i) begin
+    over_q <= !rst_i && !start_o && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinLen - 2));
+  end
+  assign load_slot = ((over_q && end_q) || hold_q) && slot_ok;
+  assign free = hold_q ? slot_ok : (!run_q || (over_q && (!end_q || slot_ok)));
   assign start_o = tile_wait_i && tile_rdy_i && free;
   assign run_o = run_q;
   assign hold_o = hold_q;
@@ -223,17 +232,22 @@ module espl_pseq #(
       slot_q <= 1'b0;
     end else begin
       if (start_o) run_q <= 1'b1;
-      else if (over) run_q <= 1'b0;
+      else if (over_q) run_q <= 1'b0;
       if (load_slot) hold_q <= 1'b0;
-      else if (over && end_q) hold_q <= 1'b1;
+      else if (over_q && end_q) hold_q <= 1'b1;
       if (load_slot) slot_q <= 1'b1;
       else if (fire || drop) slot_q <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (load_slot) lat_q <= LatW'(PipeLat - 1);
-    else if (lat_q != '0) lat_q <= lat_q - LatW'(1);
+    if (load_slot) begin
+      lat_q   <= LatW'(PipeLat - 1);
+      empty_q <= 1'b0;
+    end else if (!empty_q) begin
+      lat_q   <= lat_q - LatW'(1);
+      empty_q <= lat_q == LatW'(1);
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -241,10 +255,15 @@ module espl_pseq #(
       tail_q <= 1'b0;
       fresh_q <= 1'b1;
       len_q <= '0;
+      long_q <= 1'b0;
       first_q <= tile_first_i;
       end_q <= tile_end_i;
       rows_q <= tile_out_h_i;
       cols_q <= row_len;
+      last_row_q <= tile_out_h_i == DimBits'(1);
+      last_col_q <= row_len == LenW'(1);
+      last_pix_q <= row_len == LenW'(1) && tile_out_h_i == DimBits'(1);
+      one_col_q <= row_len == LenW'(1);
       iy_q <= tile_iy_i;
       ix_q <= tile_ix_i;
       ix0_q <= tile_ix_i;
@@ -252,17 +271,22 @@ module espl_pseq #(
       line_q <= tile_addr_i;
     end else if (run_q) begin
       fresh_q <= 1'b0;
-      if (len_q != MinW'(MinLen - 1)) len_q <= len_q + MinW'(1);
+      if (!long_q) len_q <= len_q + MinW'(1);
+      if (len_q == MinW'(MinLen - 2)) long_q <= 1'b1;
       if (last_pix) tail_q <= 1'b1;
+      last_pix_q <= last_pix_d;
       if (last_col) begin
         rows_q <= rows_q - DimBits'(1);
+        last_row_q <= rows_q == DimBits'(2);
         cols_q <= len_w;
+        last_col_q <= one_col_q;
         iy_q <= iy_q + PosW'(sy);
         ix_q <= ix0_q;
         addr_q <= line_q + row_step;
         line_q <= line_q + row_step;
       end else begin
         cols_q <= cols_q - LenW'(1);
+        last_col_q <= cols_q == LenW'(2);
         ix_q <= ix_q + PosW'(inc);
         addr_q <= addr_q + {13'd0, inc};
       end

@@ -100,7 +100,8 @@ module espl_wseq #(
   logic        valid_q;
   logic        fresh_q;   // no tile taken yet
   logic        credit;
-  logic        zero;
+  logic        zero_q;      // no tile at all
+  logic        last_tile_q; // one tile is left, or none
   logic [DimBits+3:0] left_q;
   logic [15:0] plane_q;
   logic [Kernel-1:0]  ky_left_q;
@@ -109,19 +110,15 @@ module espl_wseq #(
   // The row loader and the tile whose pass has not started.
   logic             run_q;
   logic [RowSh-1:0] row_q;
+  logic             last_row_q;
   logic [WgtRowAw-1:0] addr_q;
   logic             run1_q;
   logic             row_zero_q;
   logic             wait_q;
   logic             rdy_q;
-  logic             prep_q;
-  logic [15:0]      base_q;
 
-  assign zero = cmd[espl_pkg::ComputeNTilesLsb+:DimBits+4] == '0;
-  assign credit = cmd[espl_pkg::ComputeCreditLsb] && !zero;
+  assign credit = cmd[espl_pkg::ComputeCreditLsb] && !zero_q;
 
-  logic       last_row;
-  logic       last_tile;
   logic       entry_ok;
   logic       take;
   logic       row_skip;  // depthwise: the row is no tap, it is not stored
@@ -129,11 +126,9 @@ module espl_wseq #(
   logic       sparse;
   logic [7:0] ky;
   logic [7:0] kx;
-  logic [15:0] sparse_base;
+  logic [15:0] block;     // channel block of a sparse entry
 
-  assign last_row = run_q && row_q == RowSh'(Rows - 1);
-  assign last_tile = left_q <= (DimBits + 4)'(1);
-  assign room = (!run_q || last_row) && (!wait_q || start_i);
+  assign room = (!run_q || last_row_q) && (!wait_q || start_i);
   assign wait_credit_o = credit && !credit_avail_i;
   assign take = valid_q && room && entry_ok && !wait_credit_o;
   assign credit_pop_o = take && credit;
@@ -149,13 +144,11 @@ module espl_wseq #(
   if (IdxAw > 0) begin : gen_sparse
     logic             entry_q;
     logic [IdxAw-1:0] entry_addr_q;
-    logic [15:0]      far;
     assign sparse = cmd[espl_pkg::ComputeSparseLsb];
-    assign entry_ok = !sparse || entry_q || zero;
+    assign entry_ok = !sparse || entry_q || zero_q;
     assign idx_re_o = valid_q && sparse && !entry_q;
     assign idx_raddr_o = entry_addr_q;
-    assign far = idx_rdata_i[31:16] * plane_words_i;
-    assign sparse_base = plane_q + (sparse ? far : 16'd0);
+    assign block = sparse ? idx_rdata_i[31:16] : 16'd0;
     assign ky = sparse ? idx_rdata_i[15:8] : {4'd0, lowest(ky_left_q)};
     assign kx = sparse ? idx_rdata_i[7:0] : {4'd0, lowest(kx_left_q)};
     always_ff @(posedge clk_i) begin
@@ -171,7 +164,7 @@ module espl_wseq #(
     assign entry_ok = 1'b1;
     assign idx_re_o = 1'b0;
     assign idx_raddr_o = '0;
-    assign sparse_base = plane_q;
+    assign block = 16'd0;
     assign ky = {4'd0, lowest(ky_left_q)};
     assign kx = {4'd0, lowest(kx_left_q)};
     logic unused_entry;
@@ -181,7 +174,7 @@ module espl_wseq #(
   always_ff @(posedge clk_i) begin
     if (rst_i) valid_q <= 1'b0;
     else if (hand_i) valid_q <= 1'b1;
-    else if (take && last_tile) valid_q <= 1'b0;
+    else if (take && last_tile_q) valid_q <= 1'b0;
     else if (valid_q && stop_i && wait_credit_o) valid_q <= 1'b0;
   end
 
@@ -194,19 +187,19 @@ module espl_wseq #(
     if (hand_i) begin
       fresh_q   <= 1'b1;
       left_q    <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4];
+      zero_q      <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4] == '0;
+      last_tile_q <= cmd_i[espl_pkg::ComputeNTilesLsb+1+:DimBits+3] == '0;
       plane_q   <= cmd_i[espl_pkg::ComputeActBaseLsb+:16];
       ky_left_q <= ky_mask_i;
       kx_left_q <= kx_mask_i;
     end else if (take) begin
       fresh_q <= 1'b0;
       left_q  <= left_q - (DimBits + 4)'(1);
-      if (!sparse) begin
-        kx_left_q <= (kx_rest == '0) ? kx_mask_i : kx_rest;
-        if (kx_rest == '0) begin
-          ky_left_q <= (ky_rest == '0) ? ky_mask_i : ky_rest;
-          if (ky_rest == '0) plane_q <= plane_q + plane_words_i;
-        end
-      end
+      last_tile_q <= left_q == (DimBits + 4)'(2);
+      // (of a sparse command only the plane counts, and stays)
+      kx_left_q <= (kx_rest == '0) ? kx_mask_i : kx_rest;
+      if (kx_rest == '0) ky_left_q <= (ky_rest == '0) ? ky_mask_i : ky_rest;
+      if (kx_rest == '0 && ky_rest == '0 && !sparse) plane_q <= plane_q + plane_words_i;
     end
   end
 
@@ -214,13 +207,14 @@ module espl_wseq #(
   always_ff @(posedge clk_i) begin
     if (rst_i) run_q <= 1'b0;
     else if (take) run_q <= 1'b1;
-    else if (last_row) run_q <= 1'b0;
+    else if (last_row_q) run_q <= 1'b0;
+    last_row_q <= run_q && row_q == RowSh'(Rows - 2);
     if (take) row_q <= '0;
     else if (run_q) row_q <= row_q + RowSh'(1);
     if (take && fresh_q) addr_q <= WgtRowAw'(20'(cmd[espl_pkg::ComputeWgtBaseLsb+:16]) * 20'(row_units_i));
     else if (run_q && !row_skip) addr_q <= addr_q + WgtRowAw'(row_units_i);
     run1_q <= run_q && !rst_i;
-    if (take) row_zero_q <= zero;
+    if (take) row_zero_q <= zero_q;
   end
 
   always_ff @(posedge clk_i) begin
@@ -231,33 +225,65 @@ module espl_wseq #(
     else if (run_q && row_q == RowSh'(Rows / 2 - 1 + Late)) rdy_q <= 1'b1;
   end
 
-  // First step with the take, second step one cycle later.
+  // The command of the tile taken last, and what its pass needs of it. With four rows or more it is copied in the cycle after the take, where the
+  // walker still has it: `take` comes late in its cycle and goes to few registers.
+  logic [127:0] tile;
+  logic [23:0]  tile_idx;
+  logic         taken_q;
+  always_ff @(posedge clk_i) taken_q <= take;
+  espl_hold #(
+    .Width  (152),
+    .Through(InPlace)
+  ) u_tile (
+    .clk_i (clk_i),
+    .we_i  ((Rows >= 4) ? taken_q : take),
+    .data_i({idx, cmd}),
+    .data_o({tile_idx, tile})
+  );
+  assign tile_bank_o       = tile[espl_pkg::ComputeBankLsb];
+  assign tile_release_o    = tile[espl_pkg::ComputeLastLsb];
+  assign tile_push_load_o  = tile[espl_pkg::ComputePushLoadLsb];
+  assign tile_push_store_o = tile[espl_pkg::ComputePushStoreLsb];
+  assign tile_idx_o        = tile_idx;
+  assign tile_out_h_o      = tile[espl_pkg::ComputeOutHLsb+:DimBits];
+  assign tile_out_w_o      = tile[espl_pkg::ComputeOutWLsb+:DimBits];
   always_ff @(posedge clk_i) begin
-    prep_q <= take;
     if (take) begin
       tile_first_o <= fresh_q && cmd[espl_pkg::ComputeFirstLsb];
-      tile_end_o   <= last_tile;
-      tile_iy_o    <= PosW'(ky) * PosW'(dy_i) + PosW'($signed(cmd[espl_pkg::ComputeOffYLsb+:DimBits]));
-      tile_ix_o    <= PosW'(kx) * PosW'(dx_i) + PosW'($signed(cmd[espl_pkg::ComputeOffXLsb+:DimBits]));
-      base_q       <= sparse_base;
+      tile_end_o   <= last_tile_q;
     end
-    if (prep_q) tile_row_step_o <= {13'd0, sy_i} * 16'(row_words_i);
   end
 
-  // The address: with four rows or more the product has a cycle of its own, because a start is decided three cycles after the take.
-  logic [15:0] rows_down, across;
-  assign rows_down = 16'($signed(tile_iy_o)) * 16'(row_words_i);
-  assign across    = base_q + ((fold_i && !tile_dw_o) ? 16'd0 : 16'($signed(tile_ix_o)));
-  if (Rows >= 4) begin : gen_two_steps
-    logic [15:0] rows_down_q, across_q;
-    always_ff @(posedge clk_i) begin
-      rows_down_q <= rows_down;
-      across_q    <= across;
-      tile_addr_o <= across_q + rows_down_q;
-    end
-  end else begin : gen_one_step
-    always_ff @(posedge clk_i) tile_addr_o <= across + rows_down;
-  end
+  espl_wseq_place #(
+    .Rows   (Rows),
+    .DwBanks(DwBanks),
+    .DimBits(DimBits),
+    .PosW   (PosW)
+  ) u_place (
+    .clk_i        (clk_i),
+    .take_i       (take),
+    .ky_i         (ky),
+    .kx_i         (kx),
+    .block_i      (block),
+    .plane_i      (plane_q),
+    .off_y_i      (cmd[espl_pkg::ComputeOffYLsb+:DimBits]),
+    .off_x_i      (cmd[espl_pkg::ComputeOffXLsb+:DimBits]),
+    .row_words_i  (row_words_i),
+    .plane_words_i(plane_words_i),
+    .sy_i         (sy_i),
+    .sx_i         (sx_i),
+    .dy_i         (dy_i),
+    .dx_i         (dx_i),
+    .dw_cols_i    (dw_cols_i),
+    .whole_i      (fold_i && !tile_dw_o),
+    .out_w_i      (tile_out_w_o),
+    .iy_o         (tile_iy_o),
+    .ix_o         (tile_ix_o),
+    .addr_o       (tile_addr_o),
+    .row_step_o   (tile_row_step_o),
+    .dw_len_o     (tile_dw_len_o),
+    .dw_step_o    (tile_dw_step_o)
+  );
 
   // Depthwise: rows that are no tap of the tile hold zeros; the pass streams whole stretches of input rows.
   if (DwBanks > 0) begin : gen_dw
@@ -289,41 +315,15 @@ module espl_wseq #(
         tile_dw_o      <= dw_q;
         tile_dw_bank_o <= bank_num_q;
       end
-      if (prep_q) begin
-        tile_dw_len_o  <= (15'(tile_out_w_o) - 15'd1) * {12'd0, sx_i} + {11'd0, dw_cols_i} + 15'd1;
-        tile_dw_step_o <= {12'd0, dy_i} * 16'(row_words_i);
-      end
     end
   end else begin : gen_no_dw
     assign row_skip = 1'b0;
     assign row_zero_o = row_zero_q;
     assign tile_dw_o = 1'b0;
     assign tile_dw_bank_o = 8'd0;
-    assign tile_dw_len_o = 15'd0;
-    assign tile_dw_step_o = 16'd0;
     logic unused_dw;
-    assign unused_dw = ^{sx_i, dw_rows_i, dw_cols_i};
+    assign unused_dw = ^dw_rows_i;
   end
-
-  // What the pass needs of the command.
-  logic [127:0] tile;
-  logic [23:0]  tile_idx;
-  espl_hold #(
-    .Width  (152),
-    .Through(InPlace)
-  ) u_tile (
-    .clk_i (clk_i),
-    .we_i  (take),
-    .data_i({idx, cmd}),
-    .data_o({tile_idx, tile})
-  );
-  assign tile_bank_o       = tile[espl_pkg::ComputeBankLsb];
-  assign tile_release_o    = tile[espl_pkg::ComputeLastLsb];
-  assign tile_push_load_o  = tile[espl_pkg::ComputePushLoadLsb];
-  assign tile_push_store_o = tile[espl_pkg::ComputePushStoreLsb];
-  assign tile_idx_o        = tile_idx;
-  assign tile_out_h_o      = tile[espl_pkg::ComputeOutHLsb+:DimBits];
-  assign tile_out_w_o      = tile[espl_pkg::ComputeOutWLsb+:DimBits];
 
   // Fields of the front, and what is not carried on to the pass.
   logic unused_cmd;

@@ -58,9 +58,9 @@ module espl_watch #(
     logic unused;
     assign unused = &{1'b0, wait_valid_i, wait_idx_i, head_idx_i, err_idx_i};
   end else begin : gen_lowest
-    logic [23:0] idx_q, idx_d, dead_idx_q, dead_idx;
-    logic        dead_one;
-    // One candidate that waits: units in progress (0 to 2), then queue heads (3 to 5).
+    logic [23:0] idx_q, idx, dead_idx_q, dead_idx, one_idx_q;
+    logic        dead_one, one_q, any_q;
+    // One candidate that waits, units in progress (0 to 2), then queue heads (3 to 5); it is compared in the next cycle.
     always_comb begin
       dead_one = 1'b0;
       dead_idx = 24'd0;
@@ -76,36 +76,47 @@ module espl_watch #(
       end
     end
 
-    always_comb begin
-      have   = stop_q;
-      code_d = code_q;
-      idx_d  = idx_q;
-      if (dead_err_q && (!have || (dead_idx_q < idx_d))) begin
-        have   = 1'b1;
-        code_d = espl_pkg::StDeadlock;
-        idx_d  = dead_idx_q;
-      end
-      for (int u = 0; u < 3; u++) begin
-        if (err_valid_i[u] && (!have || (err_idx_i[24*u+:24] < idx_d))) begin
-          have   = 1'b1;
-          code_d = err_code_i[8*u+:8];
-          idx_d  = err_idx_i[24*u+:24];
-        end
-      end
-    end
+    // The lowest report, deadlock before fetch, load, store at the same index: the two halves of what was reported in a cycle are compared in that cycle, their
+    // winners with each other and with the lowest so far in the next, in which `stop` is seen.
+    logic        a_valid_q, b_valid_q, a_first, b_first, a_low, b_low, pair_low;
+    logic [7:0]  a_code_q, b_code_q;
+    logic [23:0] a_idx_q, b_idx_q;
+    assign have     = stop_q || dead_err_q || (err_valid_i != 3'b000);
+    assign a_first  = dead_err_q && (!err_valid_i[0] || dead_idx_q <= err_idx_i[23:0]);
+    assign b_first  = err_valid_i[1] && (!err_valid_i[2] || err_idx_i[47:24] <= err_idx_i[71:48]);
+    assign a_low    = a_valid_q && (!any_q || a_idx_q < idx_q);
+    assign b_low    = b_valid_q && (!any_q || b_idx_q < idx_q);
+    assign pair_low = a_low && (!b_low || a_idx_q <= b_idx_q);
+    assign idx      = pair_low ? a_idx_q : (b_low ? b_idx_q : idx_q);
+    assign code_d   = pair_low ? a_code_q : (b_low ? b_code_q : code_q);
     always_ff @(posedge clk_i) begin
       if (dead_cnt_q == 6'd55) dead_idx_q <= 24'hffffff;
-      else if (dead_one && (dead_idx < dead_idx_q)) dead_idx_q <= dead_idx;
-      idx_q <= idx_d;
+      else if (one_q && (one_idx_q < dead_idx_q)) dead_idx_q <= one_idx_q;
+      one_q     <= dead_one;
+      one_idx_q <= dead_idx;
+      a_code_q  <= a_first ? espl_pkg::StDeadlock : err_code_i[7:0];
+      a_idx_q   <= a_first ? dead_idx_q : err_idx_i[23:0];
+      b_code_q  <= b_first ? err_code_i[15:8] : err_code_i[23:16];
+      b_idx_q   <= b_first ? err_idx_i[47:24] : err_idx_i[71:48];
+      idx_q     <= idx;
+      if (rst_i) begin
+        a_valid_q <= 1'b0;
+        b_valid_q <= 1'b0;
+        any_q     <= 1'b0;
+      end else begin
+        a_valid_q <= dead_err_q || err_valid_i[0];
+        b_valid_q <= err_valid_i[1] || err_valid_i[2];
+        any_q     <= any_q || a_valid_q || b_valid_q;
+      end
     end
-    assign err_idx_o = idx_q;
+    assign err_idx_o = idx;
     logic unused;
     assign unused = &{1'b0, now_idx_i};
   end
 
   assign stop_o     = stop_q;
   assign fin_o      = running_i && stop_q && (err_valid_i == 3'b000) && !dead_err_q && (((&idle_i) && !port_busy_i) || dead_now);
-  assign err_code_o = code_q;
+  assign err_code_o = (InPlace != 0) ? code_q : code_d;
 
   always_ff @(posedge clk_i) begin
     code_q <= code_d;

@@ -70,7 +70,7 @@ module espl_drain #(
 
   // The command.
   logic [127:0] cmd;
-  logic        bank, res, contig, rcontig, avg, max, active_q;
+  logic        bank, res_q, contig, rcontig, avg_q, max_q, active_q;
   logic [DimBits-1:0] out_h, out_w;
   espl_hold #(
     .Width  (128),
@@ -82,9 +82,13 @@ module espl_drain #(
     .data_o(cmd)
   );
   assign bank    = cmd[espl_pkg::StoreBankLsb];
-  assign max     = MaxPool != 0 && cmd[espl_pkg::StorePoolLsb+:2] == 2'd1;
-  assign avg     = AvgPool != 0 && cmd[espl_pkg::StorePoolLsb+:2] == 2'd2;
-  assign res     = Residual != 0 && cmd[espl_pkg::StoreResidualLsb] && cmd[espl_pkg::StorePoolLsb+:2] == 2'd0;
+  always_ff @(posedge clk_i) begin
+    if (take_i) begin
+      max_q <= MaxPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd1;
+      avg_q <= AvgPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd2;
+      res_q <= Residual != 0 && cmd_i[espl_pkg::StoreResidualLsb] && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
+    end
+  end
   assign contig  = cmd[espl_pkg::StoreOutContigLsb];
   assign rcontig = cmd[espl_pkg::StoreResContigLsb];
   assign out_h   = cmd[espl_pkg::StoreOutHLsb+:DimBits];
@@ -98,22 +102,24 @@ module espl_drain #(
   logic        pfirst_q, phase_q;  // first operation of a pixel; the average is next
   logic [4:0]  step_q, flush_q;
   logic        x_last, y_last, sub_last, w_last, w_first, w_valid;
+  logic        x_last_q, y_last_q, one_col_q, one_row_q;  // sizes left, and sizes, of one
+  logic        wait_q;             // step_q is not 0
   logic        issue, avg_op, tap_end, sub_end, pix_end, run_end, need_slot, cmd_end;
   // Addresses.
-  logic        run_q;              // first pixel of a run
-  logic        page_first, page_last;  // the pixel's word is the first, the last one of 256 bytes
+  logic        begins_q;           // the pixel's word begins a burst: first of a run, or of 256 bytes
+  logic        page_last;          // it is the last one of 256 bytes
   logic [31:0] oa_q, orow_q, ogrp_q, oa_d;
   logic [AccAw-1:0] w_addr;
 
   assign last_group = Groups == 1 || groups_q == 8'd1;
-  assign x_last    = x_q == DimBits'(1);
-  assign y_last    = y_q == DimBits'(1);
+  assign x_last    = x_last_q;
+  assign y_last    = y_last_q;
   assign sub_last  = sub_q == SubW'((1 << SubSh) - 1);
   assign avg_op    = AvgPool != 0 && phase_q;
-  assign need_slot = pfirst_q && (run_q || page_first);
-  assign issue     = active_q && step_q == 5'd0 && !(need_slot && !slot_free_i) && !(pfirst_q && res && !res_ready_i);
+  assign need_slot = pfirst_q && begins_q;
+  assign issue     = active_q && !wait_q && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
   assign tap_end   = issue && !avg_op && w_last;
-  assign sub_end   = avg_op ? issue : tap_end && !avg;
+  assign sub_end   = avg_op ? issue : tap_end && !avg_q;
   assign pix_end   = sub_end && sub_last;
   assign run_end   = x_last && (y_last || !contig);
   assign cmd_end   = pix_end && x_last && y_last && last_group;
@@ -127,13 +133,9 @@ module espl_drain #(
 
   // An address stands still for many cycles before its pixel when a lane is serial.
   if (RqCycles > 2) begin : gen_page_late
-    always_ff @(posedge clk_i) begin
-      page_first <= oa_q[7:0] == 8'd0;
-      page_last  <= &oa_q[7:GSh];
-    end
+    always_ff @(posedge clk_i) page_last <= &oa_q[7:GSh];
   end else begin : gen_page
-    assign page_first = oa_q[7:0] == 8'd0;
-    assign page_last  = &oa_q[7:GSh];
+    assign page_last = &oa_q[7:GSh];
   end
 
   // One adder for the next output address: pixel, row or group.
@@ -148,12 +150,18 @@ module espl_drain #(
     if (rst_i) begin
       active_q <= 1'b0;
       step_q   <= 5'd0;
+      wait_q   <= 1'b0;
       flush_q  <= 5'd0;
     end else begin
       if (start_i) active_q <= 1'b1;
       else if (cmd_end) active_q <= 1'b0;
-      if (issue) step_q <= (tap_end && avg) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
-      else if (step_q != 5'd0) step_q <= step_q - 5'd1;
+      if (issue) begin
+        step_q <= (tap_end && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
+        wait_q <= (tap_end && avg_q) || RqCycles > 1;
+      end else if (wait_q) begin
+        step_q <= step_q - 5'd1;
+        wait_q <= step_q != 5'd1;
+      end
       if (issue) flush_q <= 5'(Flush);
       else if (flush_q != 5'd0) flush_q <= flush_q - 5'd1;
     end
@@ -164,21 +172,27 @@ module espl_drain #(
       ogrp_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       y_q       <= cmd_i[espl_pkg::StoreOutHLsb+:DimBits];
       x_q       <= cmd_i[espl_pkg::StoreOutWLsb+:DimBits];
+      y_last_q  <= cmd_i[espl_pkg::StoreOutHLsb+:DimBits] == DimBits'(1);
+      x_last_q  <= cmd_i[espl_pkg::StoreOutWLsb+:DimBits] == DimBits'(1);
+      one_row_q <= cmd_i[espl_pkg::StoreOutHLsb+:DimBits] == DimBits'(1);
+      one_col_q <= cmd_i[espl_pkg::StoreOutWLsb+:DimBits] == DimBits'(1);
       group_q   <= 8'd0;
       sub_q     <= '0;
       pfirst_q  <= 1'b1;
       phase_q   <= 1'b0;
-      run_q     <= 1'b1;
+      begins_q  <= 1'b1;
     end else if (issue) begin
       pfirst_q <= pix_end;
-      phase_q  <= tap_end && avg;
+      phase_q  <= tap_end && avg_q;
       if (sub_end) sub_q <= sub_last ? '0 : sub_q + 1'b1;
       if (pix_end) begin
-        run_q <= run_end;
+        begins_q <= run_end || oa_d[7:GSh] == '0;
         oa_q  <= oa_d;
         x_q   <= x_last ? out_w : x_q - DimBits'(1);
+        x_last_q <= x_last ? one_col_q : x_q == DimBits'(2);
         if (x_last) begin
           y_q    <= y_last ? out_h : y_q - DimBits'(1);
+          y_last_q <= y_last ? one_row_q : y_q == DimBits'(2);
           orow_q <= oa_d;
           if (y_last) begin
             ogrp_q   <= oa_d;
@@ -223,7 +237,7 @@ module espl_drain #(
       end
     end
     assign res_off_o  = ro_q;
-    assign res_free_o = pix_end && res && (rrun_end || (&ro_q[7:GSh]));
+    assign res_free_o = pix_end && res_q && (rrun_end || (&ro_q[7:GSh]));
   end else begin : gen_no_res
     assign res_off_o  = 8'd0;
     assign res_free_o = 1'b0;
@@ -236,7 +250,7 @@ module espl_drain #(
     .Pool (Pool)
   ) u_window (
     .clk_i   (clk_i),
-    .pool_i  (max || avg),
+    .pool_i  (max_q || avg_q),
     .win_h_i (pool_cfg_i[espl_pkg::StorePoolWinHLsb-16+:8]),
     .win_w_i (pool_cfg_i[espl_pkg::StorePoolWinWLsb-16+:8]),
     .psy_i   (pool_cfg_i[espl_pkg::StorePoolPsyLsb-16+:4]),
@@ -287,8 +301,8 @@ module espl_drain #(
     op_tapv_o    <= w_valid;
     op_first_o   <= w_first;
     op_emit_o    <= sub_end;
-    op_res_o     <= res;
-    op_kind_o    <= avg_op ? 2'd3 : {avg, max};
+    op_res_o     <= res_q;
+    op_kind_o    <= avg_op ? 2'd3 : {avg_q, max_q};
     op_last_o    <= burst_close_o;
     op_sub_o     <= sub_q;
   end
@@ -332,18 +346,21 @@ module espl_drain #(
       assume (!start_i || (loaded_q && !active_q));
       if (res_held_q) assume (res_ready_i);
       assert (!(loaded_q && active_q));
+      assert (wait_q == (step_q != 5'd0));
       if (loaded_q || active_q) begin
+        assert (x_last == (x_q == 12'd1) && y_last == (y_q == 12'd1) && one_col_q == (out_w == 12'd1) && one_row_q == (out_h == 12'd1));
         assert (x_q != 12'd0 && y_q != 12'd0 && groups_q != 8'd0 && out_w != 12'd0 && out_h != 12'd0);
         assert (oa_q[GSh-1:0] == '0 && orow_q[GSh-1:0] == '0 && ogrp_q[GSh-1:0] == '0);
       end
-      if (loaded_q) assert (pfirst_q && run_q);
-      assert (opening_q == (active_q && !(pfirst_q && (run_q || oa_q[7:0] == 8'd0))));
+      if (loaded_q) assert (pfirst_q && begins_q);
+      assert (opening_q == (active_q && !(pfirst_q && begins_q)));
+      if ((loaded_q || active_q) && oa_q[7:0] == 8'd0) assert (begins_q || !pfirst_q);
       if (opening_q) assert (oa_q[31:8] == first_q[31:8] && oa_q[7:0] >= first_q[7:0]);
       if (burst_open_o) assert (slot_free_i && !opening_q && active_q);
       if (burst_close_o) assert ((opening_q || burst_open_o) && active_q);
       if (burst_close_o && opening_q) assert (burst_addr_o[31:8] == first_q[31:8] && burst_addr_o[7:0] >= first_q[7:0]);
       if (burst_last_o) assert (burst_close_o && done_o);
-      if (active_q && res && !pfirst_q) assert (res_ready_i);
+      if (active_q && res_q && !pfirst_q) assert (res_ready_i);
       if (res_free_o) assert (res_ready_i);
     end
   end

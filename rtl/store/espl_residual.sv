@@ -38,23 +38,26 @@ module espl_residual #(
   output logic [8*GroupBytes-1:0] word_o
 );
 
-  // What is left to request: the run from ra, left pixels of it; then rows and groups.
+  // What is left to request: the run from ra, left pixels of it; then rows and groups. What follows from that for the next request is in registers
+  // one cycle later: no request is formed in the cycle after another one, or in the first two cycles of a command.
   logic        on_q, fresh_q, contig_q;
   logic [31:0] ra_q, rrow_q, rgrp_q, ra_d;
   logic [23:0] left_q, left, run_q;
-  logic [11:0] out_h_q, out_w_q, y_q;
+  logic [11:0] out_h_q, y_q;
   logic [7:0]  groups_q;
   logic [CntW-1:0] used_q, ready_q, open_q;
-  logic        form, fits, y_end;
+  logic        form, fits, fits_q, y_end;
   logic [8-GSh:0]   room;   // pixels to the next multiple of 256
+  logic [8-GSh:0]   n, n_q; // pixels of the next request
   logic [7:0]       end_off;
-  logic [8-GSh:0]   n;
+  logic [6:0]       beats, beats_q;
 
   assign left    = fresh_q ? run_q : left_q;
   assign room    = (9 - GSh)'(256 / GroupBytes) - {1'b0, ra_q[7:GSh]};
   assign fits    = left <= 24'(room);
   assign n       = fits ? left[8-GSh:0] : room;
-  assign end_off = ra_q[7:0] + 8'({n, {GSh{1'b0}}}) - 8'd1;
+  assign end_off = ra_q[7:0] + 8'({left[8-GSh:0], {GSh{1'b0}}}) - 8'd1;  // when it fits
+  assign beats   = fits ? 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1 : 7'(256 / BusBytes) - 7'(ra_q[7:BSh]);
   assign y_end   = contig_q || y_q == 12'd1;
   assign more_o  = on_q && !rq_valid_o && used_q != CntW'(ResBursts);
   assign form    = more_o && ok_i;
@@ -62,27 +65,29 @@ module espl_residual #(
   assign ready_o = ready_q != '0;
 
   always_comb begin
-    if (!fits) ra_d = {ra_q[31:8] + 24'd1, 8'd0};
+    if (!fits_q) ra_d = {ra_q[31:8] + 24'd1, 8'd0};
     else if (!y_end) ra_d = rrow_q + {8'd0, res_row_i};
     else ra_d = rgrp_q + res_group_i;
     ra_d[GSh-1:0] = '0;  // words of G bytes: a stride's low bits are not looked at
   end
 
   always_ff @(posedge clk_i) begin
-    run_q <= contig_q ? 24'(out_w_q) * 24'(out_h_q) : 24'(out_w_q);
+    fits_q  <= fits;
+    n_q     <= n;
+    beats_q <= beats;
     if (rst_i) begin
       on_q       <= 1'b0;
       rq_valid_o <= 1'b0;
     end else begin
       if (arm_i) on_q <= 1'b1;
-      else if (drop_i || (form && fits && y_end && groups_q == 8'd1)) on_q <= 1'b0;
+      else if (drop_i || (form && fits_q && y_end && groups_q == 8'd1)) on_q <= 1'b0;
       if (form) rq_valid_o <= 1'b1;
       else if (rq_gnt_i) rq_valid_o <= 1'b0;
     end
     if (take_i) begin
       contig_q <= cmd_i[espl_pkg::StoreResContigLsb];
+      run_q    <= 24'(cmd_i[espl_pkg::StoreOutWLsb+:12]) * (cmd_i[espl_pkg::StoreResContigLsb] ? 24'(cmd_i[espl_pkg::StoreOutHLsb+:12]) : 24'd1);
       out_h_q  <= cmd_i[espl_pkg::StoreOutHLsb+:12];
-      out_w_q  <= cmd_i[espl_pkg::StoreOutWLsb+:12];
       groups_q <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
       ra_q     <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       rrow_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
@@ -91,9 +96,9 @@ module espl_residual #(
       fresh_q  <= 1'b1;
     end else if (form) begin
       ra_q    <= ra_d;
-      left_q  <= left - 24'(n);
-      fresh_q <= fits;
-      if (fits) begin
+      left_q  <= left - 24'(n_q);
+      fresh_q <= fits_q;
+      if (fits_q) begin
         rrow_q <= ra_d;
         y_q    <= y_end ? out_h_q : y_q - 12'd1;
         if (y_end) begin
@@ -104,7 +109,7 @@ module espl_residual #(
     end
     if (form) begin
       rq_addr_o  <= {ra_q[31:BSh], {BSh{1'b0}}};
-      rq_beats_o <= 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1;
+      rq_beats_o <= beats_q;
     end
   end
 
@@ -170,7 +175,7 @@ module espl_residual #(
   // A request stays as it is until granted, lies inside 256 bytes and is never empty; slots = ready + open + requested, never more than
   // ResBursts; the beats of a burst are written at its slot, at their place of the 256 bytes.
   logic init_q = 1'b0;
-  logic        stuck_q, taken_q;
+  logic        stuck_q, taken_q, moved_q;
   logic [38:0] was_q;
   (* anyconst *) logic [SlotSh-1:0] slot;     // an arbitrary slot
   logic [38:0]     slot_rq_q;                 // the request that has it
@@ -188,11 +193,12 @@ module espl_residual #(
   assign order      = (slot >= use_q) ? CntW'(slot) - CntW'(use_q) : CntW'(slot) + CntW'(ResBursts) - CntW'(use_q);
   assign waits      = order >= ready_q && order < ready_q + open_q;
   assign next_addr  = {ra_q[31:BSh], {BSh{1'b0}}};
-  assign next_beats = 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1;
+  assign next_beats = beats;
   always_ff @(posedge clk_i) begin
     init_q  <= 1'b1;
     stuck_q <= !rst_i && rq_valid_o && !rq_gnt_i;
     was_q   <= {rq_beats_o, rq_addr_o};
+    moved_q <= take_i || form;
     taken_q <= !rst_i && (take_i || (taken_q && !arm_i));
     if (form && fill_q == slot) slot_rq_q <= {next_beats, next_addr};
     if (rst_i || drop_i) got_q <= 7'd0;
@@ -215,10 +221,12 @@ module espl_residual #(
       if (rd_valid_i && arr_q == slot) assume (rd_last_i == (got_q + 7'd1 == slot_rq_q[38:32]));
       if (rd_valid_i && got_q == 7'd63) assume (rd_last_i);  // no burst is longer
       assert (got_q <= 7'd63);
-      if (on_q || taken_q) assert (out_w_q != 12'd0 && out_h_q != 12'd0);
+      if (on_q || taken_q) assert (run_q != 24'd0 && out_h_q != 12'd0);
+      if (moved_q) assert (rq_valid_o || !on_q);
+      else if (on_q) assert (fits_q == fits && n_q == n && beats_q == beats);
       if (on_q) begin
         assert (ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
-        assert (fresh_q ? run_q != 24'd0 : left_q != 24'd0);
+        assert (fresh_q || left_q != 24'd0);
         assert (n != '0 && n <= room);
       end
       assert (!(taken_q && on_q));

@@ -177,7 +177,7 @@ module espl_stage #(
         if (wr_rsp_i) get_q <= get_q + 1'b1;
       end
       if (close_i) cmd_q[is_q] <= close_last_i;
-      if (wq_gnt_i) last_q[put_q] <= cmd_q[rq_q];
+      for (int i = 0; i < (1 << RspSh); i++) if (wq_gnt_i && put_q == RspSh'(i)) last_q[i] <= cmd_q[rq_q];
     end
     assign rsp_last_o = wr_rsp_i && last_q[get_q];
     logic unused;

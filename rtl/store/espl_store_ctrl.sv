@@ -119,9 +119,10 @@ module espl_store_ctrl #(
       else if (drop) tail_q <= cur;
       if (wr_last_i) rsp_q <= rsp_q + 1'b1;
       if (retire) head_q <= head_q + 1'b1;
-      if (take_o) bad_q[tail] <= 1'b0;
-      if (wr_err_i) bad_q[rsp] <= 1'b1;
-      if (res_err_i) bad_q[young] <= 1'b1;
+      for (int i = 0; i < Ring; i++) begin
+        if ((wr_err_i && rsp == RingSh'(i)) || (res_err_i && young == RingSh'(i))) bad_q[i] <= 1'b1;
+        else if (take_o && tail == RingSh'(i)) bad_q[i] <= 1'b0;
+      end
       err_valid_o <= wr_err_i || res_err_i;
     end
     if (take_o) begin

@@ -45,10 +45,11 @@ module espl_window #(
     logic [AccAw-1:0]   base_q, ystep_q, arow_q, apix_q, aline_q, a_d, apix_d, acc_w;
     logic signed [17:0] ty0_q, tx0_q, ty_q, tx_q, ty0_d, tx0_d;
     logic [7:0]         wy_q, wx_q;  // taps left in the window, this one included
-    logic               first_q, line_end;
+    logic               first_q, line_end, end_q, low_q;  // one tap of the line left, one line
+    logic               one_col_q, one_row_q;              // windows of one tap's width, height
     assign acc_w    = acc_w_i[AccAw-1:0];
-    assign line_end = wx_q == 8'd1;
-    assign last_o   = !pool_i || (line_end && wy_q == 8'd1);
+    assign line_end = end_q;
+    assign last_o   = !pool_i || (end_q && low_q);
     assign first_o  = !pool_i || first_q;
     assign valid_o  = !pool_i || (!ty_q[17] && !tx_q[17] && ty_q < $signed({6'd0, acc_h_i}) && tx_q < $signed({6'd0, acc_w_i}));
 
@@ -82,6 +83,8 @@ module espl_window #(
     always_ff @(posedge clk_i) begin
       base_q  <= poff_y_i[AccAw-1:0] * acc_w + poff_x_i[AccAw-1:0];
       ystep_q <= AccAw'(psy_i) * acc_w;
+      one_col_q <= win_w_i == 8'd1;
+      one_row_q <= win_h_i == 8'd1;
       if (load_i || row_i) arow_q <= apix_d;
       if (load_i || row_i || pix_i || sub_i) begin
         apix_q  <= apix_d;
@@ -93,6 +96,8 @@ module espl_window #(
         tx_q    <= tx0_d;
         wy_q    <= win_h_i;
         wx_q    <= win_w_i;
+        end_q   <= one_col_q;
+        low_q   <= one_row_q;
         first_q <= 1'b1;
       end else if (tap_i) begin
         a_q     <= a_d;
@@ -102,10 +107,13 @@ module espl_window #(
           ty_q    <= ty_q + 18'sd1;
           tx_q    <= tx0_q;
           wy_q    <= wy_q - 8'd1;
+          low_q   <= wy_q == 8'd2;
           wx_q    <= win_w_i;
+          end_q   <= one_col_q;
         end else begin
           tx_q <= tx_q + 18'sd1;
           wx_q <= wx_q - 8'd1;
+          end_q <= wx_q == 8'd2;
         end
       end
     end

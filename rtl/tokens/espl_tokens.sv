@@ -18,23 +18,44 @@ module espl_tokens #(
   output logic       credit_avail_o
 );
 
+  // What a unit waits for is a register: it decides much in the same cycle.
   for (genvar i = 0; i < 6; i++) begin : gen_token
     logic [TokenW-1:0] cnt_q;
+    logic              avail_q, room_q;
     always_ff @(posedge clk_i) begin
-      if (rst_i) cnt_q <= '0;
-      else if (push_i[i] && !pop_i[i]) cnt_q <= cnt_q + 1'b1;
-      else if (pop_i[i] && !push_i[i]) cnt_q <= cnt_q - 1'b1;
+      if (rst_i) begin
+        cnt_q   <= '0;
+        avail_q <= 1'b0;
+        room_q  <= 1'b1;
+      end else if (push_i[i] && !pop_i[i]) begin
+        cnt_q   <= cnt_q + 1'b1;
+        avail_q <= 1'b1;
+        room_q  <= cnt_q != TokenW'(TokenMax - 1);
+      end else if (pop_i[i] && !push_i[i]) begin
+        cnt_q   <= cnt_q - 1'b1;
+        avail_q <= cnt_q != TokenW'(1);
+        room_q  <= 1'b1;
+      end
     end
-    assign avail_o[i] = cnt_q != '0;
-    assign room_o[i]  = cnt_q != TokenW'(TokenMax);
+    assign avail_o[i] = avail_q;
+    assign room_o[i]  = room_q;
   end
 
-  logic [15:0] credit_q;
+  // The pop comes late in its cycle: both sums are there by then.
+  logic [15:0] credit_q, kept, popped;
+  logic        some_q;
+  assign kept   = credit_q + {11'd0, credit_push_i};
+  assign popped = credit_q + {{11{credit_push_i == 5'd0}}, credit_push_i - 5'd1};
   always_ff @(posedge clk_i) begin
-    if (rst_i) credit_q <= '0;
-    else credit_q <= credit_q + {11'd0, credit_push_i} - {15'd0, credit_pop_i};
+    if (rst_i) begin
+      credit_q <= '0;
+      some_q   <= 1'b0;
+    end else begin
+      credit_q <= credit_pop_i ? popped : kept;
+      some_q   <= credit_pop_i ? popped != '0 : kept != '0;
+    end
   end
-  assign credit_avail_o = credit_q != '0;
+  assign credit_avail_o = some_q;
 
 `ifdef FORMAL
   // Laws, given that units push only where there is room and pop only what is there, and that fewer than 65536 credits wait.

@@ -273,7 +273,8 @@ module espl_core #(
     for (genvar u = 0; u < 3; u++) begin : gen_queue
       espl_fifo #(
         .Width(152),
-        .Depth(QueueDepth)
+        .Depth(QueueDepth),
+        .Front(1)
       ) u_queue (
         .clk_i  (clk_i),
         .rst_i  (unit_rst),

@@ -24,7 +24,7 @@ TEST_TARGETS += rtl
 
 RTL_ARRAY := rtl/array/espl_pe2.sv rtl/array/espl_array_feed.sv rtl/array/espl_array.sv
 RTL_COMPUTE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_ARRAY) rtl/array/espl_acc.sv \
-  $(addprefix rtl/compute/espl_,cmdseq.sv wseq.sv pseq_dw.sv pseq.sv codebook.sv weights_window.sv weights.sv compute_act.sv compute_data.sv compute.sv)
+  $(addprefix rtl/compute/espl_,cmdseq.sv wseq_place.sv wseq.sv pseq_dw.sv pseq.sv codebook.sv weights_window.sv weights.sv compute_act.sv compute_data.sv compute.sv)
 $(eval $(call rtl_bench,tb_espl_array,4x4,Rows=4 Cols=4 MulStages=1,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_array,2x8,Rows=2 Cols=8 MulStages=1,$(RTL_ARRAY)))
 $(eval $(call rtl_bench,tb_espl_array,16x4,Rows=16 Cols=4 MulStages=2,$(RTL_ARRAY)))
