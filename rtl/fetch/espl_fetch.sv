@@ -90,7 +90,9 @@ module espl_fetch #(
   logic [7:0]   err_code_q;
   logic [23:0]  err_idx_q;
   logic         head_valid, head_err, pop, drained, full, prefetch, flush;
-  logic [127:0] head;
+  logic [127:0] head, next;  // shown; what is shown in the next cycle if `load`
+  logic [5:0]   judged;      // opcode and unit of the one that is judged
+  logic         load;
   logic [7:0]   met;
   logic         active, past_end, is_bar, is_end, dispatch, barrier;
   logic [2:0]   unit;            // that the command goes to
@@ -103,11 +105,11 @@ module espl_fetch #(
 
   always_comb begin
     unit = 3'b000;
-    case (head[3:0])
+    case (judged[3:0])
       espl_pkg::OpLoad: unit = 3'b001;
       espl_pkg::OpCompute: unit = 3'b010;
       espl_pkg::OpStore: unit = 3'b100;
-      espl_pkg::OpCfg: unit = {head[5:4] == espl_pkg::UnitStore, head[5:4] == espl_pkg::UnitCompute, head[5:4] == espl_pkg::UnitLoad};
+      espl_pkg::OpCfg: unit = {judged[5:4] == espl_pkg::UnitStore, judged[5:4] == espl_pkg::UnitCompute, judged[5:4] == espl_pkg::UnitLoad};
       default: unit = 3'b000;
     endcase
   end
@@ -183,6 +185,7 @@ module espl_fetch #(
       target_q <= unit;
       bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
     end
+    assign judged   = head[5:0];
     assign ready    = judged_q && !pop_q;
     assign met      = met_q;
     assign fine     = fine_q;
@@ -190,8 +193,13 @@ module espl_fetch #(
     assign is_bar   = bar_q;
     assign past_end = end_q;
     assign pop      = pop_q;
-  end else begin : gen_direct
-    logic [7:0] status;
+    logic unused_next;
+    assign unused_next = &{1'b0, next, load};
+  end else begin : gen_ahead
+    // The verdict is there with the command: it is made while the command comes out of memory.
+    logic [7:0] status, status_q;
+    logic [2:0] target_q;
+    logic       good_q, bar_q;
     espl_fetch_check #(
       .Rows    (Rows),
       .Cols    (Cols),
@@ -208,20 +216,30 @@ module espl_fetch #(
       .DimBits (DimBits),
       .Kernel  (Kernel)
     ) u_check (
-      .cmd_i   (head),
+      .cmd_i   (next),
       .status_o(status)
     );
+    always_ff @(posedge clk_i) begin
+      if (load) begin
+        status_q <= status;
+        good_q   <= status == espl_pkg::StNone;
+        target_q <= unit;
+        bar_q    <= (next[3:0] == espl_pkg::OpEnd) || (next[3:0] == espl_pkg::OpMark);
+      end
+    end
+    assign judged   = next[5:0];
     assign ready    = head_valid;
-    assign target   = unit;
-    assign is_bar   = is_end || (head[3:0] == espl_pkg::OpMark);
-    assign met      = head_err ? espl_pkg::StBusRead : status;
-    assign fine     = met == espl_pkg::StNone;
+    assign fine     = !head_err && good_q;
+    assign target   = target_q;
+    assign is_bar   = bar_q;
+    assign met      = head_err ? espl_pkg::StBusRead : status_q;
     assign past_end = end_here;
     assign pop      = dispatch;
   end
 
   espl_fetch_buf #(
     .BusBytes(BusBytes),
+    .Ahead   ((InPlace == 0) ? 1 : 0),
     .PosW    (PosW)
   ) u_buf (
     .clk_i      (clk_i),
@@ -242,6 +260,8 @@ module espl_fetch #(
     .rd_err_i   (rd_err_i),
     .valid_o    (head_valid),
     .cmd_o      (head),
+    .next_o     (next),
+    .load_o     (load),
     .err_o      (head_err),
     .pop_i      (pop),
     .drained_o  (drained),

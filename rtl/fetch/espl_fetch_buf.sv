@@ -2,9 +2,11 @@
 // Timing: a request is raised (visible in t+1) in a cycle t with run_i in which no request is shown, a slot is free and the program goes
 // on; the last one is cut at the end of the program. A command whose last byte arrives in cycle t is shown from t+2 on, and the one behind
 // a command popped in cycle t from t+1 on. A slot is free again in the cycle after the pop of its last command.
+// With Ahead the memory is read in the cycle of its address (distributed memory): next_o in a cycle with load_o is what cmd_o shows in the next one.
 // flush_i drops everything; nothing may be open then. It starts again at seek_pos_i, given with seek_i in that cycle, at the latest, without run_i.
 module espl_fetch_buf #(
   parameter int BusBytes = 16,
+  parameter int Ahead    = 0,
   parameter int PosW     = 29   // bits of a position in the program, in commands: 29, or enough for memory
 ) (
   input  logic                  clk_i,
@@ -25,6 +27,8 @@ module espl_fetch_buf #(
   input  logic                  rd_err_i,
   output logic                  valid_o,
   output logic [127:0]          cmd_o,
+  output logic [127:0]          next_o,
+  output logic                  load_o,
   output logic                  err_o,        // the burst it came with was faulty
   input  logic                  pop_i,
   output logic                  drained_o,    // no burst open or requested
@@ -71,20 +75,48 @@ module espl_fetch_buf #(
   assign drained_o  = !rq_valid_q && (open_q == 2'd0);
   assign full_o     = drained_o && !more;
 
-  espl_beatbuf #(
-    .Aw  (9),
-    .Beat(BusBytes),
-    .Unit(16)
-  ) u_ram (
-    .clk_i  (clk_i),
-    .we_i   (rd_valid_i),
-    .waddr_i(wbeat_q),
-    .wdata_i(rd_data_i),
-    .wstrb_i({BusBytes{1'b1}}),
-    .re_i   (1'b1),
-    .raddr_i(raddr),
-    .rdata_o(cmd_o)
-  );
+  assign load_o = pop_i || !valid_q;
+  if (Ahead != 0) begin : gen_ahead
+    logic [4:0]   place;
+    logic [127:0] cmd_q;
+    assign place = rptr_q + {4'd0, valid_q};
+    always_ff @(posedge clk_i) if (load_o) cmd_q <= next_o;
+    assign cmd_o = cmd_q;
+    if (BusBytes == 32) begin : gen_two_commands
+      logic [255:0] mem[0:15];
+      logic [255:0] pair;
+      always_ff @(posedge clk_i) if (rd_valid_i) mem[wbeat_q] <= rd_data_i;
+      assign pair   = mem[place[4:1]];
+      assign next_o = place[0] ? pair[255:128] : pair[127:0];
+    end else if (BusBytes == 16) begin : gen_one_command
+      logic [127:0] mem[0:31];
+      always_ff @(posedge clk_i) if (rd_valid_i) mem[wbeat_q] <= rd_data_i;
+      assign next_o = mem[place];
+    end else begin : gen_parts
+      localparam int PartSh = 4 - $clog2(BusBytes);
+      for (genvar k = 0; k < 16 / BusBytes; k++) begin : gen_part
+        logic [8*BusBytes-1:0] mem[0:31];
+        always_ff @(posedge clk_i) if (rd_valid_i && wbeat_q[PartSh-1:0] == PartSh'(k)) mem[wbeat_q[BeatAw-1:PartSh]] <= rd_data_i;
+        assign next_o[8*BusBytes*k+:8*BusBytes] = mem[place];
+      end
+    end
+  end else begin : gen_block
+    espl_beatbuf #(
+      .Aw  (9),
+      .Beat(BusBytes),
+      .Unit(16)
+    ) u_ram (
+      .clk_i  (clk_i),
+      .we_i   (rd_valid_i),
+      .waddr_i(wbeat_q),
+      .wdata_i(rd_data_i),
+      .wstrb_i({BusBytes{1'b1}}),
+      .re_i   (1'b1),
+      .raddr_i(raddr),
+      .rdata_o(cmd_o)
+    );
+    assign next_o = cmd_o;
+  end
 
   always_ff @(posedge clk_i) begin
     if (raise) begin

@@ -65,11 +65,11 @@ module espl_watch #(
       dead_one = 1'b0;
       dead_idx = 24'd0;
       for (int u = 0; u < 3; u++) begin
-        if (dead_cnt_q == 6'(56 + u)) begin
+        if (dead_cnt_q == 6'(55 + u)) begin
           dead_one = wait_valid_i[u];
           dead_idx = wait_idx_i[24*u+:24];
         end
-        if (dead_cnt_q == 6'(59 + u)) begin
+        if (dead_cnt_q == 6'(58 + u)) begin
           dead_one = head_valid_i[u];
           dead_idx = head_idx_i[24*u+:24];
         end

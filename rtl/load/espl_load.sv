@@ -133,7 +133,8 @@ module espl_load #(
 
   espl_fifo #(
     .Width(MetaW),
-    .Depth(Bursts)
+    .Depth(Bursts),
+    .Front((Flight > 1) ? 1 : 0)
   ) u_meta (
     .clk_i  (clk_i),
     .rst_i  (rst_i),

@@ -69,9 +69,28 @@ module espl_load_walk #(
     assign run_end = run_end_q;
     assign bytes   = bytes_q;
   end else begin : gen_direct
+    // The cut of a burst is in registers when it is shown: it is made of what the walk goes on to.
+    logic       run_end_q;
+    logic [8:0] bytes_q;
+    function automatic logic [9:0] cut_of(input logic [7:0] place, input logic [RunW-1:0] run);
+      cut_of = {1'b0, 9'd256 - {1'b0, place}};
+      if (run <= RunW'(cut_of[8:0])) cut_of = {1'b1, run[8:0]};
+    endfunction
+    always_ff @(posedge clk_i) begin
+      if (start_i) {run_end_q, bytes_q} <= cut_of(cmd_i[espl_pkg::LoadAddrLsb+:8], cmd_i[espl_pkg::LoadRowBytesLsb+:RunW]);
+      else if (step_i && !run_end_q) {run_end_q, bytes_q} <= cut_of(8'd0, left_q - RunW'(bytes_q));
+      else if (step_i && !row_end) {run_end_q, bytes_q} <= cut_of(next_row_addr[7:0], row_bytes_q);
+      else if (step_i) {run_end_q, bytes_q} <= cut_of(next_group_addr[7:0], row_bytes_q);
+    end
     assign ready_o = valid_q;
-    assign run_end = !cut;
-    assign bytes   = cut ? room : left_q[8:0];
+    assign run_end = run_end_q;
+    assign bytes   = bytes_q;
+`ifdef FORMAL
+    always_comb if (valid_q) assert (run_end_q == !cut && bytes_q == (cut ? room : left_q[8:0]));
+`else
+    logic unused_cut;
+    assign unused_cut = cut;
+`endif
   end
   assign span    = {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]} + bytes + 9'(BusBytes - 1);  // at most 256 + BusBytes - 1
   assign row_end = row_left_q == DimBits'(1);

@@ -52,7 +52,7 @@ module espl_lanes #(
   assign sub_in  = c3_q[7+:SubW];
 
   logic            v_q;       // a result is at the lanes' outputs
-  logic [CtlW-1:0] c_q, c_pre;  // its control; control of the result that comes in the next cycle
+  logic [CtlW-1:0] c_q, c_pre;  // its control; control of the result that comes in the next cycle (serial) or after it
   if (RqCycles == 1) begin : gen_pipe_ctl
     logic [CtlW-1:0]  c_dly[0:RqLat-1];
     logic [RqLat-1:0] v_dly;
@@ -64,7 +64,7 @@ module espl_lanes #(
     end
     assign v_q   = v_dly[RqLat-1];
     assign c_q   = c_dly[RqLat-1];
-    assign c_pre = c_dly[RqLat-2];
+    assign c_pre = c_dly[RqLat-3];
   end else begin : gen_serial_ctl
     // An operation is RqCycles old when the next one comes: its control goes on to a second register then, and stays there until its result.
     logic [4:0]                left_q;  // cycles to the move, 1: now
@@ -87,9 +87,16 @@ module espl_lanes #(
   logic       avg_pre;
   assign zo      = quant_i[espl_pkg::StoreQuantZoLsb-16+:8];
   assign avg_pre = AvgPool != 0 && c_pre[5:4] == 2'd3;
-  assign zo_out  = avg_pre ? quant_i[espl_pkg::StoreQuantPoolZoLsb-16+:8] : zo;
-  assign lo_out  = avg_pre ? 8'h80 : quant_i[espl_pkg::StoreQuantLoLsb-16+:8];
-  assign hi_out  = avg_pre ? 8'h7f : quant_i[espl_pkg::StoreQuantHiLsb-16+:8];
+  espl_hold #(
+    .Width  (24),
+    .Through((RqCycles == 1) ? 0 : 1)
+  ) u_limits (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i(avg_pre ? {quant_i[espl_pkg::StoreQuantPoolZoLsb-16+:8], 8'h80, 8'h7f}
+                    : {zo, quant_i[espl_pkg::StoreQuantLoLsb-16+:8], quant_i[espl_pkg::StoreQuantHiLsb-16+:8]}),
+    .data_o({zo_out, lo_out, hi_out})
+  );
 
   // The sub-word's residual bytes.
   logic [8*RqLanes-1:0]    res_sub, out;

@@ -21,62 +21,67 @@ module espl_requant_pipe #(
 
   logic signed [31:0] v1_q;
   logic        [15:0] m1_q;
-  logic signed [48:0] p2_q, p3_q, sum4_q;
-  logic        [48:0] add3_d, add3_q;
-  logic        [5:0]  s1_q, s2_q, s3_q, s4_q;
-  logic        [10:0] sh5;
-  logic signed [10:0] x5_q;  // twice the shifted sum, plus the half's bit, saturated
-  logic signed [11:0] x, y;
+  logic signed [48:0] p2_q, sum3_q;
+  logic        [48:0] add3;
+  logic        [5:0]  s1_q, s2_q, s3_q;
+  logic        [2:0]  s4_q;
+  logic        [10:0] x5;     // twice the shifted sum, plus the half's bit, saturated
+  logic signed [12:0] twice;
+  logic signed [11:0] y;
 
   always_ff @(posedge clk_i) begin
     v1_q   <= a_i + b_i;
     m1_q   <= m_i;
     p2_q   <= 49'(v1_q) * $signed({33'd0, m1_q});
-    p3_q   <= p2_q;
-    add3_q <= add3_d;
-    sum4_q <= p3_q + $signed(add3_q);
+    sum3_q <= p2_q + $signed(add3);
     s1_q   <= s_i - 6'd1;
     s2_q   <= s1_q;
     s3_q   <= s2_q;
-    s4_q   <= s3_q;
+    s4_q   <= s3_q[2:0];
   end
 
+  // The residual's shift in two: by eights behind the product, the rest in front of the sum.
   if (Residual != 0) begin : gen_res
     logic signed [8:0]  d1_q;
     logic        [15:0] mr1_q;
-    logic signed [25:0] r2_q;
-    logic        [4:0]  l1_q, l2_q;
+    logic signed [25:0] r1;
+    logic        [48:0] r2_q;
+    logic        [4:0]  l1_q;
+    logic        [2:0]  l2_q;
+    assign r1 = 26'(d1_q) * $signed({10'd0, mr1_q});
     always_ff @(posedge clk_i) begin
       d1_q  <= d_i;
       mr1_q <= mr_i;
       l1_q  <= l_i;
-      l2_q  <= l1_q;
-      r2_q  <= 26'(d1_q) * $signed({10'd0, mr1_q});
+      l2_q  <= l1_q[2:0];
+      r2_q  <= {{23{r1[25]}}, r1} << {l1_q[4:3], 3'd0};
     end
-    assign add3_d = {{23{r2_q[25]}}, r2_q} << l2_q;
+    assign add3 = r2_q << l2_q;
   end else begin : gen_no_res
     logic unused;
     assign unused = &{1'b0, d_i, mr_i, l_i};
-    assign add3_d = 49'd0;
+    assign add3 = 49'd0;
   end
 
   // |zo| <= 128: 10 bits after halving are enough for an exact clamp.
-  espl_satshift u_shift (
+  espl_satshift #(
+    .Split(1)
+  ) u_shift (
     .clk_i(clk_i),
-    .z_i(sum4_q),
-    .s_i(s4_q),
-    .x_o(sh5)
+    .z_i(sum3_q),
+    .s_i({s3_q[5:3], s4_q}),
+    .x_o(x5)
   );
-  always_ff @(posedge clk_i) begin
-    x5_q <= sh5;
-  end
 
-  assign x = (12'(x5_q) + 12'sd1) >>> 1;
-  assign y = x + 12'($signed(zo_i));
+  // y = floor((x5 + 1) / 2) + zo = floor((x5 + 2 zo + 1) / 2): one addition.
+  assign twice = 13'($signed(x5)) + 13'($signed({zo_i, 1'b1}));
+  assign y     = twice[12:1];
   always_ff @(posedge clk_i) begin
     if (y < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
     else if (y > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
     else q_o <= y[7:0];
   end
+  logic unused_half;
+  assign unused_half = twice[0];
 
 endmodule
