@@ -132,7 +132,7 @@ report: ## HTML, CSV and JSON from a store (DB= OUT=)
 	@$(SUB) build
 	$(Q)$(BUILD)/espalier report $(DB) -o $(OUT)/report
 
-include $(wildcard tests/vectors/vectors.mk tests/torch/torch.mk tests/ort/ort.mk sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/networks/networks.mk tests/trace/trace.mk tests/netlist/netlist.mk hw/synth/synth.mk tests/e2e/e2e.mk tests/bench/bench.mk tests/board/board.mk tests/fuzz/fuzz.mk hw/board/board.mk)
+include $(wildcard tests/vectors/vectors.mk tests/torch/torch.mk tests/ort/ort.mk sim/platform/platform.mk hw/hw.mk rtl/rtl.mk tests/rtl/rtl.mk tests/formal/formal.mk tests/cosim/cosim.mk tests/networks/networks.mk tests/layers/layers.mk tests/trace/trace.mk tests/netlist/netlist.mk hw/synth/synth.mk tests/e2e/e2e.mk tests/bench/bench.mk tests/board/board.mk tests/fuzz/fuzz.mk hw/board/board.mk)
 
 bench: $(BENCH_TARGETS) ## measurements
 	@$(if $(BENCH_TARGETS),,echo "make bench: there is no measurement in this version" >&2; exit 2)
