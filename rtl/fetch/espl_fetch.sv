@@ -91,7 +91,7 @@ module espl_fetch #(
   logic [23:0]  err_idx_q;
   logic         head_valid, head_err, pop, drained, full, prefetch, flush;
   logic [127:0] head, next;  // shown; what is shown in the next cycle if `load`
-  logic [5:0]   judged;      // opcode and unit of the one that is judged
+  logic [127:0] judged;      // the one that the decoder looks at
   logic         load;
   logic [7:0]   met;
   logic         active, past_end, is_bar, is_end, dispatch, barrier;
@@ -132,74 +132,13 @@ module espl_fetch #(
   assign err_code_o  = err_code_q;
   assign err_idx_o   = err_idx_q;
 
-  // The decoder's verdict.
-  logic end_here;
+  // The decoder's verdict: one for each opcode and unit of a CFG, then the one of the command's.
+  localparam int Kinds = 9;       // CFG of unit 0..3, then opcodes 2..6
+  logic [Kinds-1:0] bad, mine;    // verdicts; the kind of the command that is judged
+  logic             end_here;
   assign end_here = 29'(pc_q) >= {1'b0, prog_cmds_i};
-  if (InPlace != 0) begin : gen_checked
-    // One verdict for each opcode and unit of a CFG, then the one of the command's: it stands still meanwhile.
-    localparam int Kinds = 9;       // CFG of unit 0..3, then opcodes 2..6
-    logic [Kinds-1:0] bad, bad_q;
-    logic [3:0]       kind;
-    logic [7:0]       met_d, met_q;
-    logic [2:0]       target_q;
-    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q, good;
-    for (genvar k = 0; k < Kinds; k++) begin : gen_kind
-      logic [7:0] status;
-      espl_fetch_check #(
-        .Rows    (Rows),
-        .Cols    (Cols),
-        .DwBanks (DwBanks),
-        .Fold    (Fold),
-        .IdxAw   (IdxAw),
-        .AccBanks(AccBanks),
-        .Residual(Residual),
-        .MaxPool (MaxPool),
-        .AvgPool (AvgPool),
-        .WBits   (WBits),
-        .WInt4   (WInt4),
-        .WBook   (WBook),
-        .DimBits (DimBits),
-        .Kernel  (Kernel)
-      ) u_check (
-        .cmd_i   ((k < 4) ? {head[127:6], 2'(k), espl_pkg::OpCfg} : {head[127:4], 4'(k - 2)}),
-        .status_o(status)
-      );
-      assign bad[k] = status != espl_pkg::StNone;
-    end
-    always_comb begin
-      kind  = (head[3:0] == espl_pkg::OpCfg) ? {2'b00, head[5:4]} : head[3:0] + 4'd2;
-      good  = head[3:0] != 4'd0 && head[3:0] <= espl_pkg::OpEnd;
-      met_d = good ? espl_pkg::StNone : espl_pkg::StBadOpcode;
-      for (int k = 0; k < Kinds; k++) if (good && kind == 4'(k) && bad_q[k]) met_d = espl_pkg::StBadField;
-      if (err_q) met_d = espl_pkg::StBusRead;
-    end
-    always_ff @(posedge clk_i) begin
-      bad_q  <= bad;
-      err_q  <= head_err;
-      end_q  <= end_here && !rst_i;
-      seen_q <= head_valid && !pop && !flush && !rst_i;
-      pop_q  <= q_pop_i && !rst_i;
-      judged_q <= seen_q && !pop && !flush && !rst_i;
-      met_q    <= met_d;
-      fine_q   <= met_d == espl_pkg::StNone;
-      target_q <= unit;
-      bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
-    end
-    assign judged   = head[5:0];
-    assign ready    = judged_q && !pop_q;
-    assign met      = met_q;
-    assign fine     = fine_q;
-    assign target   = target_q;
-    assign is_bar   = bar_q;
-    assign past_end = end_q;
-    assign pop      = pop_q;
-    logic unused_next;
-    assign unused_next = &{1'b0, next, load};
-  end else begin : gen_ahead
-    // The verdict is there with the command: it is made while the command comes out of memory.
-    logic [7:0] status, status_q;
-    logic [2:0] target_q;
-    logic       good_q, bar_q;
+  for (genvar k = 0; k < Kinds; k++) begin : gen_kind
+    logic [7:0] status;
     espl_fetch_check #(
       .Rows    (Rows),
       .Cols    (Cols),
@@ -216,24 +155,66 @@ module espl_fetch #(
       .DimBits (DimBits),
       .Kernel  (Kernel)
     ) u_check (
-      .cmd_i   (next),
+      .cmd_i   ((k < 4) ? {judged[127:6], 2'(k), espl_pkg::OpCfg} : {judged[127:4], 4'(k - 2)}),
       .status_o(status)
     );
+    assign bad[k]  = status != espl_pkg::StNone;
+    assign mine[k] = (k < 4) ? judged[3:0] == espl_pkg::OpCfg && judged[5:4] == 2'(k) : judged[3:0] == 4'(k - 2);
+  end
+  if (InPlace != 0) begin : gen_checked
+    // The verdicts in registers, then the command's: it stands still meanwhile.
+    logic [Kinds-1:0] bad_q;
+    logic [7:0]       met_d, met_q;
+    logic [2:0]       target_q;
+    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q;
+    always_comb begin
+      met_d = (mine != '0) ? espl_pkg::StNone : espl_pkg::StBadOpcode;
+      if ((mine & bad_q) != '0) met_d = espl_pkg::StBadField;
+      if (err_q) met_d = espl_pkg::StBusRead;
+    end
+    always_ff @(posedge clk_i) begin
+      bad_q  <= bad;
+      err_q  <= head_err;
+      end_q  <= end_here && !rst_i;
+      seen_q <= head_valid && !pop && !flush && !rst_i;
+      pop_q  <= q_pop_i && !rst_i;
+      judged_q <= seen_q && !pop && !flush && !rst_i;
+      met_q    <= met_d;
+      fine_q   <= met_d == espl_pkg::StNone;
+      target_q <= unit;
+      bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
+    end
+    assign judged   = head;
+    assign ready    = judged_q && !pop_q;
+    assign met      = met_q;
+    assign fine     = fine_q;
+    assign target   = target_q;
+    assign is_bar   = bar_q;
+    assign past_end = end_q;
+    assign pop      = pop_q;
+    logic unused_next;
+    assign unused_next = &{1'b0, next, load};
+  end else begin : gen_ahead
+    // The verdicts are there with the command: they are made while it comes out of memory.
+    logic [Kinds-1:0] mine_q, good_q;
+    logic [2:0]       target_q;
+    logic             bar_q, end_q;
     always_ff @(posedge clk_i) begin
       if (load) begin
-        status_q <= status;
-        good_q   <= status == espl_pkg::StNone;
+        mine_q   <= mine;
+        good_q   <= mine & ~bad;
         target_q <= unit;
         bar_q    <= (next[3:0] == espl_pkg::OpEnd) || (next[3:0] == espl_pkg::OpMark);
       end
+      end_q <= !rst_i && (pop ? 29'(pc_next) >= {1'b0, prog_cmds_i} : end_here);
     end
-    assign judged   = next[5:0];
+    assign judged   = next;
     assign ready    = head_valid;
-    assign fine     = !head_err && good_q;
+    assign fine     = !head_err && good_q != '0;
     assign target   = target_q;
     assign is_bar   = bar_q;
-    assign met      = head_err ? espl_pkg::StBusRead : status_q;
-    assign past_end = end_here;
+    assign met      = head_err ? espl_pkg::StBusRead : (good_q != '0) ? espl_pkg::StNone : (mine_q != '0) ? espl_pkg::StBadField : espl_pkg::StBadOpcode;
+    assign past_end = end_q;
     assign pop      = dispatch;
   end
 

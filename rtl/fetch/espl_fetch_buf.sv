@@ -77,9 +77,13 @@ module espl_fetch_buf #(
 
   assign load_o = pop_i || !valid_q;
   if (Ahead != 0) begin : gen_ahead
-    logic [4:0]   place;
+    logic [4:0]   place;  // of what is shown next: behind the command shown, or the oldest one
     logic [127:0] cmd_q;
-    assign place = rptr_q + {4'd0, valid_q};
+    always_ff @(posedge clk_i) begin
+      if (rst_i || flush_i) place <= 5'd0;
+      else if (pop_i) place <= rptr_q + ((level_q > 6'd1) ? 5'd2 : 5'd1);
+      else place <= rptr_q + ((level_q != 6'd0) ? 5'd1 : 5'd0);
+    end
     always_ff @(posedge clk_i) if (load_o) cmd_q <= next_o;
     assign cmd_o = cmd_q;
     if (BusBytes == 32) begin : gen_two_commands

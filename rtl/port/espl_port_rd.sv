@@ -27,16 +27,15 @@ module espl_port_rd #(
   logic [OpenW-1:0] open_q;
   logic       old01_q, old02_q, old12_q;  // first number of the pair was raised before the second, or in the same cycle
   logic [2:0] sel, keep;
-  logic       allowed, granted, closed;
+  logic       allowed_q, granted, closed;
   logic [1:0] owner_d, owner;
   logic       owner_valid, owner_full;
 
-  assign allowed = 5'(open_q) < outstanding_i;  // at most Bursts, so the list of owners has room
   assign sel[0]  = rq_valid_i[0] && (!rq_valid_i[1] || old01_q) && (!rq_valid_i[2] || old02_q);
   assign sel[1]  = rq_valid_i[1] && (!rq_valid_i[0] || !old01_q) && (!rq_valid_i[2] || old12_q);
   assign sel[2]  = rq_valid_i[2] && (!rq_valid_i[0] || !old02_q) && (!rq_valid_i[1] || !old12_q);
 
-  assign mem_req_valid_o = allowed && (rq_valid_i != 3'b000);
+  assign mem_req_valid_o = allowed_q && (rq_valid_i != 3'b000);
   assign granted         = mem_req_valid_o && mem_req_ready_i;
   assign rq_gnt_o        = granted ? sel : 3'b000;
   assign keep            = rq_valid_i & ~rq_gnt_o;
@@ -65,13 +64,20 @@ module espl_port_rd #(
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      open_q  <= '0;
-      old01_q <= 1'b1;
-      old02_q <= 1'b1;
-      old12_q <= 1'b1;
+      open_q    <= '0;
+      allowed_q <= 1'b1;
+      old01_q   <= 1'b1;
+      old02_q   <= 1'b1;
+      old12_q   <= 1'b1;
     end else begin
-      if (granted && !closed) open_q <= open_q + 1'b1;
-      if (closed && !granted) open_q <= open_q - 1'b1;
+      // Another one is allowed: OUTSTANDING stands still while the core runs and is at most Bursts, so the lists have room.
+      if (granted && !closed) begin
+        open_q    <= open_q + 1'b1;
+        allowed_q <= 6'(open_q) + 6'd1 < {1'b0, outstanding_i};
+      end else if (closed && !granted) begin
+        open_q    <= open_q - 1'b1;
+        allowed_q <= 1'b1;
+      end
       if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
       if (!(keep[0] && keep[2])) old02_q <= keep[0] || !keep[2];
       if (!(keep[1] && keep[2])) old12_q <= keep[1] || !keep[2];
@@ -137,6 +143,7 @@ module espl_port_rd #(
 `else
       assert (!mem_valid_i || open_q != 5'd0);
 `endif
+      assert (allowed_q == (5'(open_q) < outstanding_i));
       assert (open_q <= outstanding_i && open_q == bursts_q);
       if (stuck_q) assert (mem_req_valid_o && {mem_req_beats_o, mem_req_addr_o} == stuck_rq_q);
       if (stuck_q) assert (shown_q != 3'b000 && stuck_rq_q == {held_beats_q[owner_d*7+:7], held_addr_q[owner_d*32+:32]});

@@ -34,13 +34,12 @@ module espl_port_wr #(
   logic [OpenW-1:0] open_q;
   logic       old01_q;
   logic [1:0] keep;
-  logic       pick, allowed, granted;
+  logic       pick, allowed_q, granted;
   logic       data_valid, data_full, data_owner, rsp_valid, rsp_full, rsp_owner, take;
   logic [6:0] data_beats, beat_q;  // beat_q: number of the beat, from 1 on
 
   assign pick            = rq_valid_i[1] && (!rq_valid_i[0] || !old01_q);
-  assign allowed         = 5'(open_q) < outstanding_i;  // at most Bursts, so both lists have room
-  assign mem_req_valid_o = allowed && (rq_valid_i != 2'b00);
+  assign mem_req_valid_o = allowed_q && (rq_valid_i != 2'b00);
   assign granted         = mem_req_valid_o && mem_req_ready_i;
   assign rq_gnt_o        = granted ? {pick, !pick} : 2'b00;
   assign keep            = rq_valid_i & ~rq_gnt_o;
@@ -97,11 +96,18 @@ module espl_port_wr #(
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       open_q  <= '0;
+      allowed_q <= 1'b1;
       beat_q  <= 7'd1;
       old01_q <= 1'b1;
     end else begin
-      if (granted && !mem_rsp_valid_i) open_q <= open_q + 1'b1;
-      if (mem_rsp_valid_i && !granted) open_q <= open_q - 1'b1;
+      // As in espl_port_rd.
+      if (granted && !mem_rsp_valid_i) begin
+        open_q    <= open_q + 1'b1;
+        allowed_q <= 6'(open_q) + 6'd1 < {1'b0, outstanding_i};
+      end else if (mem_rsp_valid_i && !granted) begin
+        open_q    <= open_q - 1'b1;
+        allowed_q <= 1'b1;
+      end
       if (take) beat_q <= mem_last_o ? 7'd1 : beat_q + 7'd1;
       if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
     end
@@ -184,6 +190,7 @@ module espl_port_wr #(
       assert (!mem_take_i || \u_data.cnt_q != 5'd0);
       assert (!mem_rsp_valid_i || \u_rsp.cnt_q > \u_data.cnt_q );
 `endif
+      assert (allowed_q == (5'(open_q) < outstanding_i));
       assert (open_q <= outstanding_i && open_q == bursts_q);
       if (stuck_q) assert (mem_req_valid_o && {mem_req_beats_o, mem_req_addr_o} == stuck_rq_q);
       if (stuck_q) assert (shown_q != 2'b00 && stuck_rq_q == (pick ? {held_beats_q[13:7], held_addr_q[63:32]} : {held_beats_q[6:0], held_addr_q[31:0]}));

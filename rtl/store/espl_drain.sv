@@ -245,6 +245,8 @@ module espl_drain #(
     assign unused = &{1'b0, rcontig, res_row_i, res_group_i};
   end
 
+  logic taken_q;  // the window stands at its first tap from two cycles after the take on, before the first operation
+  always_ff @(posedge clk_i) taken_q <= take_i;
   espl_window #(
     .AccAw(AccAw),
     .Pool (Pool)
@@ -259,7 +261,7 @@ module espl_drain #(
     .poff_x_i(pool_cfg_i[espl_pkg::StorePoolPoffXLsb-16+:12]),
     .acc_h_i (pool_cfg_i[espl_pkg::StorePoolAccHLsb-16+:12]),
     .acc_w_i (pool_cfg_i[espl_pkg::StorePoolAccWLsb-16+:12]),
-    .load_i  (start_i || (pix_end && x_last && y_last)),
+    .load_i  (taken_q || (pix_end && x_last && y_last)),
     .row_i   (pix_end && x_last && !y_last),
     .pix_i   (pix_end && !x_last),
     .sub_i   (sub_end && !sub_last),

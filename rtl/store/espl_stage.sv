@@ -106,16 +106,29 @@ module espl_stage #(
   logic [7:0]     be_start, be_end, nx_start;
   logic [SlotSh-1:0] rslot;
   assign be_addr    = addr_q[be_q];
-  assign nx_addr    = addr_q[be_next];
   assign be_start   = {be_addr[7:GSh], {GSh{1'b0}}};
   assign nx_start   = {nx_addr[7:GSh], {GSh{1'b0}}};
-  assign be_end     = {end_q[be_q], {GSh{1'b1}}};
+  assign be_end     = {last_word, {GSh{1'b1}}};
   assign beat       = beat_q;
+  logic [7:GSh] last_word;  // of the burst
   if (Bursts == 1) begin : gen_end_late
+    assign last_word = end_q[be_q];
+    assign nx_addr   = addr_q[be_next];
     logic [7:BSh] end_late_q;  // with one burst open its end stands still before its first beat is taken
     always_ff @(posedge clk_i) end_late_q <= be_end[7:BSh];
     assign blast = beat == end_late_q;
   end else begin : gen_end
+    // The end of the burst and the start of the next one as they were a cycle before: they are older than that when beats are taken.
+    logic [7:GSh]      last_word_q;
+    logic [31:GSh]     next_addr_q;
+    logic [SlotSh-1:0] be_third;
+    assign be_third = next_slot(be_next);
+    always_ff @(posedge clk_i) begin
+      last_word_q <= end_q[burst_free ? be_next : be_q];
+      next_addr_q <= addr_q[burst_free ? be_third : be_next];
+    end
+    assign last_word = last_word_q;
+    assign nx_addr   = next_addr_q;
     assign blast = beat == be_end[7:BSh];
   end
   assign burst_free = wd_take_i && blast;
