@@ -91,12 +91,13 @@ static espl_status run_int8(const job *j, const float *in, float *out) {
   return s;
 }
 
-/* DIR/<name of the input file>.out.npy, [n, c, h, w] of the network's output. */
+/* DIR/<name of the input file>.out.npy: [n,c,h,w], [n,c,l] or [n,c], as the output is in the network's file. */
 static espl_status write_result(const job *j, const char *input, int64_t n, float *value) {
   espl_shape s = j->g->node[j->g->output].shape;
+  int rank = j->g->output_rank ? j->g->output_rank : s.h == 1 && s.w == 1 ? 2 : 4;
   char *path = espl_cli_output_path(j->out, input, "out");
   if (!path) return espl_fail(&j->cli->err, ESPL_E_NOMEM, "run: out of memory");
-  espl_tensor t = {.type = ESPL_T_FLOAT, .dims = s.h == 1 && s.w == 1 ? 2 : 4, .dim = {n, s.c, s.h, s.w}, .elems = n * espl_shape_elems(s), .f = value};
+  espl_tensor t = {.type = ESPL_T_FLOAT, .dims = rank, .dim = {n, s.c, rank == 3 ? s.w : s.h, s.w}, .elems = n * espl_shape_elems(s), .f = value};
   espl_status st = espl_mkdirs(j->out, &j->cli->err);
   if (st == ESPL_OK) st = espl_npy_write(path, &t, &j->cli->err);
   if (st == ESPL_OK) fprintf(espl_cli_out(j->cli), "%s -> %s (%lld x %d)\n", input, path, (long long)n, (int)espl_shape_elems(s));
@@ -175,7 +176,7 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   if (cli->help) return ESPL_OK;
   ESPL_TRY(check_options(&j, reference));
   espl_status s = reference ? ESPL_OK : espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
-  if (reference || (s == ESPL_E_UNSUPPORTED && !j.int8 && !espl_tflite_is_file(args[0]))) {
+  if (reference || ((s == ESPL_E_UNSUPPORTED || s == ESPL_E_INPUT) && !j.int8 && !espl_tflite_is_file(args[0]))) {
     const char *network = args[0];
     cli->err = (espl_err){0};
     args[0] = first;

@@ -32,13 +32,43 @@ static espl_status parse_shape(const char *path, const char *header, int *dims, 
   }
 }
 
-static espl_type element_type(const char *header) {
+static espl_type element_type(const char *header, bool *big_endian) {
   char quoted[8];
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    snprintf(quoted, sizeof quoted, "'%s'", kinds[i].descr);
-    if (strstr(header, quoted)) return kinds[i].type;
-  }
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    for (int big = 0; big < 2; big++) {
+      snprintf(quoted, sizeof quoted, "'%c%s'", big ? '>' : kinds[i].descr[0], kinds[i].descr + 1);
+      *big_endian = big;
+      if (strstr(header, quoted)) return kinds[i].type;
+    }
   return (espl_type)0;
+}
+
+/* Elements of `size` bytes whose first index runs fastest (column_major), or whose bytes are the other way round, as C order, little endian. */
+static void reorder(const espl_tensor *t, size_t size, bool column_major, bool big_endian, const uint8_t *from, uint8_t *to) {
+  for (int64_t k = 0; k < t->elems; k++) {
+    int64_t at = k, rest = k, stride = t->elems;
+    if (column_major) at = 0;
+    for (int d = t->dims - 1; column_major && d >= 0; d--) {
+      stride /= t->dim[d];
+      at += rest % t->dim[d] * stride;
+      rest /= t->dim[d];
+    }
+    for (size_t b = 0; b < size; b++) to[(size_t)k * size + b] = from[(size_t)at * size + (big_endian ? size - 1 - b : b)];
+  }
+}
+
+static espl_status elements(const char *path, espl_tensor *t, bool column_major, bool big_endian, const uint8_t *from, espl_err *err) {
+  size_t size = espl_type_bytes(t->type);
+  if ((!column_major && !big_endian) || t->elems == 0) {
+    espl_tensor_unpack(t, from);
+    return ESPL_OK;
+  }
+  uint8_t *to = espl_calloc((size_t)t->elems, size);
+  if (!to) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", path);
+  reorder(t, size, column_major, big_endian, from, to);
+  espl_tensor_unpack(t, to);
+  free(to);
+  return ESPL_OK;
 }
 
 static espl_status parse(const char *path, char *text, size_t n, espl_tensor **t, espl_err *err) {
@@ -50,17 +80,20 @@ static espl_status parse(const char *path, char *text, size_t n, espl_tensor **t
   if (u[6] < 1 || u[6] > 3 || len > n - at || len == 0) return espl_fail(err, ESPL_E_INPUT, "%s: its header is damaged", path);
   char last = text[at + len - 1];
   text[at + len - 1] = 0;
-  espl_type type = element_type(text + at);
-  if (!type || last != '\n') return espl_fail(err, ESPL_E_INPUT, "%s: expected floating, integer or bool elements, little endian", path);
-  if (!strstr(text + at, "'fortran_order': False")) return espl_fail(err, ESPL_E_INPUT, "%s: expected C order", path);
+  bool big_endian, column_major = strstr(text + at, "'fortran_order': True");
+  espl_type type = element_type(text + at, &big_endian);
+  if (!type || last != '\n') return espl_fail(err, ESPL_E_INPUT, "%s: expected floating, integer or bool elements", path);
   ESPL_TRY(parse_shape(path, text + at, &dims, dim, err));
   double need = (double)espl_type_bytes(type);
   for (int d = 0; d < dims; d++) need *= (double)dim[d];
   if ((double)(n - at - len) < need) return espl_fail(err, ESPL_E_INPUT, "%s: %zu bytes of elements, its shape needs %.0f", path, n - at - len, need);
   *t = espl_tensor_new(type, dims, dim);
   if (!*t) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", path);
-  espl_tensor_unpack(*t, u + at + len);
-  return ESPL_OK;
+  espl_status s = elements(path, *t, column_major, big_endian, u + at + len, err);
+  if (s == ESPL_OK) return s;
+  espl_tensor_free(*t);
+  *t = NULL;
+  return s;
 }
 
 espl_status espl_npy_read(const char *path, espl_tensor **t, espl_err *err) {

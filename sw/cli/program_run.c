@@ -33,10 +33,26 @@ static espl_status write_outputs(espl_cli *cli, const espl_tprogram *p, const ch
   return ESPL_OK;
 }
 
+/* A file of other reals or integers than the network's floating input takes becomes what it takes. */
+static espl_status as_declared(espl_cli *cli, espl_type type, espl_tensor **t) {
+  espl_top cast;
+  espl_tensor *out = NULL;
+  if ((*t)->type == type || espl_type_is_int(type)) return ESPL_OK;
+  espl_top_init(&cast, ESPL_TOP_CAST, 13);
+  cast.to = type;
+  ESPL_TRY(espl_top_run(&cast, (const espl_tensor *const *)t, 1, &out, 1, ESPL_TLIMITS_DEFAULT, &cli->err));
+  espl_tensor_free(*t);
+  *t = out;
+  return ESPL_OK;
+}
+
 static espl_status run_once(espl_cli *cli, const espl_tprogram *p, const char *const *file, const char *dir) {
   espl_tensor **t = espl_calloc((size_t)(p->n_inputs + p->n_outputs) + 1, sizeof *t), **out = t ? t + p->n_inputs : NULL;
   espl_status s = t ? ESPL_OK : espl_fail(&cli->err, ESPL_E_NOMEM, "run: out of memory");
-  for (int k = 0; s == ESPL_OK && k < p->n_inputs; k++) s = espl_npy_read(file[k], &t[k], &cli->err);
+  for (int k = 0; s == ESPL_OK && k < p->n_inputs; k++) {
+    s = espl_npy_read(file[k], &t[k], &cli->err);
+    if (s == ESPL_OK) s = as_declared(cli, p->input[k].type, &t[k]);
+  }
   if (s == ESPL_OK) s = espl_tprogram_run(p, (const espl_tensor *const *)t, out, ESPL_TLIMITS_DEFAULT, &cli->err);
   if (s == ESPL_OK) s = write_outputs(cli, p, file[0], dir, out);
   for (int k = 0; t && k < p->n_inputs + p->n_outputs; k++) espl_tensor_free(t[k]);

@@ -92,6 +92,8 @@ espl_status espl_slim(const espl_graph *g, const espl_units *u, const uint8_t *k
   for (int32_t id = 1; st == ESPL_OK && id < g->nodes; id++) st = slim_node(g, u, keep, id, map, oi, ii, s, err);
   if (st == ESPL_OK) {
     s->output = map[g->output];
+    s->input_rank = g->input_rank;
+    s->output_rank = g->output_rank;
     char **text[] = {&s->input_name, &s->output_name, &s->preprocess, &s->history};
     char *const from[] = {g->input_name, g->output_name, g->preprocess, g->history};
     for (int i = 0; i < 4; i++)

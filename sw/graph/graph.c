@@ -136,6 +136,8 @@ espl_graph *espl_graph_clone(const espl_graph *g) {
   c->preprocess = copy_text(g->preprocess, &ok);
   c->history = copy_text(g->history, &ok);
   c->output = g->output;
+  c->input_rank = g->input_rank;
+  c->output_rank = g->output_rank;
   if (!c->node) ok = false;
   for (int32_t i = 0; ok && i < g->nodes; i++) {
     espl_node *n = &c->node[i];

@@ -130,6 +130,7 @@ typedef struct espl_graph {
   espl_node *node;   /* [nodes] */
   int32_t output;    /* value id */
   char *input_name, *output_name; /* kept from ONNX */
+  int input_rank, output_rank;    /* dimensions they have there: 4 for [N,C,H,W], 3 for [N,C,L], 2 for [N,C]; 0: as the extents say */
   char *preprocess;  /* JSON of ONNX metadata `espalier.preprocess`, or NULL */
   char *history;     /* JSON array of what was done to it (metadata `espalier.history`), or NULL */
 } espl_graph;

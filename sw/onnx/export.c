@@ -1,8 +1,8 @@
-/* Writing: operator set 13 (14 where HardSwish needs it), IR version 7, float32 or quantized (qdq.h), symbolic batch. Tensor data is borrowed from the graph while packing;
+/* Writing: operator set 13 (a later one where an operator needs it), IR version 7, float32 or quantized (qdq.h), symbolic batch. Tensor data is borrowed from the graph while packing;
  * everything else lives in one arena. Names stay as the graph has them; a taken tensor name gets underscores.
  *
- * ONNX tells [N,C] from [N,C,1,1], the graph does not: where an operator needs the other form a Reshape is written, which
- * reading turns back into nothing. */
+ * ONNX tells [N,C], [N,C,L] and [N,C,1,1] apart, the graph does not: where an operator, or who reads the output, needs another form a
+ * Reshape is written, which reading turns back into nothing. Input and output have the dimensions they had in the file they come from. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,9 @@ typedef struct writer {
   const espl_qgiven *given; /* NULL: a float network */
   Onnx__GraphProto graph;
   char *input;   /* name of the graph's input */
+  char *output;  /* name of the graph's output */
   char **tensor; /* [nodes]: tensor name of each value as its readers know it */
-  int *rank;     /* [nodes]: 4 or 2 */
+  int *rank;     /* [nodes]: dimensions of that tensor, 2 to 4 */
   char **used;   /* hash set of tensor names */
   size_t used_cap;
   bool failed;   /* out of memory; every later step does nothing useful */
@@ -197,21 +198,29 @@ static char *param_name(writer *w, int32_t id, const espl_param *p) {
   const espl_qnote *v = w->given && id < w->given->cap ? &w->given->note[id] : NULL;
   if (v && v->w && p->kind == ESPL_PARAM_WEIGHT) return dequantized(w, p, INT8_TYPE, v->w, v->wscale);
   if (v && v->bias && p->kind == ESPL_PARAM_BIAS) return dequantized(w, p, INT32_TYPE, v->bias, v->bias_scale);
-  bool slope = w->g->node[id].op == ESPL_OP_PRELU && w->rank[w->g->node[id].input[0]] == 4; /* spreads over H and W */
-  return constant(w, p->name, "", FLOAT_TYPE, slope ? 3 : p->dims, slope ? (int32_t[]){p->dim[0], 1, 1} : p->dim, p->value, (size_t)p->elems * sizeof(float));
+  bool slope = w->g->node[id].op == ESPL_OP_PRELU; /* spreads over what comes behind the channels */
+  int behind = slope ? w->rank[w->g->node[id].input[0]] - 1 : p->dims;
+  return constant(w, p->name, "", FLOAT_TYPE, behind, slope ? (int32_t[]){p->dim[0], 1, 1} : p->dim, p->value, (size_t)p->elems * sizeof(float));
 }
 
-/* Tensor of input k of node s in the rank it needs. */
-static char *in_rank(writer *w, const espl_node *s, int k, int rank) {
-  int32_t from = s->input[k];
-  if (w->rank[from] == rank) return w->tensor[from];
-  const int64_t to2[2] = {0, -1}, to4[4] = {0, w->g->node[from].shape.c, 1, 1};
-  char *name = unique(w, s->name, rank == 2 ? ".to2d" : ".to4d");
-  char *shape = int_list(w, s->name, ".shape", rank, rank == 2 ? to2 : to4);
+/* Reshape of value `from` to `rank` dimensions; the result is called `name`. */
+static void reshape(writer *w, int32_t from, int rank, char *name, const char *base) {
+  const espl_shape *e = &w->g->node[from].shape;
+  const int64_t to[3][4] = {{0, -1}, {0, e->c, -1}, {0, e->c, e->h, e->w}};
+  char *shape = int_list(w, base, ".shape", rank, to[rank - 2]);
   Onnx__NodeProto *n = node(w, "Reshape", name, 2);
   input(n, w->tensor[from]);
   input(n, shape);
   if (n) n->output[n->n_output++] = name;
+}
+
+/* Tensor of input k of node s in the rank it needs. */
+static char *in_rank(writer *w, const espl_node *s, int k, int rank) {
+  static const char *const part[] = {".to2d", ".to3d", ".to4d"};
+  int32_t from = s->input[k];
+  if (w->rank[from] == rank) return w->tensor[from];
+  char *name = unique(w, s->name, part[rank - 2]);
+  reshape(w, from, rank, name, s->name);
   return name;
 }
 
@@ -285,6 +294,8 @@ static int rank_in(const writer *w, const espl_node *s) {
   }
 }
 
+static bool dilated(const espl_node *s) { return s->conv.dh != 1 || s->conv.dw != 1; }
+
 static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) {
   switch (s->op) {
     case ESPL_OP_CONV:
@@ -293,7 +304,7 @@ static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) 
       break;
     case ESPL_OP_MAXPOOL: window_attrs(w, n, s, true); break;
     case ESPL_OP_AVGPOOL:
-      window_attrs(w, n, s, false);
+      window_attrs(w, n, s, dilated(s));
       attr_int(w, n, "count_include_pad", s->conv.count_include_pad);
       break;
     case ESPL_OP_BATCHNORM:
@@ -319,12 +330,10 @@ static void extras(writer *w, Onnx__NodeProto *n, const espl_node *s, int rank) 
   }
 }
 
-static espl_status write_node(writer *w, int32_t id, espl_err *err) {
+static void write_node(writer *w, int32_t id) {
   const espl_node *s = &w->g->node[id];
   int rank = rank_in(w, s);
   char *in[ESPL_MAX_INPUTS], *param[ESPL_PARAM_COUNT] = {0};
-  if (s->op == ESPL_OP_AVGPOOL && (s->conv.dh != 1 || s->conv.dw != 1))
-    return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: a dilated average pool has no form in operator set %d", s->name, OPSET);
   for (int k = 0; k < s->inputs; k++) in[k] = in_rank(w, s, k, rank);
   for (int k = 0; k < ESPL_PARAM_COUNT; k++)
     if (s->param[k]) param[k] = param_name(w, id, s->param[k]);
@@ -336,7 +345,6 @@ static espl_status write_node(writer *w, int32_t id, espl_err *err) {
   w->rank[id] = s->op == ESPL_OP_FLATTEN ? 2 : rank;
   if (n) n->output[n->n_output++] = w->tensor[id];
   quantize_value(w, id);
-  return ESPL_OK;
 }
 
 /* ---- the file ---- */
@@ -352,7 +360,7 @@ static Onnx__ValueInfoProto *value_info(writer *w, char *name, espl_shape s, int
   onnx__type_proto__init(t);
   onnx__type_proto__tensor__init(tt);
   onnx__tensor_shape_proto__init(sh);
-  const int32_t extent[4] = {0, s.c, s.h, s.w};
+  const int32_t extent[4] = {0, s.c, rank == 3 ? s.w : s.h, s.w};
   for (int k = 0; k < rank; k++) {
     onnx__tensor_shape_proto__dimension__init(&d[k]);
     list[k] = &d[k];
@@ -372,9 +380,13 @@ static Onnx__ValueInfoProto *value_info(writer *w, char *name, espl_shape s, int
   return v;
 }
 
-/* The input is [N,C] when it has no image and a fully-connected node reads it, else [N,C,H,W]. */
+/* Whether a value of this shape can have so many dimensions. */
+static bool rank_fits(espl_shape s, int rank) { return rank == 4 || (rank == 3 && s.h == 1) || (rank == 2 && s.h == 1 && s.w == 1); }
+
+/* As in the file that was read; else [N,C] when there is no image and a fully-connected node reads it, else [N,C,H,W]. */
 static int input_rank(const espl_graph *g) {
   espl_shape s = g->node[0].shape;
+  if (rank_fits(s, g->input_rank)) return g->input_rank;
   for (int32_t i = 1; s.h == 1 && s.w == 1 && i < g->nodes; i++)
     if (g->node[i].op == ESPL_OP_GEMM && g->node[i].input[0] == 0) return 2;
   return 4;
@@ -382,7 +394,7 @@ static int input_rank(const espl_graph *g) {
 
 static espl_status prepare(writer *w, espl_err *err) {
   const espl_graph *g = w->g;
-  size_t nodes = (size_t)g->nodes, inits = nodes * (ESPL_PARAM_COUNT + 10 + ESPL_MAX_INPUTS), ops = nodes * (ESPL_MAX_INPUTS + 5);
+  size_t nodes = (size_t)g->nodes, inits = nodes * (ESPL_PARAM_COUNT + 10 + ESPL_MAX_INPUTS) + 1, ops = nodes * (ESPL_MAX_INPUTS + 5) + 1;
   onnx__graph_proto__init(&w->graph);
   w->used_cap = 2 * (inits + 2 * ops) + 16;
   w->used = take(w, w->used_cap, sizeof *w->used);
@@ -395,7 +407,7 @@ static espl_status prepare(writer *w, espl_err *err) {
   if (w->failed) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", g->name);
   w->graph.name = g->name && g->name[0] ? g->name : (char *)"network";
   w->tensor[0] = w->input = unique(w, g->input_name, "");
-  w->tensor[g->output] = unique(w, g->output_name, "");
+  w->tensor[g->output] = w->output = unique(w, g->output_name, "");
   for (int32_t i = 1; i < g->nodes; i++)
     if (i != g->output) w->tensor[i] = unique(w, g->node[i].name, "");
   w->rank[0] = input_rank(g);
@@ -413,6 +425,11 @@ static void metadata(writer *w, Onnx__ModelProto *m, const char *key, char *valu
   m->metadata_props[m->n_metadata_props++] = e;
 }
 
+/* The operator set that has what a node needs: HardSwish, dilations of an average pool, a group normalization with a scale a channel. */
+static int64_t first_opset(const espl_node *s) {
+  return s->op == ESPL_OP_HARDSWISH ? 14 : s->op == ESPL_OP_AVGPOOL && dilated(s) ? 19 : s->op == ESPL_OP_GROUPNORM ? 21 : OPSET;
+}
+
 static espl_status pack(writer *w, const char *path, espl_err *err) {
   Onnx__ModelProto m = ONNX__MODEL_PROTO__INIT;
   Onnx__OperatorSetIdProto opset = ONNX__OPERATOR_SET_ID_PROTO__INIT, *opsets[1] = {&opset};
@@ -420,9 +437,10 @@ static espl_status pack(writer *w, const char *path, espl_err *err) {
   opset.domain = (char *)"";
   opset.has_version = 1;
   opset.version = OPSET;
-  for (int32_t k = 0; k < w->g->nodes; k++)
-    if (w->g->node[k].op == ESPL_OP_HARDSWISH && opset.version < 14) opset.version = 14;
-    else if (w->g->node[k].op == ESPL_OP_GROUPNORM) opset.version = 21; /* the first with a scale a channel */
+  for (int32_t k = 0; k < w->g->nodes; k++) {
+    int64_t since = first_opset(&w->g->node[k]);
+    if (since > opset.version) opset.version = since;
+  }
   m.has_ir_version = 1;
   m.ir_version = IR_VERSION;
   m.producer_name = (char *)"espalier";
@@ -443,16 +461,35 @@ static espl_status pack(writer *w, const char *path, espl_err *err) {
   return s;
 }
 
+/* Gives the output the dimensions it had in the file that was read; the last node's own tensor then gets another name. Returns how many. */
+static int write_output(writer *w) {
+  const int32_t out = w->g->output;
+  int rank = w->g->output_rank;
+  if (!rank_fits(w->g->node[out].shape, rank) || rank == w->rank[out]) return w->rank[out];
+  char *own = unique(w, w->output, ".shaped");
+  for (size_t k = 0; k < w->graph.n_node; k++) {
+    Onnx__NodeProto *n = w->graph.node[k];
+    for (size_t j = 0; j < n->n_output; j++)
+      if (n->output[j] == w->output) n->output[j] = own;
+    for (size_t j = 0; j < n->n_input; j++)
+      if (n->input[j] == w->output) n->input[j] = own;
+  }
+  w->tensor[out] = own;
+  reshape(w, out, rank, w->output, w->g->node[out].name);
+  return rank;
+}
+
 static espl_status write_graph(writer *w, const char *path, espl_err *err) {
   const espl_graph *g = w->g;
   for (int32_t i = 1; i < g->nodes; i++)
     if (g->node[i].op == ESPL_OP_GRAPHNORM)
       return espl_fail(err, ESPL_E_UNSUPPORTED, "node %s: graph normalisation has no ONNX operator", g->node[i].name);
   ESPL_TRY(prepare(w, err));
-  for (int32_t i = 1; i < g->nodes; i++) ESPL_TRY(write_node(w, i, err));
+  for (int32_t i = 1; i < g->nodes; i++) write_node(w, i);
+  int rank = write_output(w);
   w->graph.n_input = w->graph.n_output = 1;
   w->graph.input[0] = value_info(w, w->input, g->node[0].shape, w->rank[0]);
-  w->graph.output[0] = value_info(w, w->tensor[g->output], g->node[g->output].shape, w->rank[g->output]);
+  w->graph.output[0] = value_info(w, w->output, g->node[g->output].shape, rank);
   return pack(w, path, err);
 }
 

@@ -1,5 +1,5 @@
 /* Arithmetic on constants that exporters leave in the file: shapes put together piece by piece, reshaped weights.
- * A node is folded when every input is a constant and its cost is that of its elements (Shape also of a flowing value: batch counts as 1);
+ * A node is folded when every input is a constant and its cost is that of its elements (Shape also of a flowing value);
  * what it means is in tensor/op.h. */
 #include <string.h>
 
@@ -30,12 +30,12 @@ static espl_status evaluate(espli_import *im, const Onnx__NodeProto *n, const es
   return s;
 }
 
-/* The shape of a flowing value, per image: that of an empty stand-in. */
+/* The shape of a flowing value, that of an empty stand-in; a batch that may vary counts as 1. */
 static espl_status shape_of_flow(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   espl_shape s = im->g->node[v->id].shape;
-  espl_tensor stand_in = {.type = ESPL_T_FLOAT, .dims = v->rank, .dim = {1, s.c, v->rank == 3 ? s.w : s.h, s.w}};
+  espl_tensor stand_in = {.type = ESPL_T_FLOAT, .dims = v->rank, .dim = {im->batch > 1 ? im->batch : 1, s.c, v->rank == 3 ? s.w : s.h, s.w}};
   return evaluate(im, n, (const espl_tensor *[]){&stand_in});
 }
 

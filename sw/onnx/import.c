@@ -221,7 +221,7 @@ static espl_status start_graph(espli_import *im) {
   ESPL_TRY(replace_text(im, &im->g->output_name, espli_text(s->output[0]->name)));
   espli_value *v = espli_find(im, espli_text(in->name));
   v->state = ESPLI_FLOW;
-  v->rank = rank;
+  v->rank = im->g->input_rank = rank;
   return ESPL_OK;
 }
 
@@ -254,6 +254,7 @@ static espl_status finish_graph(espli_import *im) {
   if (v->pad[0] || v->pad[1] || v->pad[2] || v->pad[3]) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "output %s is padded in H or W", v->name);
   ESPL_TRY(espli_qdq_finish(im));
   im->g->output = v->id;
+  im->g->output_rank = v->rank;
   for (int32_t i = im->g->nodes - 1; i > 0; i--) {
     if (espl_graph_readers(im->g, i)) continue;
     espl_qgiven_removed(im->given, i);

@@ -2,7 +2,7 @@
  *
  * Nouns: a `tensor` is a constant of the file (tensor/tensor.h); a `value` is a name of the ONNX graph and is either such a
  * constant or flows through our graph.
- * Law: shapes are per image, so the batch dimension counts as 1 in every shape computation of the file. */
+ * Law: shapes of flowing values are per image. In the file's own shape computations a batch that may vary counts as 1. */
 #ifndef ESPL_ONNX_ONNX_INT_H
 #define ESPL_ONNX_ONNX_INT_H
 #include <stdbool.h>

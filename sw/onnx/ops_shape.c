@@ -59,6 +59,7 @@ static espl_status op_reshape(espli_import *im, const Onnx__NodeProto *n) {
   if (dims < 1) return espli_refuse(im, n, ESPL_E_INPUT, "has no target shape");
   espl_shape s = im->g->node[v->id].shape;
   int64_t have[4] = {1, s.c, v->rank == 3 ? s.w : s.h, s.w};
+  if (im->batch > 1 && dim[0] == 1) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "makes one row of a batch of %lld", (long long)im->batch);
   if (im->batch > 1 && dim[0] == im->batch) dim[0] = 1;
   if (espli_attr_int(n, "allowzero", 0))
     for (int d = 0; d < dims; d++)
@@ -207,6 +208,11 @@ static float factor(int32_t from, int64_t to) {
   return s;
 }
 
+/* Before operator set 11: down, but up where the Resize of set 10 shrinks. */
+static espl_word old_nearest(const Onnx__NodeProto *n, float h, float w) {
+  return n->op_type[0] == 'R' && fminf(h, w) < 1 ? ESPL_WORD_CEIL : ESPL_WORD_FLOOR;
+}
+
 /* Resize and Upsample of H and W by constants. */
 static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
   espl_top op;
@@ -233,10 +239,12 @@ static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
   }
   if (op.axes.n >= 0 || f[0] != 1 || f[1] != 1 || op.mode == ESPL_WORD_OTHER || op.coordinates == ESPL_WORD_OTHER || op.nearest == ESPL_WORD_OTHER)
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only H and W by constants, nearest or linear, have a form in the network graph");
+  if (im->opset == 10 && op.mode != ESPL_WORD_LINEAR && fminf(f[2], f[3]) < 1 && fmaxf(f[2], f[3]) > 1)
+    return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "grows one axis and shrinks the other; in operator set 10 they round in two ways");
   espl_node p = {.op = ESPL_OP_RESIZE, .inputs = 1, .input = {v->id},
                  .resize = {.mode = op.mode ? op.mode : ESPL_WORD_NEAREST, .scale_h = f[2], .scale_w = f[3],
                             .coordinates = old ? ESPL_WORD_ASYMMETRIC : op.coordinates ? op.coordinates : ESPL_WORD_HALF_PIXEL,
-                            .nearest = old ? ESPL_WORD_FLOOR : op.nearest ? op.nearest : ESPL_WORD_ROUND_PREFER_FLOOR}};
+                            .nearest = old ? old_nearest(n, f[2], f[3]) : op.nearest ? op.nearest : ESPL_WORD_ROUND_PREFER_FLOOR}};
   return espli_define_node(im, n, &p, 4, NULL);
 }
 

@@ -7,7 +7,7 @@
 #include "tensor/op_int.h"
 
 typedef struct plan {
-  espl_word mode, coordinates, nearest;
+  espl_word mode, coordinates, nearest; /* nearest 0: operator set 10, down where an axis grows and up where it shrinks */
   int64_t dim[ESPL_TENSOR_DIMS];
   double scale[ESPL_TENSOR_DIMS];
 } plan;
@@ -39,7 +39,7 @@ static espl_status resize_nearest(espli_call *c, const plan *p) {
   if (!t) return espl_fail(c->err, ESPL_E_NOMEM, "out of memory");
   for (int d = 0; d < a->dims; d++)
     for (int64_t x = 0; x < p->dim[d]; x++)
-      *at++ = stride[d] * nearest(p->nearest, source(p->coordinates, (double)x, p->scale[d], a->dim[d], p->dim[d]), a->dim[d]);
+      *at++ = stride[d] * nearest(p->nearest ? p->nearest : p->scale[d] < 1 ? ESPL_WORD_CEIL : ESPL_WORD_FLOOR, source(p->coordinates, (double)x, p->scale[d], a->dim[d], p->dim[d]), a->dim[d]);
   espli_map(a, c->out[0], t, 0);
   free(t);
   return ESPL_OK;
@@ -117,7 +117,7 @@ espl_status espli_resize(espli_call *c) {
   bool old = c->op->kind == ESPL_TOP_UPSAMPLE || c->op->opset < 11;
   plan p = {.mode = c->op->mode ? c->op->mode : ESPL_WORD_NEAREST,
             .coordinates = old ? ESPL_WORD_ASYMMETRIC : c->op->coordinates ? c->op->coordinates : ESPL_WORD_HALF_PIXEL,
-            .nearest = old ? ESPL_WORD_FLOOR : c->op->nearest ? c->op->nearest : ESPL_WORD_ROUND_PREFER_FLOOR};
+            .nearest = old ? (c->op->kind == ESPL_TOP_RESIZE ? ESPL_WORD_NONE : ESPL_WORD_FLOOR) : c->op->nearest ? c->op->nearest : ESPL_WORD_ROUND_PREFER_FLOOR};
   if (p.mode != ESPL_WORD_NEAREST && p.mode != ESPL_WORD_LINEAR) return espl_fail(c->err, ESPL_E_UNSUPPORTED, "its mode is neither nearest nor linear");
   if (p.coordinates == ESPL_WORD_OTHER || p.nearest == ESPL_WORD_OTHER) return espl_fail(c->err, ESPL_E_UNSUPPORTED, "its coordinate transformation or rounding is not supported");
   ESPL_TRY(extents(c, &p));

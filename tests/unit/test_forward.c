@@ -180,3 +180,52 @@ Test(forward, one_dimensional_operators) {
   espl_graph_free(g);
   expect_two_ways_agree(2, 1, 20);
 }
+
+/* Extents (0: by name) of the file's input and output. */
+static void declared(int *in_dims, int *out_dims, int64_t in[4], int64_t out[4]) {
+  espl_err err = {0};
+  char *text = NULL;
+  size_t n = 0;
+  OK(espl_read_file(file, 1 << 20, &text, &n, &err));
+  Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, (const uint8_t *)text);
+  cr_assert_not_null(m);
+  for (int k = 0; k < 2; k++) {
+    const Onnx__TensorShapeProto *s = (k ? m->graph->output : m->graph->input)[0]->type->tensor_type->shape;
+    *(k ? out_dims : in_dims) = (int)s->n_dim;
+    for (size_t d = 0; d < s->n_dim; d++) (k ? out : in)[d] = s->dim[d]->dim_value;
+  }
+  onnx__model_proto__free_unpacked(m, NULL);
+  free(text);
+}
+
+/* What is read as [N,C,L] is written as [N,C,L], what ends as [N,C] as [N,C], and [N,C,1,1] stays that. */
+Test(forward, files_keep_their_dimensions) {
+  static const struct { const char *tail; int in, out; } cases[] = {{"Relu", 3, 3}, {"GlobalAveragePool", 3, 3}, {"Squeeze", 3, 2}, {"Flatten", 4, 2}, {"GlobalAveragePool", 4, 4}};
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    espl_err err = {0};
+    espl_graph *h = NULL;
+    int64_t in[4] = {0}, out[4] = {0};
+    int in_dims, out_dims, rank = cases[k].in;
+    bool squeeze = cases[k].tail[0] == 'S';
+    model *m = new_model(12, 2, rank == 3 ? 9 : 5, 7, "y");
+    m->shape.n_dim = (size_t)rank;
+    put_floats(m, "W", rank, (int64_t[]){4, 2, 3, 3});
+    put_floats(m, "S", rank - 1, (int64_t[]){2, 1, 1});
+    put_node(m, "PRelu", "x,S", "r");
+    put_node(m, "Conv", "r,W", "c");
+    if (squeeze) put_node(m, "GlobalAveragePool", "c", "p");
+    Onnx__NodeProto *n = put_node(m, cases[k].tail, squeeze ? "p" : "c", "y");
+    if (squeeze) attr_ints(m, n, "axes", 1, (int64_t[]){2});
+    espl_graph *g = read_ok(m);
+    OK(espl_onnx_write(g, file, &err));
+    declared(&in_dims, &out_dims, in, out);
+    cr_expect(in_dims == rank && in[1] == 2 && in[rank - 1] == (rank == 3 ? 9 : 7), "case %zu: %d dimensions in", k, in_dims);
+    cr_expect(out_dims == cases[k].out, "case %zu: %d dimensions out", k, out_dims);
+    if (k == 0) cr_expect(out[1] == 4 && out[2] == 7);
+    OK(espl_onnx_read(file, &h, &err));
+    expect_same(g, h);
+    cr_expect(h->input_rank == rank && h->output_rank == cases[k].out);
+    espl_graph_free(g);
+    espl_graph_free(h);
+  }
+}

@@ -183,6 +183,28 @@ Test(onnx, folds_shape_arithmetic) {
   espl_graph_free(g);
 }
 
+/* A fixed batch is what Shape says, and a target of one row for it is not a flatten of each image. */
+Test(onnx, reshapes_of_a_fixed_batch) {
+  for (int one_row = 0; one_row < 2; one_row++) {
+    model *m = new_model(13, 3, 1, 2, "y");
+    m->dim[0].dim_value = 2;
+    put_ints(m, "zero", 1, (int64_t[]){0});
+    put_ints(m, "rest", 1, (int64_t[]){-1});
+    put_ints(m, "one", 1, (int64_t[]){1});
+    put_node(m, "Shape", "x", "s");
+    attr_int(m, put_node(m, "Gather", "s,zero", "n"), "axis", 0);
+    attr_int(m, put_node(m, "Concat", one_row ? "one,rest" : "n,rest", "target"), "axis", 0);
+    put_node(m, "Reshape", "x,target", "y");
+    if (one_row) {
+      expect_refusal(m, ESPL_E_UNSUPPORTED, "makes one row of a batch of 2");
+      continue;
+    }
+    espl_graph *g = read_ok(m);
+    cr_expect(g->node[g->output].op == ESPL_OP_FLATTEN && g->node[g->output].shape.c == 6);
+    espl_graph_free(g);
+  }
+}
+
 /* x -> Sub, Mul by constants (a depthwise 1x1) -> Conv -> Mul, Add (into the convolution). */
 Test(onnx, scales_and_shifts) {
   model *m = new_model(13, 1, 8, 8, "y");

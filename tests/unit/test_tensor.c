@@ -123,6 +123,23 @@ Test(tensor, aligned_linear_resize_keeps_a_ramp) {
   espl_tensor_free(y);
 }
 
+/* Nearest in operator set 10: up where an axis shrinks (ONNX's example of that set: the first and the third of four columns), down where it grows. */
+Test(tensor, nearest_resize_of_set_10) {
+  espl_top op;
+  espl_top_init(&op, ESPL_TOP_RESIZE, 10);
+  op.mode = ESPL_WORD_NEAREST;
+  espl_tensor *x = espl_tensor_new(ESPL_T_FLOAT, 2, (int64_t[]){2, 4}), *scales = espl_tensor_new(ESPL_T_FLOAT, 1, &(int64_t){2});
+  for (int k = 0; k < 8; k++) x->f[k] = (float)(k + 1);
+  scales->f[0] = 2, scales->f[1] = 0.6f;
+  espl_tensor *y = run(&op, 2, (const espl_tensor *[]){x, scales});
+  static const float want[] = {1, 3, 1, 3, 5, 7, 5, 7};
+  cr_assert(y->dim[0] == 4 && y->dim[1] == 2);
+  for (int k = 0; k < 8; k++) cr_expect_eq(y->f[k], want[k], "element %d: %g", k, (double)y->f[k]);
+  espl_tensor_free(x);
+  espl_tensor_free(scales);
+  espl_tensor_free(y);
+}
+
 /* Parts of 3, 3 and 1 (operator set 18); refused before. */
 Test(tensor, uneven_split) {
   espl_top op;
