@@ -39,8 +39,10 @@ module espl_bridge #(
   assign is_reg      = kind_q[1];
   assign receiving   = !state_q[2];
   assign begun      = state_q != StHead || idx_q != 3'd0;
-  // A byte of memory goes to the line as it arrives, a register through word_q.
-  assign tx_valid    = state_q == StFetch ? mem_rvalid_i : (state_q == StKind || (state_q == StSend && is_reg) || state_q == StCrc) && !busy;
+  // Registers and bytes of memory go to the line from word_q.
+  logic tx_valid_q;
+  assign tx_valid    = tx_valid_q;
+  always_ff @(posedge clk_i) tx_valid_q <= (state_q == StKind || state_q == StSend || state_q == StCrc) && !busy && !tx_valid_q && !rst_i;
   assign shift       = (got && ((state_q == StHead && idx_q[2] != idx_q[1]) || state_q == StData)) || (done && state_q == StSend);  // head: bytes 2..5
   // The CRC starts again with every head, with the data of a write and with every answer.
   assign crc_init    = (receiving && !begun && !busy) || (got && state_q == StHead && idx_q == 3'd7) || (tx_valid && state_q == StKind);
@@ -61,7 +63,7 @@ module espl_bridge #(
     .rx_i      (rx_i),
     .tx_o      (tx_o),
     .tx_valid_i(tx_valid),
-    .tx_data_i (state_q == StKind ? kind_q : is_reg ? word_q[7:0] : mem_rdata_i),
+    .tx_data_i (state_q == StKind ? kind_q : word_q[7:0]),
     .tx_crc_i  (state_q == StCrc),
     .tx_done_o (done),
     .rx_valid_o(got),
@@ -77,6 +79,7 @@ module espl_bridge #(
     reg_we_q <= 1'b0;
     if (shift) word_q <= {data, word_q[31:8]};
     else if (done && state_q == StKind) word_q <= reg_rdata_i;
+    else if (mem_rvalid_i && state_q == StFetch) word_q[7:0] <= mem_rdata_i;
     if (rst_i) begin
       state_q <= StHead;
       idx_q   <= 3'd0;

@@ -112,7 +112,7 @@ module espl_compute #(
   assign head_bank = AccBanks == 2 && q_cmd_i[espl_pkg::ComputeBankLsb];
   assign take = {bank_take && head_bank, bank_take && !head_bank};
   assign release_bank = {bank_release && slot_bank, bank_release && !slot_bank};
-  assign bank_full_o = full_q & ~bank_free_i;
+  assign bank_full_o = (InPlace != 0) ? full_q : full_q & ~bank_free_i;  // (in place store looks again long after it has freed a bank)
   assign bank_done_o = bank_full_o & ~moving;
   always_ff @(posedge clk_i) begin
     if (rst_i) begin

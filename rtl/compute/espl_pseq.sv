@@ -219,11 +219,12 @@ module espl_pseq #(
   always_ff @(posedge clk_i) begin
     over_q <= !rst_i && !start_o && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinLen - 2));
   end
-  assign load_slot = ((over_q && end_q) || hold_q) && slot_ok;
-  assign free = hold_q ? slot_ok : (!run_q || (over_q && (!end_q || slot_ok)));
+  // In place the command whose last pass ends is the only one: the slot is empty then, and no pass holds.
+  assign load_slot = (InPlace != 0) ? over_q && end_q : ((over_q && end_q) || hold_q) && slot_ok;
+  assign free = (InPlace != 0) ? !run_q || over_q : hold_q ? slot_ok : (!run_q || (over_q && (!end_q || slot_ok)));
   assign start_o = tile_wait_i && tile_rdy_i && free;
   assign run_o = run_q;
-  assign hold_o = hold_q;
+  assign hold_o = InPlace == 0 && hold_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin

@@ -3,6 +3,7 @@
 // before has started its pass, or starts it now), a sparse entry has been read and a credit is there (popped in c).
 // Rows are addressed in c+1 .. c+Rows, one a cycle; tile_rdy_o rises at c+1+Rows/2+Late: a pass whose first pixel is addressed from
 // c+2+Rows/2+Late on finds every weight in place (law of espl_array: a pixel reaches it two cycles after its address, a row 2+Late).
+// In place all that is decided a cycle ahead: the conditions hold in c-1, and the row loader is free in c.
 // The command leaves the walker with its last tile. No tile at all: one tile of zero weights, without credit or index entry.
 // A depthwise tile is stored without the rows that are no tap: the address stands still while they are loaded with zeros.
 // Dense order: channel block outermost, present kernel rows, present kernel columns; masks are eaten from the lowest bit.
@@ -120,17 +121,28 @@ module espl_wseq #(
   assign credit = cmd[espl_pkg::ComputeCreditLsb] && !zero_q;
 
   logic       entry_ok;
+  logic       ready;     // a tile can be taken
   logic       take;
   logic       row_skip;  // depthwise: the row is no tap, it is not stored
   logic       room;
   logic       sparse;
+  logic [3:0] ky_low;      // row and column of the tap
+  logic [3:0] kx_low;
   logic [7:0] ky;
   logic [7:0] kx;
   logic [15:0] block;     // channel block of a sparse entry
 
   assign room = (!run_q || last_row_q) && (!wait_q || start_i);
   assign wait_credit_o = credit && !credit_avail_i;
-  assign take = valid_q && room && entry_ok && !wait_credit_o;
+  assign ready = valid_q && room && entry_ok && !wait_credit_o;
+  if (InPlace != 0) begin : gen_take_late
+    // Decided in a cycle, taken in the next: much hangs on it. What it was decided on stands still meanwhile.
+    logic take_q;
+    always_ff @(posedge clk_i) take_q <= ready && !take_q && !rst_i;
+    assign take = take_q;
+  end else begin : gen_take
+    assign take = ready;
+  end
   assign credit_pop_o = take && credit;
   assign walk_valid_o = valid_q;
   assign act_o = run_q || (valid_q && (wait_credit_o ? stop_i : room));
@@ -149,8 +161,8 @@ module espl_wseq #(
     assign idx_re_o = valid_q && sparse && !entry_q;
     assign idx_raddr_o = entry_addr_q;
     assign block = sparse ? idx_rdata_i[31:16] : 16'd0;
-    assign ky = sparse ? idx_rdata_i[15:8] : {4'd0, lowest(ky_left_q)};
-    assign kx = sparse ? idx_rdata_i[7:0] : {4'd0, lowest(kx_left_q)};
+    assign ky = sparse ? idx_rdata_i[15:8] : {4'd0, ky_low};
+    assign kx = sparse ? idx_rdata_i[7:0] : {4'd0, kx_low};
     always_ff @(posedge clk_i) begin
       if (hand_i) begin
         entry_addr_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:IdxAw];
@@ -165,8 +177,8 @@ module espl_wseq #(
     assign idx_re_o = 1'b0;
     assign idx_raddr_o = '0;
     assign block = 16'd0;
-    assign ky = {4'd0, lowest(ky_left_q)};
-    assign kx = {4'd0, lowest(kx_left_q)};
+    assign ky = {4'd0, ky_low};
+    assign kx = {4'd0, kx_low};
     logic unused_entry;
     assign unused_entry = ^idx_rdata_i;
   end
@@ -178,13 +190,26 @@ module espl_wseq #(
     else if (valid_q && stop_i && wait_credit_o) valid_q <= 1'b0;
   end
 
-  logic [Kernel-1:0] kx_rest;
-  logic [Kernel-1:0] ky_rest;
-  assign kx_rest = kx_left_q & (kx_left_q - Kernel'(1));
-  assign ky_rest = ky_left_q & (ky_left_q - Kernel'(1));
+  // What follows from the taps left. They stand still for two cycles before a take in place, so that it has registers there.
+  logic [Kernel-1:0] kx_rest_d, kx_rest, ky_rest_d, ky_rest;
+  logic              kx_end, ky_end;   // no column is left behind this one, no row
+  assign kx_rest_d = kx_left_q & (kx_left_q - Kernel'(1));
+  assign ky_rest_d = ky_left_q & (ky_left_q - Kernel'(1));
+  espl_hold #(
+    .Width  (2 * Kernel + 10),
+    .Through(1 - InPlace)
+  ) u_taps (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i({kx_rest_d, ky_rest_d, kx_rest_d == '0, ky_rest_d == '0, lowest(ky_left_q), lowest(kx_left_q)}),
+    .data_o({kx_rest, ky_rest, kx_end, ky_end, ky_low, kx_low})
+  );
 
+  // In place the command stands still before it is handed over: an empty walker is loaded in every cycle.
+  logic fill;
+  assign fill = (InPlace != 0) ? !valid_q : hand_i;
   always_ff @(posedge clk_i) begin
-    if (hand_i) begin
+    if (fill) begin
       fresh_q   <= 1'b1;
       left_q    <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4];
       zero_q      <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4] == '0;
@@ -197,9 +222,9 @@ module espl_wseq #(
       left_q  <= left_q - (DimBits + 4)'(1);
       last_tile_q <= left_q == (DimBits + 4)'(2);
       // (of a sparse command only the plane counts, and stays)
-      kx_left_q <= (kx_rest == '0) ? kx_mask_i : kx_rest;
-      if (kx_rest == '0) ky_left_q <= (ky_rest == '0) ? ky_mask_i : ky_rest;
-      if (kx_rest == '0 && ky_rest == '0 && !sparse) plane_q <= plane_q + plane_words_i;
+      kx_left_q <= kx_end ? kx_mask_i : kx_rest;
+      if (kx_end) ky_left_q <= ky_end ? ky_mask_i : ky_rest;
+      if (kx_end && ky_end && !sparse) plane_q <= plane_q + plane_words_i;
     end
   end
 

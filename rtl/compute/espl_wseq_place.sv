@@ -68,18 +68,27 @@ module espl_wseq_place #(
   end
 
   // The address: with four rows or more its product has a cycle of its own.
-  logic [15:0] rows_down, across;
-  assign rows_down = 16'($signed(iy_o)) * 16'(row_words_i);
+  logic [15:0] across;
   assign across    = base_q + (whole_i ? 16'd0 : 16'($signed(ix_o)));
-  if (Rows >= 4) begin : gen_two_steps
+  if (Near != 0 && Rows >= 4) begin : gen_halves
+    // A small array has one cycle for the product: its halves, added with the rest.
+    localparam int Half = DimBits / 2;
+    logic [15:0] down0_q, down1_q, across_q;
+    always_ff @(posedge clk_i) begin
+      down0_q  <= 16'($signed(iy_o)) * 16'(row_words_i[Half-1:0]);
+      down1_q  <= 16'($signed(iy_o)) * 16'(row_words_i[DimBits-1:Half]);
+      across_q <= across;
+      addr_o   <= across_q + down0_q + (down1_q << Half);
+    end
+  end else if (Rows >= 4) begin : gen_two_steps
     logic [15:0] rows_down_q, across_q;
     always_ff @(posedge clk_i) begin
-      rows_down_q <= rows_down;
+      rows_down_q <= 16'($signed(iy_o)) * 16'(row_words_i);
       across_q    <= across;
       addr_o      <= across_q + rows_down_q;
     end
   end else begin : gen_one_step
-    always_ff @(posedge clk_i) addr_o <= across + rows_down;
+    always_ff @(posedge clk_i) addr_o <= across + 16'($signed(iy_o)) * 16'(row_words_i);
   end
 
   if (DwBanks > 0) begin : gen_dw

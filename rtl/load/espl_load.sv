@@ -1,7 +1,7 @@
 // The load unit: takes LOAD commands in order, keeps bursts in flight back to back, writes what returns into the buffers.
 // Timing: a command is taken in the first cycle in which the walker is free, fewer than Flight commands are in flight and the tokens it
-// pops are there; its first request is visible two cycles later, the next ones each in the cycle after a grant (with Flight 1: three cycles later, and not
-// earlier than two cycles after the request before). A beat of cycle t is on
+// pops are there; its first request is visible two cycles later, the next ones each in the cycle after a grant (with Flight 1: three cycles later, the
+// next ones two cycles after a grant, and not earlier than two cycles after the request before). A beat of cycle t is on
 // bw_* in t+1; credits are pushed in t+2; a command whose last beat came in t retires (pushes its tokens) in the first cycle from t+2 on in
 // which there is room, one command a cycle. After `stop` nothing is taken, and a retiring command that finds no room pushes nothing.
 module espl_load #(
@@ -126,7 +126,7 @@ module espl_load #(
   );
 
   // ---- requests: one in the register, its meta data goes to the open list with the grant
-  assign emit       = walk_ready && (!rq_valid_q || rq_gnt_i);
+  assign emit       = walk_ready && (!rq_valid_q || (Flight > 1 && rq_gnt_i));  // (one at a time: the walk does not hang on the port)
   assign rq_valid_o = rq_valid_q;
   assign rq_addr_o  = rq_addr_q;
   assign rq_beats_o = rq_beats_q;

@@ -1,7 +1,8 @@
 // Walks the runs of one LOAD (groups x rows x bytes) and cuts them into bursts at 256-byte boundaries of memory.
 // Timing: start_i in cycle t loads the command, valid_o and the first burst are shown from t+1; step_i in cycle t moves to the next
 // burst, shown in t+1; after the step of the burst with last_o valid_o is low. All outputs are functions of registers. A burst that is shown may be
-// taken with step_i when ready_o is high: always, or with Prep from the next cycle on (the cut at 256 bytes has registers of its own).
+// taken with step_i when ready_o is high: always, or with Prep from the next cycle on (the cut at 256 bytes has registers of its own). With Prep
+// start_i comes only while valid_o is low.
 // Buffer offset of run (group k, row r): dst + r*dst_row*G + ((bank+k) div NB)*dst_group*G in bank (bank+k) mod NB; buffers other than
 // the activation buffer have one bank. Offsets are modulo 2^20, addresses modulo 2^32.
 module espl_load_walk #(
@@ -110,8 +111,11 @@ module espl_load_walk #(
   assign bank_o  = bank_q;
   assign last_o  = run_end && row_end && (group_left_q == DimBits'(1));
 
+  // With Prep the command stands still before it starts: an idle walk is loaded in every cycle.
+  logic fill;
+  assign fill = (Prep != 0) ? !valid_q : start_i;
   always_ff @(posedge clk_i) begin
-    if (start_i) begin
+    if (fill) begin
       act_q        <= cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0;
       addr_q       <= cmd_i[espl_pkg::LoadAddrLsb+:32];
       row_addr_q   <= cmd_i[espl_pkg::LoadAddrLsb+:32];

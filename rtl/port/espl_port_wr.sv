@@ -53,12 +53,20 @@ module espl_port_wr #(
   assign mem_strb_o = data_owner ? wd_strb_i[2*BusBytes-1:BusBytes] : wd_strb_i[BusBytes-1:0];
   if (Bursts == 1) begin : gen_one
     // With one burst open the last beat is known a cycle ahead.
-    logic last_q;
+    logic       last_q;
+    logic [6:0] left_q;  // beats left, this one included
     always_ff @(posedge clk_i) begin
-      if (granted) last_q <= mem_req_beats_o == 7'd1;
-      else if (take) last_q <= beat_q + 7'd1 == data_beats;
+      if (granted) begin
+        left_q <= mem_req_beats_o;
+        last_q <= mem_req_beats_o == 7'd1;
+      end else if (take) begin
+        left_q <= left_q - 7'd1;
+        last_q <= left_q == 7'd2;
+      end
     end
     assign mem_last_o = data_valid && last_q;
+    logic unused_beats;
+    assign unused_beats = ^data_beats;
   end else begin : gen_more
     assign mem_last_o = data_valid && (beat_q == data_beats);
   end

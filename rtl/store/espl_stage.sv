@@ -132,8 +132,16 @@ module espl_stage #(
     assign blast = beat == be_end[7:BSh];
   end
   assign burst_free = wd_take_i && blast;
-  assign rslot      = burst_free ? be_next : be_q;
-  assign beat_d     = burst_free ? nx_start[7:BSh] : wd_take_i ? beat + 1'b1 : bfirst_q ? be_start[7:BSh] : beat;
+  if (Bursts == 1) begin : gen_start_late
+    // The next burst is granted after this one's response: its start is read from the slot that is the oldest by then.
+    assign rslot  = be_q;
+    assign beat_d = wd_take_i ? beat + 1'b1 : bfirst_q ? be_start[7:BSh] : beat;
+    logic unused;
+    assign unused = ^nx_start;
+  end else begin : gen_start
+    assign rslot  = burst_free ? be_next : be_q;
+    assign beat_d = burst_free ? nx_start[7:BSh] : wd_take_i ? beat + 1'b1 : bfirst_q ? be_start[7:BSh] : beat;
+  end
   always_ff @(posedge clk_i) begin
     if (rst_i) bfirst_q <= 1'b1;
     else if (wd_take_i) bfirst_q <= blast;

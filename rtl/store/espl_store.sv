@@ -83,7 +83,7 @@ module espl_store #(
   localparam int SubW  = (SubSh > 0) ? SubSh : 1;
   localparam int RowAw = (ParAw > $clog2(RqLanes)) ? ParAw - $clog2(RqLanes) : 1;
 
-  logic         cfg_we, take, start, done, drained, flushed, quiet, rsp_last;
+  logic         cfg_we, take, load, start, done, drained, flushed, quiet, rsp_last;
   logic         res_arm, res_drop, res_ok, res_busy, res_more, res_ready, res_free;
   logic [31:0]  out_group, res_group, burst_addr;
   logic [23:0]  out_row, res_row;
@@ -112,7 +112,7 @@ module espl_store #(
       .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
       .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
       .bank_full_i(bank_full_i),
-      .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .drained_o(drained),
+      .cfg_we_o(cfg_we), .take_o(take), .load_o(load), .start_o(start), .done_i(done), .drained_o(drained),
       .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
       .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
       .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
@@ -137,6 +137,7 @@ module espl_store #(
       .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
     );
     assign drained = 1'b0;
+    assign load    = take;
   end
 
   espl_store_cfg #(
@@ -154,7 +155,7 @@ module espl_store #(
     .Residual(Residual), .MaxPool(MaxPool), .AvgPool(AvgPool), .DimBits(DimBits), .Groups(Cols / GroupBytes), .InPlace(InPlace), .AvgGap(RqLat + 1), .Flush(Flush)
   ) u_drain (
     .clk_i(clk_i), .rst_i(rst_i),
-    .take_i(take), .cmd_i(q_cmd_i), .start_i(start), .done_o(done), .flushed_o(flushed),
+    .take_i(load), .cmd_i(q_cmd_i), .start_i(start), .done_o(done), .flushed_o(flushed),
     .out_group_i(out_group), .out_row_i(out_row), .res_group_i(res_group[7:0]), .res_row_i(res_row[7:0]),
     .pool_cfg_i(pool_cfg), .pool_fixed_i(quant[espl_pkg::StoreQuantPoolFixedLsb-16]), .avg_table_i(avg_table),
     .slot_free_i(slot_free), .burst_open_o(burst_open), .burst_close_o(burst_close), .burst_last_o(burst_last),
@@ -197,7 +198,7 @@ module espl_store #(
     assign res_ready  = 1'b1;
     assign res_word   = '0;
     logic unused;
-    assign unused = &{1'b0, res_arm, res_drop, res_ok, res_off, res_free, rq_gnt_i, rd_valid_i, rd_data_i, rd_last_i, rd_err_i};
+    assign unused = &{1'b0, take, res_arm, res_drop, res_ok, res_off, res_free, rq_gnt_i, rd_valid_i, rd_data_i, rd_last_i, rd_err_i};
   end
 
   espl_lanes #(

@@ -129,7 +129,14 @@ module espl_core #(
   logic [31:0] cnt_macs, cnt_macs_dense;
   logic [15:0] cnt_tiles, cnt_skipped;
 
-  assign quiet    = (&idle) && (q_valid == 3'b000) && (err_valid == 3'b000);
+  logic quiet_d;
+  assign quiet_d = (&idle) && (q_valid == 3'b000) && (err_valid == 3'b000);
+  if (QueueDepth == 0) begin : gen_quiet_late
+    // Only a barrier asks, and nothing is handed out while it waits.
+    always_ff @(posedge clk_i) quiet <= quiet_d && !unit_rst;
+  end else begin : gen_quiet
+    assign quiet = quiet_d;
+  end
 
   espl_regs #(
     .Bursts    (Bursts),

@@ -30,6 +30,7 @@ struct espl_tcompute {
   uint32_t sx, dw_taps;                   /* COMP_GEOM */
   bool popped;                            /* front: tokens of the head are popped */
   bool in_place, handed;                  /* without queues: the head stays until its command has retired; it is in work */
+  int32_t late;                           /* without queues 1: a tile is taken in the cycle after the one in which it can be */
 
   bool walk;                              /* walker: a command whose tiles are not all taken */
   bool walk_credit;
@@ -40,6 +41,7 @@ struct espl_tcompute {
   int64_t row_last;                       /* last row of the tile taken last */
   bool tile, tile_end;                    /* a tile waits for its pass; it is the command's last */
   int64_t tile_rdy;                       /* first cycle in which its start can be decided */
+  int64_t tile_gone;                      /* cycle in which the start of a tile's pass was decided last */
   int32_t tile_pixels;
   retire_info tile_info;
 
@@ -66,6 +68,7 @@ struct espl_tcompute *espl_tcompute_new(const espl_machine *m) {
   u->pipe_lat = m->rows / 2 + m->cols + m->mul_stages + 1;
   u->banks = m->acc_banks;
   u->in_place = m->queue_depth == 0;
+  u->late = u->in_place;
   u->row_rdy = 1 + m->rows / 2 + (m->w_book > 0);
   u->row_last = -1;
   u->early_at[0] = u->early_at[1] = ESPL_NEVER;
@@ -248,8 +251,11 @@ static bool pass_step(espl_tsim *s, int64_t now) {
 /* Walker: takes a tile, or gives the command up after a stop. */
 static void walk_step(espl_tsim *s, int64_t now, bool start) {
   struct espl_tcompute *u = s->compute;
-  bool room = now >= u->row_last && (!u->tile || start);
-  if (start) u->tile = false;
+  if (start) {
+    u->tile = false;
+    u->tile_gone = now;
+  }
+  bool room = !u->tile && now >= u->row_last + u->late && now >= u->tile_gone + u->late;
   if (!u->walk) return;
   if (waits_credit(s, now)) {
     if (espl_stopped(s, now)) {
@@ -258,7 +264,7 @@ static void walk_step(espl_tsim *s, int64_t now, bool start) {
     }
     return;
   }
-  if (!room || now < u->walk_entry) return;
+  if (!room || now < u->walk_entry || (u->walk_credit && now < espl_credit_at(s) + u->late)) return;
   if (u->walk_credit) espl_credit_take(s);
   u->tile = true;
   u->tile_end = u->walk_left <= 1;
@@ -295,7 +301,7 @@ static void hand_over(espl_tsim *s, const uint32_t *w, int64_t now, uint32_t idx
   u->walk_credit = c.credit && c.n_tiles > 0;
   u->walk_left = (int32_t)c.n_tiles;
   u->walk_pixels = (int32_t)(c.out_h * (c.dw ? (c.out_w - 1) * u->sx + u->dw_taps : c.out_w));
-  u->walk_entry = now + 1 + (c.sparse && c.n_tiles > 0);
+  u->walk_entry = now + 1 + u->late + (c.sparse && c.n_tiles > 0);
   u->walk_info = (retire_info){idx, c.push_load != 0, c.push_store != 0, c.last != 0, (uint8_t)bank, c.first && c.last && c.n_tiles <= 1 && !c.dw && !u->in_place};
   s->counter[ESPL_CNT_MACS] += u->macs;
   s->counter[ESPL_CNT_MACS_DENSE] += u->macs_dense;
@@ -346,8 +352,10 @@ static void wake_self(espl_tsim *s, int64_t now) {
   if (w && is_cfg(w) && is_format(w) && !u->walk && u->row_last + 2 > now && u->row_last + 2 < at) at = u->row_last + 2;
   int64_t credit = u->walk && u->walk_credit ? espl_credit_at(s) : 0;
   if (u->walk && !u->tile && credit != ESPL_NEVER) {
-    int64_t t = u->row_last > u->walk_entry ? u->row_last : u->walk_entry;
-    if (t < credit) t = credit;
+    int64_t t = u->row_last + u->late;
+    if (t < u->walk_entry) t = u->walk_entry;
+    if (t < u->tile_gone + u->late) t = u->tile_gone + u->late;
+    if (u->walk_credit && t < credit + u->late) t = credit + u->late;
     if (!u->run && credit > next && t > credit) t = credit; /* its cycles count as something else from then on */
     if (t < next) t = next;
     if (t < at) at = t;

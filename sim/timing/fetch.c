@@ -27,7 +27,8 @@ struct espl_tfetch {
   bool marked;         /* a MARK ends in RESET; otherwise the start does */
   bool checked;        /* `pc` has passed the decoder */
   int offered;         /* without queues: the unit that `pc` was offered to, 0: none */
-  int32_t late;        /* without queues 1: pops and the program's end take a cycle more, verdicts two */
+  int32_t late;        /* without queues 1: pops, the program's end and quiet take a cycle more, verdicts two */
+  int64_t quiet_at;    /* first cycle of the barrier in which all was quiet; ESPL_NEVER */
 };
 
 struct espl_tfetch *espl_tfetch_new(const espl_machine *m) {
@@ -167,6 +168,7 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   espl_wake(s, ESPL_T_FETCH, now + 1);
   if (unit == 0) {
     u->state = TURN;
+    u->quiet_at = quiet(s, now) ? now : ESPL_NEVER;
     return;
   }
   espl_queue_push(&s->queue[unit], now, u->pc);
@@ -186,10 +188,15 @@ static bool full(espl_tsim *s, const struct espl_tfetch *u, int64_t now) {
   return drained(s, u, now) && (u->slots == 2 || (uint64_t)u->pos * 16u >= u->limit);
 }
 
-static bool all_quiet(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
-  u->waiting = u->for_quiet = !quiet(s, now);
-  return !u->waiting;
+/* Looks in every evaluation of a barrier, so that the first quiet cycle is known. */
+static void look_quiet(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  bool is = quiet(s, now);
+  if (!is) u->quiet_at = ESPL_NEVER;
+  else if (u->quiet_at == ESPL_NEVER) u->quiet_at = now;
+  u->waiting = u->for_quiet = !is;
+  if (is && now < u->quiet_at + u->late) espl_wake(s, ESPL_T_FETCH, now + 1);
 }
+static bool all_quiet(const struct espl_tfetch *u, int64_t now) { return u->quiet_at != ESPL_NEVER && now >= u->quiet_at + u->late; }
 
 static void prime(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   prefetch(s, u, now);
@@ -201,9 +208,10 @@ static void prime(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
 
 /* END stays the oldest command; a MARK is dropped with all that was prefetched behind it. */
 static void turn(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
+  look_quiet(s, u, now);
   if (!drained(s, u, now)) return;
   if ((s->prog[u->pc][0] & 15u) == ESPL_OPC_END) {
-    if (!all_quiet(s, u, now)) return;
+    if (!all_quiet(u, now)) return;
     s->executed[u->pc] = 1;
     s->done = true;
     s->end_at = now + 2;
@@ -230,7 +238,8 @@ static void snap(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
 
 static void wait(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   prefetch(s, u, now);
-  if (!full(s, u, now) || !all_quiet(s, u, now)) return;
+  look_quiet(s, u, now);
+  if (!full(s, u, now) || !all_quiet(u, now)) return;
   snap(s, u, now);
 }
 

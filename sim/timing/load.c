@@ -24,7 +24,7 @@ struct espl_tload {
   int32_t flight;              /* commands in flight at most */
   walk w;
   int64_t ready_at;            /* first cycle in which the walk's burst may become a request */
-  int32_t prep;                /* without queues 1: a burst is prepared for a cycle */
+  int32_t prep;                /* without queues 1: a burst is prepared for a cycle, and becomes a request in the cycle after a grant */
   bool rq_valid, rq_last;      /* the request register and what it asks for */
   uint32_t rq_lane, rq_bytes;
   int64_t last_beat;           /* of everything granted so far */
@@ -51,10 +51,10 @@ static void book_tiles(espl_tsim *s, struct espl_tload *u, fly *f, const espl_bu
 }
 
 void espl_tload_granted(espl_tsim *s, int64_t now, const espl_burst_time *b, bool bad) {
-  (void)now;
   struct espl_tload *u = s->load;
   fly *f = &u->fly[u->fill];
   u->rq_valid = false;
+  if (u->prep && u->ready_at <= now) u->ready_at = now + 1;
   u->last_beat = b->last;
   if (bad && !f->err) {
     f->err = true;

@@ -164,10 +164,10 @@ static inline void espl_credit_take(espl_tsim *s) {
   if (c->there == 0) c->there = c->n[c->head++ % ESPL_CREDITS];
   c->there--;
 }
-/* Pushes before cycle `now` need no place of their own any more. */
+/* Pushes that could be taken before cycle `now` need no place of their own any more. */
 static inline void espl_credit_settle(espl_tsim *s, int64_t now) {
   espl_credits *c = &s->credit;
-  for (; c->head != c->tail && c->t[c->head % ESPL_CREDITS] < now; c->head++) c->there += c->n[c->head % ESPL_CREDITS];
+  for (; c->head != c->tail && c->t[c->head % ESPL_CREDITS] < now - 1; c->head++) c->there += c->n[c->head % ESPL_CREDITS];
 }
 /* n credits pushed in cycle t, not before the last push. */
 static inline void espl_credit_push(espl_tsim *s, int64_t t, int32_t n) {
