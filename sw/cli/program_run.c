@@ -46,6 +46,18 @@ static espl_status as_declared(espl_cli *cli, espl_type type, espl_tensor **t) {
   return ESPL_OK;
 }
 
+/* A result may have so many times the elements of what is given, or FREE_ELEMS: a small file cannot ask for much memory. */
+enum { SPREAD = 4096, FREE_ELEMS = 1 << 24 };
+
+static espl_tlimits limits_of(const espl_tprogram *p, espl_tensor *const *t) {
+  espl_tlimits limits = ESPL_TLIMITS_DEFAULT;
+  int64_t given = 0;
+  for (int32_t v = 0; v < p->values; v++) given += p->konst[v] ? p->konst[v]->elems : 0;
+  for (int k = 0; k < p->n_inputs; k++) given += t[k]->elems;
+  if (given < limits.elems / SPREAD) limits.elems = given * SPREAD > FREE_ELEMS ? given * SPREAD : FREE_ELEMS;
+  return limits;
+}
+
 static espl_status run_once(espl_cli *cli, const espl_tprogram *p, const char *const *file, const char *dir) {
   espl_tensor **t = espl_calloc((size_t)(p->n_inputs + p->n_outputs) + 1, sizeof *t), **out = t ? t + p->n_inputs : NULL;
   espl_status s = t ? ESPL_OK : espl_fail(&cli->err, ESPL_E_NOMEM, "run: out of memory");
@@ -53,7 +65,7 @@ static espl_status run_once(espl_cli *cli, const espl_tprogram *p, const char *c
     s = espl_npy_read(file[k], &t[k], &cli->err);
     if (s == ESPL_OK) s = as_declared(cli, p->input[k].type, &t[k]);
   }
-  if (s == ESPL_OK) s = espl_tprogram_run(p, (const espl_tensor *const *)t, out, ESPL_TLIMITS_DEFAULT, &cli->err);
+  if (s == ESPL_OK) s = espl_tprogram_run(p, (const espl_tensor *const *)t, out, limits_of(p, t), &cli->err);
   if (s == ESPL_OK) s = write_outputs(cli, p, file[0], dir, out);
   for (int k = 0; t && k < p->n_inputs + p->n_outputs; k++) espl_tensor_free(t[k]);
   free(t);

@@ -11,6 +11,18 @@ const char *espli_node_label(const Onnx__NodeProto *n) {
   return n->n_output ? n->output[0] : "";
 }
 
+bool espli_is_onnx_domain(const char *domain) { return !domain || !domain[0] || strcmp(domain, "ai.onnx") == 0; }
+
+espl_status espli_refuse_operator(const Onnx__ModelProto *m, const Onnx__NodeProto *n, const char *why, espl_err *err) {
+  const char *domain = espli_is_onnx_domain(n->domain) ? "ai.onnx" : n->domain;
+  char opset[32] = "not named";
+  for (size_t k = 0; k < m->n_opset_import; k++) {
+    const char *d = m->opset_import[k]->domain;
+    if (strcmp(espli_is_onnx_domain(d) ? "ai.onnx" : d, domain) == 0) snprintf(opset, sizeof opset, "%lld", (long long)m->opset_import[k]->version);
+  }
+  return espl_fail(err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %s) of node %s %s", espli_text(n->op_type), domain, opset, espli_node_label(n), why);
+}
+
 const Onnx__AttributeProto *espli_attr(const Onnx__NodeProto *n, const char *name) {
   for (size_t k = 0; k < n->n_attribute; k++)
     if (strcmp(espli_text(n->attribute[k]->name), name) == 0) return n->attribute[k];

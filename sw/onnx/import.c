@@ -226,10 +226,10 @@ static espl_status start_graph(espli_import *im) {
 }
 
 static espl_status one_node(espli_import *im, const Onnx__NodeProto *n) {
-  const char *op = espli_text(n->op_type), *domain = espli_text(n->domain);
-  bool done = false;
+  const char *op = espli_text(n->op_type);
+  bool done = false, onnx = espli_is_onnx_domain(n->domain);
   espli_handler h = NULL;
-  if (!domain[0] || strcmp(domain, "ai.onnx") == 0) {
+  if (onnx) {
     ESPL_TRY(espli_fold(im, n, &done));
     if (done) return ESPL_OK;
     h = espli_window_handler(op);
@@ -242,9 +242,8 @@ static espl_status one_node(espli_import *im, const Onnx__NodeProto *n) {
     return espli_qdq_weights(im, n);
   }
   espl_top_kind kind;
-  bool evaluated = (!domain[0] || strcmp(domain, "ai.onnx") == 0) && espl_top_find(op, &kind);
-  return espl_fail(im->err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %lld) of node %s %s", op, domain[0] ? domain : "ai.onnx",
-                   (long long)im->opset, espli_node_label(n), evaluated ? "has no form in the network graph (espalier run evaluates it)" : "is not supported");
+  bool evaluated = onnx && espl_top_find(op, &kind);
+  return espli_refuse_operator(im->model, n, evaluated ? "has no form in the network graph (espalier run evaluates it)" : "is not supported", im->err);
 }
 
 static espl_status finish_graph(espli_import *im) {

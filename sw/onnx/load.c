@@ -122,9 +122,9 @@ static int64_t form_of_set_7_since(const char *op) {
 static bool old_but_same(const Onnx__GraphProto *g, int64_t opset) {
   espl_top_kind kind;
   for (size_t k = 0; k < g->n_node; k++) {
-    const char *op = espli_text(g->node[k]->op_type), *domain = espli_text(g->node[k]->domain);
+    const char *op = espli_text(g->node[k]->op_type);
     int64_t since = form_of_set_7_since(op);
-    bool ours = (!domain[0] || strcmp(domain, "ai.onnx") == 0) && espl_top_find(op, &kind);
+    bool ours = espli_is_onnx_domain(g->node[k]->domain) && espl_top_find(op, &kind);
     if (ours && (since == 0 || since > opset)) return false;
   }
   return g->n_node > 0;
@@ -138,8 +138,10 @@ static espl_status check_versions(const Onnx__ModelProto *m, int64_t *opset, esp
   if (m->graph->n_node > ESPLI_MAX_NODES) return espl_fail(err, ESPL_E_UNSUPPORTED, "%zu nodes, at most %d are supported", m->graph->n_node, ESPLI_MAX_NODES);
   *opset = 0;
   for (size_t k = 0; k < m->n_opset_import; k++) {
-    const char *d = espli_text(m->opset_import[k]->domain);
-    if (!d[0] || strcmp(d, "ai.onnx") == 0) *opset = m->opset_import[k]->version;
+    if (!espli_is_onnx_domain(m->opset_import[k]->domain)) continue;
+    if (*opset && m->opset_import[k]->version != *opset)
+      return espl_fail(err, ESPL_E_INPUT, "the model names two ONNX operator sets, %lld and %lld", (long long)*opset, (long long)m->opset_import[k]->version);
+    *opset = m->opset_import[k]->version;
   }
   if (*opset >= ESPLI_OPSET_MIN && *opset <= ESPLI_OPSET_MAX) return ESPL_OK;
   if (*opset >= 0 && *opset < ESPLI_OPSET_MIN && old_but_same(m->graph, *opset)) return ESPL_OK;

@@ -76,6 +76,9 @@ espl_status espli_top_decode(const Onnx__NodeProto *n, int64_t opset, espl_top *
 /* ---- attr.c ---- */
 const char *espli_text(const char *s); /* "" for NULL */
 const char *espli_node_label(const Onnx__NodeProto *n); /* its name, or its first output */
+bool espli_is_onnx_domain(const char *domain); /* NULL, "" and "ai.onnx" name one */
+/* E_UNSUPPORTED: operator, domain, the operator set of that domain, node, then `why`. */
+espl_status espli_refuse_operator(const Onnx__ModelProto *m, const Onnx__NodeProto *n, const char *why, espl_err *err);
 const Onnx__AttributeProto *espli_attr(const Onnx__NodeProto *n, const char *name); /* NULL when absent */
 int64_t espli_attr_int(const Onnx__NodeProto *n, const char *name, int64_t otherwise);
 float espli_attr_float(const Onnx__NodeProto *n, const char *name, float otherwise);

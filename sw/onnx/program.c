@@ -14,6 +14,7 @@ typedef struct entry {
 } entry;
 
 typedef struct reading {
+  const Onnx__ModelProto *model;
   const Onnx__GraphProto *g;
   int64_t opset;
   espl_tprogram *p;
@@ -132,11 +133,9 @@ static espl_status wire(reading *r, const Onnx__NodeProto *n, espl_tstep *s) {
 }
 
 static espl_status known_operator(reading *r, const Onnx__NodeProto *n) {
-  const char *op = espli_text(n->op_type), *domain = espli_text(n->domain);
   espl_top_kind kind;
-  if ((!domain[0] || strcmp(domain, "ai.onnx") == 0) && espl_top_find(op, &kind)) return ESPL_OK;
-  return espl_fail(r->err, ESPL_E_UNSUPPORTED, "operator %s (domain %s, opset %lld) of node %s is not supported", op, domain[0] ? domain : "ai.onnx",
-                   (long long)r->opset, espli_node_label(n));
+  if (espli_is_onnx_domain(n->domain) && espl_top_find(espli_text(n->op_type), &kind)) return ESPL_OK;
+  return espli_refuse_operator(r->model, n, "is not supported", r->err);
 }
 
 static espl_status one_node(reading *r, const Onnx__NodeProto *n) {
@@ -161,6 +160,7 @@ espl_status espl_onnx_program(const char *path, espl_tprogram **p, espl_err *err
   reading r = {.err = err ? err : &local};
   *p = NULL;
   ESPL_TRY(espli_model_load(path, &m, &r.opset, r.err));
+  r.model = m;
   r.g = m->graph;
   espl_status s = read_program(&r);
   free(r.names);

@@ -162,6 +162,15 @@ Test(program, versions_bad) {
   build(&s, "w.bin", NULL, NULL);
   s.m.n_opset_import = 0;
   refused(&s, ESPL_E_INPUT, "names no ONNX operator set");
+  for (int other = 0; other < 2; other++) { /* twice the ONNX domain; or another domain beside it, whose set is told */
+    Onnx__OperatorSetIdProto more = ONNX__OPERATOR_SET_ID_PROTO__INIT, *two[2] = {&s.set, &more};
+    build(&s, "w.bin", NULL, NULL);
+    more.domain = other ? (char *)"com.example" : (char *)"ai.onnx";
+    more.has_version = 1, more.version = 3;
+    s.m.n_opset_import = 2, s.m.opset_import = two;
+    if (other) s.n.domain = (char *)"com.example";
+    refused(&s, other ? ESPL_E_UNSUPPORTED : ESPL_E_INPUT, other ? "operator Add (domain com.example, opset 3) of node plus" : "names two ONNX operator sets, 17 and 3");
+  }
   build(&s, "w.bin", NULL, NULL);
   s.n.op_type = (char *)"Einsum";
   refused(&s, ESPL_E_UNSUPPORTED, "operator Einsum (domain ai.onnx, opset 17) of node plus is not supported");
