@@ -53,6 +53,9 @@ static espl_status cut_param(espl_graph *out, int32_t to, const espl_param *p, c
   return cut_array(&q->average, p->average, q->elems, o, no, i, width, si, inner, err);
 }
 
+/* The slope of a PReLU that all channels share: it stays whatever is removed. */
+static bool one_for_all(const espl_node *n, const espl_param *p) { return n->op == ESPL_OP_PRELU && p->elems == 1 && n->shape.c > 1; }
+
 static espl_status slim_node(const espl_graph *g, const espl_units *u, const uint8_t *keep, int32_t id, int32_t *map, int32_t *oi, int32_t *ii,
                              espl_graph *out, espl_err *err) {
   const espl_node *n = &g->node[id];
@@ -74,6 +77,10 @@ static espl_status slim_node(const espl_graph *g, const espl_units *u, const uin
   for (int k = 0; k < ESPL_PARAM_COUNT; k++) {
     if (!n->param[k]) continue;
     bool both = k == ESPL_PARAM_WEIGHT && !depthwise;
+    if (one_for_all(n, n->param[k])) {
+      ESPL_TRY(cut_param(out, map[id], n->param[k], &(int32_t){0}, 1, NULL, ni, err));
+      continue;
+    }
     ESPL_TRY(cut_param(out, map[id], n->param[k], oi, no, both ? ii : NULL, ni, err));
   }
   return ESPL_OK;
@@ -119,7 +126,7 @@ static void zero_channel(espl_node *n, int32_t c) {
   static const espl_param_kind kinds[] = {ESPL_PARAM_WEIGHT, ESPL_PARAM_BIAS, ESPL_PARAM_GAMMA, ESPL_PARAM_BETA};
   for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
     espl_param *p = n->param[kinds[k]];
-    if (!p) continue;
+    if (!p || one_for_all(n, p)) continue;
     int64_t row = p->elems / p->dim[0];
     memset(p->value + c * row, 0, (size_t)row * sizeof *p->value);
   }

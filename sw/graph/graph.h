@@ -66,7 +66,7 @@ typedef enum espl_op {
 typedef enum espl_param_kind {
   ESPL_PARAM_WEIGHT, /* conv [O,I/g,KH,KW], transposed conv [I,O/g,KH,KW] or gemm [O,I] */
   ESPL_PARAM_BIAS,   /* [O]; the share of GRAPHNORM, [C] */
-  ESPL_PARAM_GAMMA, ESPL_PARAM_BETA, ESPL_PARAM_MEAN, ESPL_PARAM_VAR, /* batch norm, [C]; MEAN and VAR are not trained; GAMMA also the slope of PRELU */
+  ESPL_PARAM_GAMMA, ESPL_PARAM_BETA, ESPL_PARAM_MEAN, ESPL_PARAM_VAR, /* batch norm, [C]; MEAN and VAR are not trained; GAMMA also the slope of PRELU, [C] or [1] */
   ESPL_PARAM_COUNT
 } espl_param_kind;
 

@@ -263,6 +263,7 @@ espl_status espli_param_check(const espl_graph *g, int32_t id, const espl_param 
   const espl_node *n = &g->node[id];
   int32_t dim[ESPL_MAX_DIMS] = {0};
   int dims = param_extents(n, n->inputs ? g->node[n->input[0]].shape.c : 0, p->kind, dim);
+  if (n->op == ESPL_OP_PRELU && p->dims == 1 && p->dim[0] == 1) dim[0] = 1; /* one slope for all channels */
   if (!dims)
     return espl_fail(err, ESPL_E_INPUT, "node %s (%s): cannot own a %s", n->name, espl_op_name(n->op), espli_param_kind_name(p->kind));
   if (p->dims == dims && memcmp(p->dim, dim, (size_t)dims * sizeof *dim) == 0) return ESPL_OK;

@@ -141,6 +141,10 @@ const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, esp
   return md_tag(d, t, dims, dim, row_major[dims], err);
 }
 
+const dnn_md *dnn_md_swapped(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err) {
+  return md_tag(d, t, dims, dim, dims == 5 ? dnnl_acbde : dnnl_bacd, err);
+}
+
 const dnn_md *dnn_md_blocked(dnn *d, dnn_type t, const int32_t dim[4], espl_err *err) { return md_tag(d, t, 4, dim, dnnl_nChw16c, err); }
 
 const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int32_t w, espl_err *err) {
@@ -252,13 +256,14 @@ static dnn_op *op_finish(dnn *d, dnnl_primitive_desc_t pd, const char *what, esp
 
 /* Forward form of an activation with its two numbers. */
 static dnnl_alg_kind_t act_alg(dnn_act act, float *a, float *b) {
-  *a = act.kind == DNN_ACT_CLIP || act.kind == DNN_ACT_LEAKY ? act.lo : 0.0f;
-  *b = act.kind == DNN_ACT_CLIP ? act.hi : 0.0f;
+  *a = act.kind == DNN_ACT_CLIP || act.kind == DNN_ACT_LEAKY || act.kind == DNN_ACT_LINE ? act.lo : 0.0f;
+  *b = act.kind == DNN_ACT_CLIP || act.kind == DNN_ACT_LINE ? act.hi : 0.0f;
   switch (act.kind) {
   case DNN_ACT_CLIP: return dnnl_eltwise_clip_v2;
   case DNN_ACT_SIGMOID: return dnnl_eltwise_logistic;
   case DNN_ACT_TANH: return dnnl_eltwise_tanh;
   case DNN_ACT_HARDSWISH: return dnnl_eltwise_hardswish;
+  case DNN_ACT_LINE: return dnnl_eltwise_linear;
   default: return dnnl_eltwise_relu;
   }
 }
@@ -322,6 +327,24 @@ dnn_op *dnn_conv(dnn *d, dnn_dir dir, const dnn_window *w, const dnn_md *src, co
   return op_make(d, s, &c, act, fwd, wei->d.ndims == 5 && wei->d.dims[0] > 1 && wei->d.dims[2] == 1 ? depthwise[dir] : name[dir], err);
 }
 
+dnn_op *dnn_deconv(dnn *d, dnn_dir dir, const dnn_window *w, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
+                   const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err) {
+  struct extents e = window(w);
+  dnnl_deconvolution_desc_t c;
+  dnnl_status_t s;
+  if (dir == DNN_BWD_DATA)
+    s = dnnl_dilated_deconvolution_backward_data_desc_init(&c, dnnl_deconvolution_direct, &src->d, &wei->d, &dst->d, e.stride,
+                                                           e.dilate, e.pad0, e.pad1);
+  else if (dir == DNN_BWD_WEIGHTS)
+    s = dnnl_dilated_deconvolution_backward_weights_desc_init(&c, dnnl_deconvolution_direct, &src->d, &wei->d,
+                                                              bias ? &bias->d : NULL, &dst->d, e.stride, e.dilate, e.pad0, e.pad1);
+  else
+    s = dnnl_dilated_deconvolution_forward_desc_init(&c, prop(dir), dnnl_deconvolution_direct, &src->d, &wei->d,
+                                                     bias ? &bias->d : NULL, &dst->d, e.stride, e.dilate, e.pad0, e.pad1);
+  static const char *const name[] = {"transposed convolution", "transposed convolution", "transposed convolution for data", "transposed convolution for weights"};
+  return op_make(d, s, &c, act, fwd, name[dir], err);
+}
+
 dnn_op *dnn_fc(dnn *d, dnn_dir dir, const dnn_md *src, const dnn_md *wei, const dnn_md *bias, const dnn_md *dst, dnn_act act,
                const dnn_op *fwd, espl_err *err) {
   dnnl_inner_product_desc_t c;
@@ -358,13 +381,14 @@ dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, co
   return op_make(d, s, &c, no_act, fwd, "batch normalization", err);
 }
 
-/* Form whose gradient is taken from the result; hard swish has none. */
+/* Form whose gradient is taken from the result; hard swish and a line have none. */
 static dnnl_alg_kind_t act_trained(dnn_act act) {
   switch (act.kind) {
   case DNN_ACT_CLIP: return dnnl_eltwise_clip_v2_use_dst_for_bwd;
   case DNN_ACT_SIGMOID: return dnnl_eltwise_logistic_use_dst_for_bwd;
   case DNN_ACT_TANH: return dnnl_eltwise_tanh_use_dst_for_bwd;
   case DNN_ACT_HARDSWISH: return dnnl_eltwise_hardswish;
+  case DNN_ACT_LINE: return dnnl_eltwise_linear;
   default: return dnnl_eltwise_relu_use_dst_for_bwd;
   }
 }

@@ -34,8 +34,8 @@ typedef struct dnn_arg {
   dnn_mem *mem;
 } dnn_arg;
 
-/* Activation: none, max(x,0), clamp to [lo,hi], lo*x below zero (lo >= 0 in training), logistic, tanh, hard swish. */
-typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP, DNN_ACT_LEAKY, DNN_ACT_SIGMOID, DNN_ACT_TANH, DNN_ACT_HARDSWISH } dnn_act_kind;
+/* Activation: none, max(x,0), clamp to [lo,hi], lo*x below zero (lo >= 0 in training), logistic, tanh, hard swish, lo*x + hi. */
+typedef enum dnn_act_kind { DNN_ACT_NONE, DNN_ACT_RELU, DNN_ACT_CLIP, DNN_ACT_LEAKY, DNN_ACT_SIGMOID, DNN_ACT_TANH, DNN_ACT_HARDSWISH, DNN_ACT_LINE } dnn_act_kind;
 typedef struct dnn_act {
   dnn_act_kind kind;
   float lo, hi;
@@ -67,6 +67,8 @@ void dnn_describe(char *out, size_t room); /* version of the library and instruc
 
 const dnn_md *dnn_md_any(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err);
 const dnn_md *dnn_md_plain(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err); /* row-major */
+/* Weights of a convolution (4-D or 5-D), row-major but for O and I (of a group), which lie the other way round. */
+const dnn_md *dnn_md_swapped(dnn *d, dnn_type t, int dims, const int32_t *dim, espl_err *err);
 const dnn_md *dnn_md_blocked(dnn *d, dnn_type t, const int32_t dim[4], espl_err *err); /* [N,C/16,H,W,16] */
 /* The physical order of `like` for other extents [N,c,h,w] and type of `like`. */
 const dnn_md *dnn_md_like(dnn *d, const dnn_md *like, int32_t c, int32_t h, int32_t w, espl_err *err);
@@ -85,6 +87,9 @@ void *dnn_mem_ptr(const dnn_mem *m);
 /* Convolution; bias may be NULL. `fwd` is the forward operator (hint) for the two backward directions. */
 dnn_op *dnn_conv(dnn *d, dnn_dir dir, const dnn_window *w, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
                  const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err);
+/* Transposed convolution, the same; weights as those of a convolution with O results. */
+dnn_op *dnn_deconv(dnn *d, dnn_dir dir, const dnn_window *w, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
+                   const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err);
 /* Fully connected: wei [O, extents of src without N]. */
 dnn_op *dnn_fc(dnn *d, dnn_dir dir, const dnn_md *src, const dnn_md *wei, const dnn_md *bias, const dnn_md *dst, dnn_act act,
                const dnn_op *fwd, espl_err *err);
@@ -92,7 +97,7 @@ dnn_op *dnn_pool(dnn *d, dnn_dir dir, dnn_pool_kind kind, const dnn_window *w, c
                  const dnn_op *fwd, espl_err *err);
 /* Batch norm. INFER uses the given statistics; TRAIN and BWD use those of the batch. relu: fused behind it. */
 dnn_op *dnn_bn(dnn *d, dnn_dir dir, const dnn_md *data, float eps, bool relu, const dnn_op *fwd, espl_err *err);
-dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* BWD reads DST, of hard swish SRC */
+dnn_op *dnn_eltwise(dnn *d, dnn_dir dir, dnn_act act, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* BWD reads DST, of hard swish and a line SRC */
 /* a and dst of one shape; b's extents are those of a or 1. */
 dnn_op *dnn_binary(dnn *d, dnn_binary_kind kind, const dnn_md *a, const dnn_md *b, const dnn_md *dst, dnn_act act, espl_err *err);
 dnn_op *dnn_softmax(dnn *d, dnn_dir dir, const dnn_md *data, const dnn_op *fwd, espl_err *err); /* over channels */

@@ -12,6 +12,9 @@
 #include "nn/nn.h"
 #include "nn/norm.h"
 #include "nn/point.h"
+#include "nn/resize.h"
+#include "nn/slope.h"
+#include "nn/spread.h"
 #include "tensor/op.h"
 
 typedef struct nn_slot {
@@ -63,12 +66,14 @@ typedef struct nn_fake_weight {
 typedef struct nn_by_definition {
   const espl_node *node;
   int32_t batch;
-  int values; /* that flow in */
-  espl_shape shape[2];
-  dnn_mem *from[2], *to;
+  espl_shape shape; /* of what flows in */
+  dnn_mem *from, *to;
 } nn_by_definition;
 
-typedef enum nn_step_kind { NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_NORM, NN_STEP_NORM_BACK, NN_STEP_POINT, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION } nn_step_kind;
+typedef enum nn_step_kind {
+  NN_STEP_OP, NN_STEP_COPY, NN_STEP_FOLD, NN_STEP_STATS, NN_STEP_NORM, NN_STEP_NORM_BACK, NN_STEP_POINT, NN_STEP_SPREAD, NN_STEP_SPREAD_BACK,
+  NN_STEP_SLOPE, NN_STEP_SLOPE_BACK, NN_STEP_RESIZE, NN_STEP_RESIZE_BACK, NN_STEP_FAKE_VALUE, NN_STEP_FAKE_WEIGHT, NN_STEP_BY_DEFINITION
+} nn_step_kind;
 typedef struct nn_step {
   nn_step_kind kind;
   const dnn_op *op;
@@ -79,6 +84,9 @@ typedef struct nn_step {
   nn_stats stats;
   nn_norm norm;
   nn_point point;
+  nn_spread spread;
+  nn_slope slope;
+  nn_resize resize;
   nn_fake_value fake_value;
   nn_fake_weight fake_weight;
   nn_by_definition by_definition;
@@ -94,6 +102,7 @@ typedef struct nn_group {
   int32_t head, bn, add, act, last; /* node ids; -1 absent; last = the node whose value it defines */
   int32_t sum;                 /* value that is added in front of `act`; -1: none. By `add` where the head is a batch norm in training */
   nn_norm norm;                /* of a batch norm that runs as our own operator; all zero otherwise */
+  nn_resize resize;            /* of a RESIZE */
   dnn_act post;                /* of `act` */
   const dnn_op *fwd;
   dnn_mem *ws, *mean, *var;    /* what backward needs from forward */
@@ -155,6 +164,8 @@ void nn_tensor_drop(nn_tensor *t); /* gives one reference back */
 dnn_mem *nn_adapt(espl_exec *x, nn_list *l, dnn_mem *mem, const dnn_md *want, espl_err *err);
 /* Adds `t` (its reference is taken over) to the gradient of value `id`. A second summand stays apart where `pairs` allows it. */
 espl_status nn_grad_put(espl_exec *x, int32_t id, nn_tensor t, espl_err *err) ESPL_MUST_CHECK;
+/* `mem` in blocks of 16 channels, as nn_adapt. */
+dnn_mem *nn_in_blocks(espl_exec *x, nn_list *l, dnn_mem *mem, espl_err *err);
 bool nn_needs(const espl_exec *x, int32_t id);
 dnn_mem *nn_value(const espl_exec *x, int32_t id); /* data of value id */
 espl_status nn_define(espl_exec *x, int32_t id, const dnn_md *md, espl_err *err) ESPL_MUST_CHECK; /* memory for a value */
@@ -175,9 +186,16 @@ espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *er
 espl_status nn_lower_copy(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK; /* SUBSAMPLE PADCHANNELS CONCAT FLATTEN */
 espl_status nn_back_copy(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
 
+/* lower_own.c: SPREADADD SUB MUL DIV; PRELU; RESIZE */
+espl_status nn_lower_spread(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_spread(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_slope(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_slope(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_lower_resize(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
+espl_status nn_back_resize(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) ESPL_MUST_CHECK;
+
 /* lower_tensor.c; forward only */
 espl_status nn_lower_tensor(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK;
-espl_status nn_lower_spread(espl_exec *x, nn_group *g, espl_err *err) ESPL_MUST_CHECK; /* SPREADADD SUB MUL DIV */
 espl_status nn_run_by_definition(const nn_by_definition *s, espl_err *err) ESPL_MUST_CHECK;
 
 /* ---- kernels.c: what oneDNN does not do ---- */

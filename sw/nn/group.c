@@ -128,6 +128,7 @@ static dnn_act activation(const espl_exec *x, const espl_node *n) {
   if (n->op == ESPL_OP_CLIP && x->backward && x->type == DNN_BF16) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = as_half(n->lo), .hi = as_half(n->hi)};
   if (n->op == ESPL_OP_RELU) return (dnn_act){.kind = DNN_ACT_RELU};
   if (n->op == ESPL_OP_CLIP) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = n->lo, .hi = n->hi};
+  if (n->op == ESPL_OP_HARDSIGMOID) return (dnn_act){.kind = DNN_ACT_CLIP, .lo = 0.0f, .hi = 1.0f};
   if (n->op == ESPL_OP_LEAKYRELU) return (dnn_act){.kind = DNN_ACT_LEAKY, .lo = n->alpha};
   if (n->op == ESPL_OP_SIGMOID) return (dnn_act){.kind = DNN_ACT_SIGMOID};
   if (n->op == ESPL_OP_TANH) return (dnn_act){.kind = DNN_ACT_TANH};

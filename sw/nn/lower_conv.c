@@ -1,4 +1,4 @@
-/* Convolution and fully connected layers: weights are float32 masters in ONNX order, brought into the layout and type
+/* Convolution, transposed convolution and fully connected layers: weights are float32 masters in ONNX order, brought into the layout and type
  * of the operator by `prep`; their gradients come back as float32 in ONNX order. */
 #include "nn/exec.h"
 
@@ -16,21 +16,29 @@ static int weight_dims(const espl_exec *x, const nn_group *g, int32_t dim[5]) {
   }
   int groups = n->conv.groups, k = 0;
   if (groups > 1) dim[k++] = groups;
-  dim[k++] = w->dim[0] / groups;
-  for (int i = 1; i < 4; i++) dim[k++] = w->dim[i];
+  const bool swapped = n->op == ESPL_OP_CONVTRANSPOSE; /* [I,O/g,KH,KW] */
+  dim[k++] = swapped ? w->dim[1] : w->dim[0] / groups;
+  dim[k++] = swapped ? w->dim[0] / groups : w->dim[1];
+  for (int i = 2; i < 4; i++) dim[k++] = w->dim[i];
   return k;
 }
 
+/* Behind a transposed convolution's result: rows that no step of the window reaches count as room left over, as a convolution leaves it. */
+static int32_t behind(int32_t pad, int32_t extra, int32_t stride) { return extra < stride ? pad : pad - extra; }
+
 static dnn_window window_of(const espl_node *n) {
   const espl_conv_attr *a = &n->conv;
-  return (dnn_window){a->kh, a->kw, a->sh, a->sw, a->dh, a->dw, a->pt, a->pl, a->pb, a->pr};
+  const bool swapped = n->op == ESPL_OP_CONVTRANSPOSE;
+  const int32_t pb = swapped ? behind(a->pb, a->extra_h, a->sh) : a->pb, pr = swapped ? behind(a->pr, a->extra_w, a->sw) : a->pr;
+  return (dnn_window){a->kh, a->kw, a->sh, a->sw, a->dh, a->dw, a->pt, a->pl, pb, pr};
 }
 
-/* The forward or a backward operator of a convolution or fully connected layer, whichever `n` is. */
+/* The forward or a backward operator of the layer that `n` is. */
 static dnn_op *make(espl_exec *x, dnn_dir dir, const espl_node *n, const dnn_md *src, const dnn_md *wei, const dnn_md *bias,
                     const dnn_md *dst, dnn_act act, const dnn_op *fwd, espl_err *err) {
   if (n->op == ESPL_OP_GEMM) return dnn_fc(x->d, dir, src, wei, bias, dst, act, fwd, err);
   dnn_window w = window_of(n);
+  if (n->op == ESPL_OP_CONVTRANSPOSE) return dnn_deconv(x->d, dir, &w, src, wei, bias, dst, act, fwd, err);
   return dnn_conv(x->d, dir, &w, src, wei, bias, dst, act, fwd, err);
 }
 
@@ -78,6 +86,13 @@ static dnn_mem *plain_mem(espl_exec *x, int dims, const int32_t *dim, void *ptr,
   return m ? dnn_mem_new(x->d, m, ptr, err) : NULL;
 }
 
+/* The same for weights of `n` or their gradient, in the order of the param. */
+static dnn_mem *weight_mem(espl_exec *x, const espl_node *n, int dims, const int32_t *dim, void *ptr, espl_err *err) {
+  if (n->op != ESPL_OP_CONVTRANSPOSE) return plain_mem(x, dims, dim, ptr, err);
+  const dnn_md *m = dnn_md_swapped(x->d, DNN_F32, dims, dim, err);
+  return m ? dnn_mem_new(x->d, m, ptr, err) : NULL;
+}
+
 /* Master weights (or a fold of them) in the layout `want`, refreshed by prep. */
 static dnn_mem *weight_in(espl_exec *x, dnn_mem *plain, const dnn_md *want, espl_err *err) {
   if (!plain || dnn_md_equal(dnn_mem_md(plain), want)) return plain;
@@ -90,7 +105,7 @@ static dnn_mem *weight_in(espl_exec *x, dnn_mem *plain, const dnn_md *want, espl
 /* The weights of node `id` as they count in this plan: the params, or a rounded copy that prep refreshes. */
 static dnn_mem *plain_weight(espl_exec *x, int32_t id, int dims, const int32_t *dim, espl_err *err) {
   const espl_param *w = x->g->node[id].param[ESPL_PARAM_WEIGHT];
-  if (!x->fake || !x->fake->weight_most[id]) return plain_mem(x, dims, dim, w->value, err);
+  if (!x->fake || !x->fake->weight_most[id]) return weight_mem(x, &x->g->node[id], dims, dim, w->value, err);
   if (x->faked[id]) return x->faked[id];
   dnn_mem *to = plain_mem(x, dims, dim, NULL, err);
   nn_step *s = to ? nn_step_add(&x->prep, NN_STEP_FAKE_WEIGHT, err) : NULL;
@@ -102,14 +117,14 @@ static dnn_mem *plain_weight(espl_exec *x, int32_t id, int dims, const int32_t *
 /* Plain weight and bias tensors: the params themselves, or the result of folding g->bn. *bias NULL when there is none. */
 static espl_status masters(espl_exec *x, const nn_group *g, dnn_mem **weight, dnn_mem **bias, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
-  espl_param *w = n->param[ESPL_PARAM_WEIGHT], *b = n->param[ESPL_PARAM_BIAS];
+  espl_param *b = n->param[ESPL_PARAM_BIAS];
   int32_t dim[5];
   int dims = weight_dims(x, g, dim);
   bool fold = g->bn >= 0;
   *bias = NULL;
   *weight = fold ? plain_mem(x, dims, dim, NULL, err) : plain_weight(x, g->head, dims, dim, err);
   if (!*weight) return err->code;
-  if ((fold || b) && !(*bias = plain_mem(x, 1, w->dim, fold ? NULL : b->value, err))) return err->code;
+  if ((fold || b) && !(*bias = plain_mem(x, 1, &n->shape.c, fold ? NULL : b->value, err))) return err->code;
   if (!fold) return ESPL_OK;
   nn_step *s = nn_step_add(&x->prep, NN_STEP_FOLD, err);
   if (!s) return err->code;
@@ -181,6 +196,8 @@ static espl_status lower(espl_exec *x, nn_group *g, const dnn_md *dst, espl_err 
 }
 
 espl_status nn_lower_conv(espl_exec *x, nn_group *g, espl_err *err) {
+  const dnn_window w = window_of(&x->g->node[g->head]);
+  if (w.pb < 0 || w.pr < 0) return nn_lower_tensor(x, g, err);
   return lower(x, g, g->sum >= 0 ? dnn_mem_md(nn_value(x, g->sum)) : conv_result(x, &x->g->node[g->head], err), err);
 }
 
@@ -214,7 +231,7 @@ static espl_status back_weights(espl_exec *x, nn_group *g, dnn_mem *src, dnn_mem
   int32_t dim[5];
   if (is_point(x, n, dnn_mem_md(src), dnn_mem_md(dout))) return back_point(x, n, src, dout, err);
   int dims = weight_dims(x, g, dim);
-  dnn_mem *plain = plain_mem(x, dims, dim, w->grad, err), *dbias = b ? plain_mem(x, 1, b->dim, b->grad, err) : NULL;
+  dnn_mem *plain = weight_mem(x, n, dims, dim, w->grad, err), *dbias = b ? plain_mem(x, 1, b->dim, b->grad, err) : NULL;
   const dnn_md *any = weight_any(x, g, DNN_F32, err);
   if (!plain || !any || (b && !dbias)) return err->code;
   dnn_op *op = make_best(x, DNN_BWD_WEIGHTS, n, dnn_mem_md(src), any, b ? dnn_mem_md(dbias) : NULL, dnn_mem_md(dout), no_act,

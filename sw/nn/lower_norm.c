@@ -116,19 +116,11 @@ static espl_status back_library(espl_exec *x, nn_group *g, nn_tensor *dout, espl
   return ESPL_OK;
 }
 
-/* The input of an operator that is always our own, in blocks. */
-static dnn_mem *in_blocks(espl_exec *x, dnn_mem *src, espl_err *err) {
-  const dnn_md *md = dnn_mem_md(src);
-  if (nn_norm_can(md, (dnn_act){.kind = DNN_ACT_NONE})) return src;
-  const dnn_md *want = dnn_md_blocks(x->d, md, err);
-  return want ? nn_adapt(x, &x->fwd, src, want, err) : NULL;
-}
-
 espl_status nn_lower_norm(espl_exec *x, nn_group *g, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
   dnn_mem *src = nn_value(x, n->input[0]);
   if (n->op == ESPL_OP_BATCHNORM) return own(x, g, dnn_mem_md(src)) ? lower_own(x, g, src, err) : lower_library(x, g, err);
-  src = in_blocks(x, src, err);
+  src = nn_in_blocks(x, &x->fwd, src, err);
   return src ? lower_own(x, g, src, err) : err->code;
 }
 

@@ -42,6 +42,31 @@ espl_status nn_back_act(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *er
   return ESPL_OK;
 }
 
+/* alpha * x + beta, then held between 0 and 1: the group's `post`. */
+static espl_status lower_hard_sigmoid(espl_exec *x, nn_group *g, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  dnn_mem *src = nn_value(x, n->input[0]);
+  const dnn_md *md = dnn_mem_md(src);
+  const dnn_act line = {.kind = DNN_ACT_LINE, .lo = n->alpha, .hi = n->beta};
+  const dnn_op *first = dnn_eltwise(x->d, forward_dir(x), line, md, NULL, err), *then = first ? dnn_eltwise(x->d, forward_dir(x), g->post, md, NULL, err) : NULL;
+  ESPL_TRY(nn_define(x, g->last, md, err));
+  dnn_mem *to = x->val[g->last].mem;
+  ESPL_TRY(nn_emit(&x->fwd, first, 2, (dnn_arg[]){{DNN_SRC, src}, {DNN_DST, to}}, err));
+  return nn_emit(&x->fwd, then, 2, (dnn_arg[]){{DNN_SRC, to}, {DNN_DST, to}}, err);
+}
+
+static espl_status back_hard_sigmoid(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *err) {
+  const espl_node *n = &x->g->node[g->head];
+  const dnn_act line = {.kind = DNN_ACT_LINE, .lo = n->alpha, .hi = n->beta};
+  if (!nn_needs(x, n->input[0])) return nn_tensor_drop(dout), ESPL_OK;
+  ESPL_TRY(nn_back_act(x, g, dout, err));
+  dnn_mem *dst = x->val[g->last].mem; /* a line's gradient is the same wherever it is taken */
+  const dnn_op *hint = dnn_eltwise(x->d, DNN_FWD_TRAIN, line, dnn_mem_md(dst), NULL, err);
+  const dnn_op *op = hint ? dnn_eltwise(x->d, DNN_BWD, line, dnn_mem_md(dst), hint, err) : NULL;
+  ESPL_TRY(nn_emit(&x->bwd, op, 3, (dnn_arg[]){{DNN_SRC, dst}, {DNN_DDST, dout->mem}, {DNN_DSRC, dout->mem}}, err));
+  return nn_grad_put(x, n->input[0], *dout, err);
+}
+
 /* ---- addition ---- */
 
 static espl_status lower_add(espl_exec *x, nn_group *g, espl_err *err) {
@@ -147,10 +172,9 @@ espl_status nn_lower_other(espl_exec *x, nn_group *g, espl_err *err) {
   case ESPL_OP_SUB:
   case ESPL_OP_MUL:
   case ESPL_OP_DIV: return nn_lower_spread(x, g, err);
-  case ESPL_OP_PRELU:
-  case ESPL_OP_HARDSIGMOID:
-  case ESPL_OP_CONVTRANSPOSE:
-  case ESPL_OP_RESIZE: return nn_lower_tensor(x, g, err);
+  case ESPL_OP_PRELU: return nn_lower_slope(x, g, err);
+  case ESPL_OP_HARDSIGMOID: return lower_hard_sigmoid(x, g, err);
+  case ESPL_OP_RESIZE: return nn_lower_resize(x, g, err);
   case ESPL_OP_ADD: return lower_add(x, g, err);
   case ESPL_OP_MAXPOOL:
   case ESPL_OP_AVGPOOL:
@@ -167,6 +191,13 @@ espl_status nn_back_other(espl_exec *x, nn_group *g, nn_tensor *dout, espl_err *
   case ESPL_OP_AVGPOOL:
   case ESPL_OP_GLOBALAVGPOOL: return back_pool(x, g, dout, err);
   case ESPL_OP_SOFTMAX: return back_softmax(x, g, dout, err);
+  case ESPL_OP_SPREADADD:
+  case ESPL_OP_SUB:
+  case ESPL_OP_MUL:
+  case ESPL_OP_DIV: return nn_back_spread(x, g, dout, err);
+  case ESPL_OP_PRELU: return nn_back_slope(x, g, dout, err);
+  case ESPL_OP_HARDSIGMOID: return back_hard_sigmoid(x, g, dout, err);
+  case ESPL_OP_RESIZE: return nn_back_resize(x, g, dout, err);
   case ESPL_OP_RELU:
   case ESPL_OP_CLIP:
   case ESPL_OP_LEAKYRELU:

@@ -1,13 +1,8 @@
-/* Operators that run by their definition (tensor/op.h) on row-major float32, and arithmetic of two values whose extents spread. Forward
- * only: training a network that holds them is refused. */
+/* A node that runs by its definition (tensor/op.h) on row-major float32: a transposed convolution whose output padding reaches beyond what oneDNN
+ * takes. Forward only: training it is refused. */
 #include <string.h>
 
 #include "nn/exec.h"
-
-static espl_status forward_only(const espl_exec *x, const espl_node *n, espl_err *err) {
-  if (x->mode == ESPL_MODE_INFER && x->type == DNN_F32) return ESPL_OK;
-  return espl_fail(err, ESPL_E_UNSUPPORTED, "operator %s is computed forward in float32 only: it cannot be trained", espl_op_name(n->op));
-}
 
 static const dnn_md *plain_of(espl_exec *x, espl_shape s, espl_err *err) {
   int32_t dim[4] = {x->batch, s.c, s.h, s.w};
@@ -16,14 +11,13 @@ static const dnn_md *plain_of(espl_exec *x, espl_shape s, espl_err *err) {
 
 espl_status nn_lower_tensor(espl_exec *x, nn_group *g, espl_err *err) {
   const espl_node *n = &x->g->node[g->head];
-  ESPL_TRY(forward_only(x, n, err));
-  nn_by_definition t = {.node = n, .batch = x->batch, .values = n->inputs};
-  for (int k = 0; k < n->inputs; k++) {
-    t.shape[k] = x->g->node[n->input[k]].shape;
-    const dnn_md *plain = plain_of(x, t.shape[k], err);
-    t.from[k] = plain ? nn_adapt(x, &x->fwd, nn_value(x, n->input[k]), plain, err) : NULL;
-    if (!t.from[k]) return err->code;
-  }
+  if (x->mode != ESPL_MODE_INFER || x->type != DNN_F32)
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "operator %s: output padding of %d and %d is not below the stride and above the padding: it cannot be trained", espl_op_name(n->op),
+                     (int)n->conv.extra_h, (int)n->conv.extra_w);
+  nn_by_definition t = {.node = n, .batch = x->batch, .shape = x->g->node[n->input[0]].shape};
+  const dnn_md *plain = plain_of(x, t.shape, err);
+  t.from = plain ? nn_adapt(x, &x->fwd, nn_value(x, n->input[0]), plain, err) : NULL;
+  if (!t.from) return err->code;
   ESPL_TRY(nn_define(x, g->last, plain_of(x, n->shape, err), err));
   t.to = x->val[g->last].mem;
   nn_step *s = nn_step_add(&x->fwd, NN_STEP_BY_DEFINITION, err);
@@ -32,54 +26,16 @@ espl_status nn_lower_tensor(espl_exec *x, nn_group *g, espl_err *err) {
   return ESPL_OK;
 }
 
-static bool whole(espl_shape a, espl_shape out) { return a.c == out.c && a.h == out.h && a.w == out.w; }
-
-static dnn_binary_kind binary_kind(espl_op op) { return op == ESPL_OP_SUB ? DNN_SUB : op == ESPL_OP_MUL ? DNN_MUL : op == ESPL_OP_DIV ? DNN_DIV : DNN_ADD; }
-
-espl_status nn_lower_spread(espl_exec *x, nn_group *g, espl_err *err) {
-  const espl_node *n = &x->g->node[g->head];
-  bool commutes = n->op == ESPL_OP_MUL || n->op == ESPL_OP_SPREADADD;
-  int32_t a = n->input[0], b = n->input[1];
-  ESPL_TRY(forward_only(x, n, err));
-  if (commutes && !whole(x->g->node[a].shape, n->shape)) a = n->input[1], b = n->input[0];
-  espl_shape sb = x->g->node[b].shape;
-  if (!whole(x->g->node[a].shape, n->shape) || sb.c != n->shape.c) return nn_lower_tensor(x, g, err);
-  const dnn_md *md = dnn_mem_md(nn_value(x, a)), *small = dnn_md_like(x->d, md, sb.c, sb.h, sb.w, err);
-  dnn_mem *other = small ? nn_adapt(x, &x->fwd, nn_value(x, b), small, err) : NULL;
-  const dnn_op *op = other ? dnn_binary(x->d, binary_kind(n->op), md, small, md, g->post, err) : NULL;
-  if (!op) return err->code;
-  ESPL_TRY(nn_define(x, g->last, md, err));
-  return nn_emit(&x->fwd, op, 3, (dnn_arg[]){{DNN_SRC, nn_value(x, a)}, {DNN_SRC1, other}, {DNN_DST, x->val[g->last].mem}}, err);
-}
-
-/* ---- running ---- */
-
-static void window_op(espl_top *op, const espl_conv_attr *a) {
-  op->group = a->groups;
-  op->strides = (espl_ints){2, {a->sh, a->sw}};
-  op->dilations = (espl_ints){2, {a->dh, a->dw}};
-  op->pads = (espl_ints){4, {a->pt, a->pl, a->pb, a->pr}};
-  op->out_pads = (espl_ints){2, {a->extra_h, a->extra_w}};
-}
-
 /* The node as a tensor operator. */
 static espl_top top_of(const espl_node *n) {
-  static const struct { espl_op op; espl_top_kind kind; } t[] = {
-      {ESPL_OP_PRELU, ESPL_TOP_PRELU}, {ESPL_OP_HARDSIGMOID, ESPL_TOP_HARDSIGMOID},
-      {ESPL_OP_CONVTRANSPOSE, ESPL_TOP_CONVTRANSPOSE}, {ESPL_OP_RESIZE, ESPL_TOP_RESIZE}, {ESPL_OP_SPREADADD, ESPL_TOP_ADD},
-      {ESPL_OP_SUB, ESPL_TOP_SUB}, {ESPL_OP_MUL, ESPL_TOP_MUL}, {ESPL_OP_DIV, ESPL_TOP_DIV}};
+  const espl_conv_attr *a = &n->conv;
   espl_top op;
-  size_t k = 0;
-  while (k + 1 < sizeof t / sizeof *t && t[k].op != n->op) k++;
-  espl_top_init(&op, t[k].kind, 13);
-  if (n->op == ESPL_OP_HARDSIGMOID) op.alpha = n->alpha, op.beta = n->beta;
-  if (n->op == ESPL_OP_CONVTRANSPOSE) window_op(&op, &n->conv);
-  if (n->op == ESPL_OP_RESIZE) {
-    op.mode = n->resize.mode, op.coordinates = n->resize.coordinates, op.nearest = n->resize.nearest;
-    op.n_scales = 4;
-    const float scale[4] = {1, 1, n->resize.scale_h, n->resize.scale_w};
-    memcpy(op.scales, scale, sizeof scale);
-  }
+  espl_top_init(&op, ESPL_TOP_CONVTRANSPOSE, 13);
+  op.group = a->groups;
+  op.strides = (espl_ints){2, {a->sh, a->sw}};
+  op.dilations = (espl_ints){2, {a->dh, a->dw}};
+  op.pads = (espl_ints){4, {a->pt, a->pl, a->pb, a->pr}};
+  op.out_pads = (espl_ints){2, {a->extra_h, a->extra_w}};
   return op;
 }
 
@@ -90,22 +46,18 @@ static espl_tensor view(int dims, const int64_t *dim, float *f) {
   return t;
 }
 
+static espl_tensor view_param(const espl_param *p) {
+  int64_t dim[ESPL_MAX_DIMS] = {0};
+  for (int d = 0; d < p->dims; d++) dim[d] = p->dim[d];
+  return view(p->dims, dim, p->value);
+}
+
 espl_status nn_run_by_definition(const nn_by_definition *s, espl_err *err) {
-  const espl_node *n = s->node;
-  espl_tensor in[4], *out;
-  const espl_tensor *list[4];
-  int count = 0;
-  for (int k = 0; k < s->values; k++) in[count++] = view(4, (int64_t[]){s->batch, s->shape[k].c, s->shape[k].h, s->shape[k].w}, dnn_mem_ptr(s->from[k]));
-  for (int k = 0; k < ESPL_PARAM_COUNT && count < 4; k++) {
-    const espl_param *p = n->param[k];
-    if (!p) continue;
-    int64_t dim[4] = {1, 1, 1, 1};
-    for (int d = 0; d < p->dims; d++) dim[d] = p->dim[d];
-    in[count++] = view(n->op == ESPL_OP_PRELU ? 3 : p->dims, dim, p->value); /* a slope spreads over H and W */
-  }
-  for (int k = 0; k < count; k++) list[k] = &in[k];
-  espl_top op = top_of(n);
-  ESPL_TRY(espl_top_run(&op, list, count, &out, 1, ESPL_TLIMITS_DEFAULT, err));
+  const espl_param *w = s->node->param[ESPL_PARAM_WEIGHT], *b = s->node->param[ESPL_PARAM_BIAS];
+  espl_tensor in[3] = {view(4, (int64_t[]){s->batch, s->shape.c, s->shape.h, s->shape.w}, dnn_mem_ptr(s->from)), view_param(w)}, *out;
+  if (b) in[2] = view_param(b);
+  espl_top op = top_of(s->node);
+  ESPL_TRY(espl_top_run(&op, (const espl_tensor *const[]){&in[0], &in[1], &in[2]}, b ? 3 : 2, &out, 1, ESPL_TLIMITS_DEFAULT, err));
   memcpy(dnn_mem_ptr(s->to), out->f, (size_t)out->elems * sizeof *out->f);
   espl_tensor_free(out);
   return ESPL_OK;

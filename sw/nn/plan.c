@@ -33,7 +33,8 @@ void nn_plan_clear(espl_exec *x) {
 
 static espl_status lower_group(espl_exec *x, nn_group *g, espl_err *err) {
   switch (x->g->node[g->head].op) {
-  case ESPL_OP_CONV: return nn_lower_conv(x, g, err);
+  case ESPL_OP_CONV:
+  case ESPL_OP_CONVTRANSPOSE: return nn_lower_conv(x, g, err);
   case ESPL_OP_GEMM: return nn_lower_fc(x, g, err);
   case ESPL_OP_BATCHNORM:
   case ESPL_OP_INSTANCENORM:
@@ -53,7 +54,8 @@ static espl_status back_group(espl_exec *x, nn_group *g, nn_tensor *dout, nn_ten
   case ESPL_OP_INSTANCENORM:
   case ESPL_OP_GROUPNORM:
   case ESPL_OP_GRAPHNORM: return nn_back_norm(x, g, dout, second, err);
-  case ESPL_OP_CONV: return nn_back_conv(x, g, dout, err);
+  case ESPL_OP_CONV:
+  case ESPL_OP_CONVTRANSPOSE: return nn_back_conv(x, g, dout, err);
   case ESPL_OP_GEMM: return nn_back_fc(x, g, dout, err);
   case ESPL_OP_SUBSAMPLE:
   case ESPL_OP_PADCHANNELS:
@@ -272,6 +274,12 @@ static espl_status run_step(espl_exec *x, const nn_step *s, espl_err *err) {
     nn_norm_apply(&s->norm, 0, x->batch);
     break;
   case NN_STEP_POINT: nn_run_point(&s->point); break;
+  case NN_STEP_SPREAD: nn_run_spread(&s->spread); break;
+  case NN_STEP_SPREAD_BACK: nn_run_spread_back(&s->spread); break;
+  case NN_STEP_SLOPE: nn_run_slope(&s->slope); break;
+  case NN_STEP_SLOPE_BACK: nn_run_slope_back(&s->slope); break;
+  case NN_STEP_RESIZE: nn_run_resize(&s->resize); break;
+  case NN_STEP_RESIZE_BACK: nn_run_resize_back(&s->resize); break;
   case NN_STEP_NORM_BACK:
     nn_norm_reduce(&s->norm, 0, x->batch);
     nn_norm_ready_back(&s->norm);

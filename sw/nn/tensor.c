@@ -31,6 +31,12 @@ const char *nn_step_name(const nn_step *s) {
   case NN_STEP_NORM:
   case NN_STEP_NORM_BACK: return "own batch norm";
   case NN_STEP_POINT: return "own 1x1 convolution for weights";
+  case NN_STEP_SPREAD:
+  case NN_STEP_SPREAD_BACK: return "own element-wise arithmetic";
+  case NN_STEP_SLOPE:
+  case NN_STEP_SLOPE_BACK: return "own PReLU";
+  case NN_STEP_RESIZE:
+  case NN_STEP_RESIZE_BACK: return "own resizing";
   case NN_STEP_FAKE_VALUE:
   case NN_STEP_FAKE_WEIGHT: return "rounding to integers";
   case NN_STEP_BY_DEFINITION: return "operator by its definition";
@@ -94,6 +100,13 @@ dnn_mem *nn_adapt(espl_exec *x, nn_list *l, dnn_mem *mem, const dnn_md *want, es
   const dnn_op *op = dnn_reorder(x->d, dnn_mem_md(mem), want, err);
   x->reorders++;
   return nn_emit(l, op, 2, (dnn_arg[]){{DNN_FROM, mem}, {DNN_TO, to}}, err) == ESPL_OK ? to : NULL;
+}
+
+dnn_mem *nn_in_blocks(espl_exec *x, nn_list *l, dnn_mem *mem, espl_err *err) {
+  const dnn_md *md = dnn_mem_md(mem);
+  if (nn_norm_can(md, (dnn_act){.kind = DNN_ACT_NONE})) return mem;
+  const dnn_md *want = dnn_md_blocks(x->d, md, err);
+  return want ? nn_adapt(x, l, mem, want, err) : NULL;
 }
 
 bool nn_needs(const espl_exec *x, int32_t id) { return x->needs[x->root[id]]; }

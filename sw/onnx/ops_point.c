@@ -38,6 +38,7 @@ static espl_status op_prelu(espli_import *im, const Onnx__NodeProto *n) {
   if (!t || !t->f) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its slope is not a float constant");
   int32_t c = im->g->node[v->id].shape.c;
   ESPL_TRY(espli_channels(im, n, t, v->rank, c, &slope));
+  if (t->elems == 1) c = 1;
   espl_node p = {.op = ESPL_OP_PRELU, .inputs = 1, .input = {v->id}};
   espl_status s = espli_define_node(im, n, &p, v->rank, &id);
   if (s == ESPL_OK) s = espli_set_param(im, n, id, ESPL_PARAM_GAMMA, n->input[1], 1, &c, slope);

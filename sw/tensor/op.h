@@ -88,6 +88,15 @@ void espl_top_arity(espl_top_kind k, int *fewest, int *most, int *outputs);
 /* All attributes absent, defaults of ONNX where they are numbers. */
 void espl_top_init(espl_top *op, espl_top_kind k, int64_t opset);
 
+/* What position x of `out` positions of an axis of Resize reads from `in` elements: (1 - w) * element[low] + w * element[high]. Nearest reads
+ * one: low = high, w = 0; with `nearest` NONE as operator set 10 has it, down where the axis grows and up where it shrinks. Neither low nor
+ * high goes back as x goes on; high is at most low + 1. */
+typedef struct espl_tap {
+  int64_t low, high;
+  double w;
+} espl_tap;
+espl_tap espl_resize_tap(espl_word mode, espl_word coordinates, espl_word nearest, double scale, int64_t in, int64_t out, int64_t x);
+
 /* in[k] NULL: an optional input left out. out[0..n_out) are set (NULL on error); n_out may be less than the operator could give.
  * E_INPUT: shapes or types that do not fit, with what was found and expected; E_UNSUPPORTED: a form that is not evaluated, or beyond the
  * limits. Messages do not name the node; the caller does. */

@@ -30,6 +30,17 @@ static int64_t nearest(espl_word how, double x, int64_t extent) {
   return clamped(v, extent);
 }
 
+espl_tap espl_resize_tap(espl_word mode, espl_word coordinates, espl_word how, double scale, int64_t in, int64_t out, int64_t x) {
+  const double at = source(coordinates, (double)x, scale, in, out), low = floor(at);
+  if (mode == ESPL_WORD_LINEAR) return (espl_tap){clamped(low, in), clamped(low + 1, in), at - low};
+  const int64_t one = nearest(how ? how : scale < 1 ? ESPL_WORD_CEIL : ESPL_WORD_FLOOR, at, in);
+  return (espl_tap){one, one, 0};
+}
+
+static espl_tap tap_of(const plan *p, int d, int64_t in, int64_t out, int64_t x) {
+  return espl_resize_tap(p->mode, p->coordinates, p->nearest, p->scale[d], in, out, x);
+}
+
 static espl_status resize_nearest(espli_call *c, const plan *p) {
   const espl_tensor *a = c->in[0];
   int64_t stride[ESPL_TENSOR_DIMS] = {0}, n = 1;
@@ -39,7 +50,7 @@ static espl_status resize_nearest(espli_call *c, const plan *p) {
   if (!t) return espl_fail(c->err, ESPL_E_NOMEM, "out of memory");
   for (int d = 0; d < a->dims; d++)
     for (int64_t x = 0; x < p->dim[d]; x++)
-      *at++ = stride[d] * nearest(p->nearest ? p->nearest : p->scale[d] < 1 ? ESPL_WORD_CEIL : ESPL_WORD_FLOOR, source(p->coordinates, (double)x, p->scale[d], a->dim[d], p->dim[d]), a->dim[d]);
+      *at++ = stride[d] * tap_of(p, d, a->dim[d], p->dim[d], x).low;
   espli_map(a, c->out[0], t, 0);
   free(t);
   return ESPL_OK;
@@ -48,11 +59,10 @@ static espl_status resize_nearest(espli_call *c, const plan *p) {
 /* One axis from extent n of `from` to m of `to`; inner elements behind it. */
 static void linear_axis(const plan *p, int d, const float *from, int64_t n, float *to, int64_t m, int64_t outer, int64_t inner) {
   for (int64_t x = 0; x < m; x++) {
-    double at = source(p->coordinates, (double)x, p->scale[d], n, m), low = floor(at), w = at - low;
-    int64_t i0 = clamped(low, n), i1 = clamped(low + 1, n);
+    const espl_tap t = tap_of(p, d, n, m, x);
     for (int64_t o = 0; o < outer; o++)
       for (int64_t k = 0; k < inner; k++)
-        to[(o * m + x) * inner + k] = (float)((1 - w) * from[(o * n + i0) * inner + k] + w * from[(o * n + i1) * inner + k]);
+        to[(o * m + x) * inner + k] = (float)((1 - t.w) * from[(o * n + t.low) * inner + k] + t.w * from[(o * n + t.high) * inner + k]);
   }
 }
 
