@@ -1,4 +1,4 @@
-/* espalier train: a recipe of configs/networks and a data set in, a trained ONNX network out. */
+/* espalier train: a recipe of configs/networks and a data set in, a trained ONNX network out: the network of the recipe, or a file that is trained on. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "onnx/onnx.h"
 
 typedef struct options {
-  const char *data, *out, *mean, *std, *checkpoint, *resize;
+  const char *data, *out, *mean, *std, *checkpoint, *resize, *network;
   double epochs, lr, every;
   int64_t batch;
   int resume, elsewhere;
@@ -64,10 +64,27 @@ static espl_status apply(const options *o, uint64_t seed, espl_recipe *r, espl_e
   return ESPL_OK;
 }
 
-static espl_status result(espl_cli *cli, const espl_recipe *r, const espl_dataset *d, const char *out, double val, double seconds) {
+/* What a network that is trained on says about its images stands in place of the recipe; --mean and --std stand before both. */
+static espl_status preprocess_of(const options *o, const espl_graph *g, espl_recipe *r, espl_err *err) {
+  const espl_preprocess given = r->pp;
+  if (!g->preprocess) return ESPL_OK;
+  ESPL_TRY(espl_preprocess_from_json(&r->pp, g->preprocess, err));
+  if (o->mean) memcpy(r->pp.mean, given.mean, sizeof given.mean);
+  if (o->std) memcpy(r->pp.std, given.std, sizeof given.std);
+  return ESPL_OK;
+}
+
+static espl_status open_network(espl_cli *cli, const options *o, espl_recipe *r, espl_graph **g) {
+  espl_qnet *q = NULL;
+  if (!o->network) return ESPL_OK;
+  ESPL_TRY(espl_cli_network(cli, &(espl_quantized_args){0}, o->network, 0, g, &q));
+  return preprocess_of(o, *g, r, &cli->err);
+}
+
+static espl_status result(espl_cli *cli, const espl_recipe *r, const char *network, const espl_dataset *d, const char *out, double val, double seconds) {
   const bool whole = r->train.resume == ESPL_RESUME_NO; /* a continued training made only some of its steps here */
   double speed = r->train.epochs * d->n / seconds;
-  fprintf(espl_cli_out(cli), "%s on %s: %d images, %g epochs, %s; validation accuracy %.2f %%, %.1f s", r->network, d->source, (int)d->n,
+  fprintf(espl_cli_out(cli), "%s on %s: %d images, %g epochs, %s; validation accuracy %.2f %%, %.1f s", network, d->source, (int)d->n,
           r->train.epochs, r->train.dtype == ESPL_BF16 ? "bfloat16" : "float32", 100.0 * val, seconds);
   if (whole) fprintf(espl_cli_out(cli), ", %.0f images/s", speed);
   fprintf(espl_cli_out(cli), "%s%s\n", out ? "; written to " : "", out ? out : "");
@@ -75,7 +92,7 @@ static espl_status result(espl_cli *cli, const espl_recipe *r, const espl_datase
   ESPL_TRY(espl_cli_json_begin(cli, &w));
   if (!w) return ESPL_OK;
   espl_json_object(w, NULL);
-  espl_json_str(w, "network", r->network);
+  espl_json_str(w, "network", network);
   espl_json_str(w, "data", d->source);
   espl_json_str(w, "out", out);
   espl_json_num(w, "epochs", r->train.epochs);
@@ -86,19 +103,19 @@ static espl_status result(espl_cli *cli, const espl_recipe *r, const espl_datase
   return espl_cli_json_end(cli, w);
 }
 
-static espl_status train(espl_cli *cli, const espl_recipe *r, const char *out, const espl_dataset *d, const espl_dataset *v) {
-  espl_graph *g = NULL;
+/* *g: NULL, or the network to train on. */
+static espl_status train(espl_cli *cli, const espl_recipe *r, const options *o, const espl_dataset *d, const espl_dataset *v, espl_graph **g) {
+  const char *name = o->network ? o->network : r->network;
   double began = espl_now(), val = 0.0;
   espl_train_hooks hooks = {.ctx = cli->progress, .progress = show};
-  espl_progress_push(cli->progress, r->network, 98, 1.0);
-  ESPL_TRY(espl_recipe_run(r, d, &hooks, &g, &cli->err));
+  espl_progress_push(cli->progress, name, 98, 1.0);
+  ESPL_TRY(*g ? espl_recipe_train(r, d, &hooks, *g, &cli->err) : espl_recipe_run(r, d, &hooks, g, &cli->err));
   espl_progress_pop(cli->progress);
   double seconds = espl_now() - began;
-  espl_status s = espl_evaluate(g, v, &r->pp, 0, &val, &cli->err);
-  if (s == ESPL_OK && out) s = espl_onnx_write(g, out, &cli->err);
+  espl_status s = espl_evaluate(*g, v, &r->pp, 0, &val, &cli->err);
+  if (s == ESPL_OK && o->out) s = espl_onnx_write(*g, o->out, &cli->err);
   espl_progress_clear(cli->progress);
-  espl_graph_free(g);
-  return s == ESPL_OK ? result(cli, r, d, out, val, seconds) : s;
+  return s == ESPL_OK ? result(cli, r, name, d, o->out, val, seconds) : s;
 }
 
 espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
@@ -110,6 +127,7 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.data, .help = "folder of a data set, or builtin (default: what the recipe says)"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.out, .help = "ONNX file to write"},
+      {.name = "network", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.network, .help = "train this network (ONNX, TFLite) on from its weights instead of a new one; the recipe says how"},
       {.name = "resize", .type = ESPL_OPT_STRING, .arg = "WxH", .value = &o.resize, .help = "bring images to this size first (default: as they are)"},
       {.name = "epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.epochs, .given = &o.epochs_given, .min = 0.001, .max = 1e5, .help = "passes over the training images, may be fractional"},
       {.name = "lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .given = &o.lr_given, .min = 0, .max = 1e3, .help = "highest learning rate"},
@@ -135,11 +153,14 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   ESPL_TRY(apply(&o, cli->seed, &r, &cli->err));
   const char *dir = o.data ? o.data : r.data;
   espl_dataset *d = NULL, *v = NULL;
+  espl_graph *g = NULL;
   const espl_quantized_args a = {.data = dir, .resize = o.resize};
-  espl_status s = espl_cli_open(cli, &a, ESPL_SPLIT_TRAIN, &d);
+  espl_status s = open_network(cli, &o, &r, &g);
+  if (s == ESPL_OK) s = espl_cli_open(cli, &a, ESPL_SPLIT_TRAIN, &d);
   if (s == ESPL_OK) s = espl_cli_open(cli, &a, ESPL_SPLIT_VAL, &v);
-  if (s == ESPL_OK) s = train(cli, &r, o.out, d, v);
+  if (s == ESPL_OK) s = train(cli, &r, &o, d, v, &g);
   espl_data_free(d);
   espl_data_free(v);
+  espl_graph_free(g);
   return s;
 }

@@ -110,14 +110,14 @@ espl_status espl_recipe_load(const char *path, espl_recipe *r, espl_err *err) {
   return s;
 }
 
-static espl_status note(const espl_recipe *r, const espl_dataset *d, espl_graph *g, espl_err *err) {
+static espl_status note(const espl_recipe *r, const char *network, const espl_dataset *d, espl_graph *g, espl_err *err) {
   const espl_train_config *c = &r->train;
   char *text = NULL;
   espl_json *w = espl_json_to_buffer(0);
   if (!w) return espl_fail(err, ESPL_E_NOMEM, "history note: out of memory");
   espl_json_object(w, NULL);
   espl_json_str(w, "step", "train");
-  espl_json_str(w, "network", r->network);
+  espl_json_str(w, "network", network);
   espl_json_str(w, "data", strcmp(d->source, "builtin") == 0 ? "builtin" : "folder");
   espl_json_int(w, "images", d->n);
   espl_json_num(w, "epochs", c->epochs);
@@ -132,19 +132,23 @@ static espl_status note(const espl_recipe *r, const espl_dataset *d, espl_graph 
   return s;
 }
 
-static espl_status run(const espl_recipe *r, const espl_dataset *d, const espl_train_hooks *hooks, espl_graph *g, espl_err *err) {
+static espl_status run(const espl_recipe *r, const char *network, const espl_dataset *d, const espl_train_hooks *hooks, espl_graph *g, espl_err *err) {
   ESPL_TRY(espl_train(g, d, &r->pp, &r->train, hooks, err));
   free(g->preprocess);
   if (!(g->preprocess = espl_preprocess_to_json(&r->pp, d->shape.c))) return espl_fail(err, ESPL_E_NOMEM, "preprocessing: out of memory");
-  return note(r, d, g, err);
+  return note(r, network, d, g, err);
 }
 
 espl_status espl_recipe_run(const espl_recipe *r, const espl_dataset *train, const espl_train_hooks *hooks, espl_graph **g, espl_err *err) {
   *g = NULL;
   espl_graph *made = NULL;
   ESPL_TRY(espl_zoo_build(r->network, train->shape, train->classes, r->train.seed, &made, err));
-  espl_status s = run(r, train, hooks, made, err);
+  espl_status s = run(r, r->network, train, hooks, made, err);
   if (s == ESPL_OK) *g = made;
   else espl_graph_free(made);
   return s;
+}
+
+espl_status espl_recipe_train(const espl_recipe *r, const espl_dataset *train, const espl_train_hooks *hooks, espl_graph *g, espl_err *err) {
+  return run(r, g->name, train, hooks, g, err);
 }

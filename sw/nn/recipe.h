@@ -23,4 +23,6 @@ espl_status espl_recipe_load(const char *path, espl_recipe *r, espl_err *err) ES
 /* Builds the network for the images of `train` (seed: initial weights), trains it, notes preprocessing and history in
  * it. *g is owned by the caller, NULL on error. */
 espl_status espl_recipe_run(const espl_recipe *r, const espl_dataset *train, const espl_train_hooks *hooks, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
+/* The same with a network that is there: trained on from the weights it has. On error its weights are of some step of the training. */
+espl_status espl_recipe_train(const espl_recipe *r, const espl_dataset *train, const espl_train_hooks *hooks, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
 #endif

@@ -1,5 +1,7 @@
 /* Operators without a form on the machine: PReLU, hard sigmoid, transposed convolution, resizing, arithmetic of two values. Forward and gradients against the
  * interpreter of nn_check.h, a gated network against its parts, and a small network of them that learns. */
+#include "bars.h"
+#include "nn/loss.h"
 #include "nn_check.h"
 
 /* Each operator under test stands between convolutions: the weight gradient of the one in front proves the operator's input gradient. */
@@ -162,4 +164,70 @@ Test(operators, squeeze_and_excitation) {
     conv(g, b, 4, k3, true);
     check_all(g);
   }
+}
+
+/* ---- training ---- */
+
+/* Weight decay is for weights: a slope whose gradient is zero stays. */
+Test(operators, slopes_do_not_decay) {
+  espl_graph *g = start(4, 1, 1);
+  int a = op(g, ESPL_OP_PRELU, gemm(g, 0, 3));
+  param(g, a, ESPL_PARAM_GAMMA, 1, &(int32_t){3});
+  espl_param *slope = g->node[a].param[ESPL_PARAM_GAMMA], *w = g->node[1].param[ESPL_PARAM_WEIGHT];
+  const float before[2] = {slope->value[2], w->value[0]};
+  for (int i = 1; i < g->nodes; i++)
+    for (int k = 0; k <= ESPL_PARAM_BETA; k++)
+      if (g->node[i].param[k]) g->node[i].param[k]->grad = calloc((size_t)g->node[i].param[k]->elems, sizeof(float));
+  espl_train_config c = {.momentum = 0.9f, .weight_decay = 0.1f};
+  OK(nn_optimizer_begin(g, &c, &err));
+  nn_optimizer_step(g, &c, 0.5f, 0);
+  cr_expect_eq(slope->value[2], before[0]);
+  cr_expect_float_eq(w->value[0], before[1] * 0.95f, 1e-6);
+  espl_graph_free(g);
+}
+
+/* Every operator of this file on the way from the picture to the classes; what comes down is read through all of them. */
+static espl_graph *network(void) {
+  espl_graph *g = start(1, 8, 8);
+  const espl_conv_attr half = {.kh = 3, .kw = 3, .sh = 2, .sw = 2, .pt = 1, .pl = 1, .pb = 1, .pr = 1};
+  int a = op(g, ESPL_OP_PRELU, bn(g, conv(g, 0, 12, half, false)));
+  param(g, a, ESPL_PARAM_GAMMA, 1, &(int32_t){12});
+  a = gated(g, a, 4, true);
+  int up = bn(g, transposed(g, bn(g, conv(g, a, 8, half, false)), 12, windows[2].a, false));
+  a = pair(g, ESPL_OP_SUB, op(g, ESPL_OP_TANH, up), node(g, (espl_node){.op = ESPL_OP_RESIZE, .inputs = 1, .input = {pool(g, ESPL_OP_AVGPOOL, a, 2, 2, 0, 0, false)},
+                                                                        .resize = {ESPL_WORD_LINEAR, ESPL_WORD_HALF_PIXEL, ESPL_WORD_NONE, 2, 2}}));
+  gemm(g, op(g, ESPL_OP_FLATTEN, a), 4);
+  return g;
+}
+
+/* Mean loss of the last epoch in *ctx: the end is always reported. */
+static void last_loss(void *ctx, double fraction, double eta_s, double loss, double accuracy) {
+  (void)fraction, (void)eta_s, (void)accuracy;
+  *(double *)ctx = loss;
+}
+
+Test(operators, a_network_of_them_learns) {
+  espl_dataset train = bars(1024), test = bars(400);
+  espl_preprocess pp;
+  espl_preprocess_default(&pp);
+  for (int32_t i = 0; i < test.n * 64; i++) test.pixels[i] = (uint8_t)(test.pixels[i] + espl_rng_below(10, 0, (uint64_t)i, 8));
+  for (int type = 0; type <= (espl_has_bf16() ? ESPL_BF16 : ESPL_F32); type++) {
+    espl_graph *g = network();
+    double before, after, loss = INFINITY;
+    espl_train_hooks h = {.ctx = &loss, .progress = last_loss};
+    espl_train_config c;
+    espl_train_default(&c);
+    c.epochs = 4, c.batch = 32, c.lr = 0.02f, c.augment = c.flip = 0, c.dtype = (espl_dtype)type;
+    float slope = g->node[3].param[ESPL_PARAM_GAMMA]->value[1];
+    OK(espl_evaluate(g, &test, &pp, 0, &before, &err));
+    OK(espl_train(g, &train, &pp, &c, &h, &err));
+    OK(espl_evaluate(g, &test, &pp, 0, &after, &err));
+    cr_expect_lt(before, 0.6, "accuracy %g", before);
+    cr_expect_gt(after, 0.97, "accuracy %g", after);
+    cr_expect_lt(loss, 0.1 * log(4.0), "loss %g, %g where nothing is known", loss, log(4.0));
+    cr_expect_neq(g->node[3].param[ESPL_PARAM_GAMMA]->value[1], slope);
+    espl_graph_free(g);
+  }
+  free_bars(&train);
+  free_bars(&test);
 }

@@ -83,6 +83,15 @@ Test(recipe, one_short_training_leaves_its_trace) {
   r.train.epochs = 0.2;
   cr_assert_eq(espl_recipe_run(&r, d, NULL, &g, &err), ESPL_OK, "%s", err.msg);
   cr_expect(strstr(g->preprocess, "0.25") && strstr(g->history, "\"train\"") && strstr(g->history, "resnet8"));
+  espl_dataset few = *d;
+  few.n = 128; /* trained on: the weights it starts with are those it has */
+  r.train.epochs = 1;
+  r.train.lr = 0;
+  r.train.weight_decay = 0;
+  const float was = g->node[1].param[ESPL_PARAM_WEIGHT]->value[0];
+  cr_assert_eq(espl_recipe_train(&r, &few, NULL, g, &err), ESPL_OK, "%s", err.msg);
+  cr_expect_eq(g->node[1].param[ESPL_PARAM_WEIGHT]->value[0], was);
+  cr_expect(strstr(strstr(g->history, "\"train\"") + 1, "\"train\"") && strstr(g->history, "\"images\":128"), "%s", g->history);
   espl_graph_free(g);
   strcpy(r.network, "resnet9");
   cr_expect_eq(espl_recipe_run(&r, d, NULL, &g, &err), ESPL_E_INPUT);
