@@ -44,13 +44,16 @@ static weight_kind kind_of(const espl_qlayer *l) {
   return k;
 }
 
-/* n nonzero weights of that kind, as many distinct ones as it has: 1, -1, 2, -2 ... 7, -7, -8, or 127, -127, 126 ... */
-static void fill_weights(int8_t *w, size_t n, weight_kind kind) {
-  int32_t distinct = (1 << kind.index_bits) - 1;
-  for (size_t i = 0; i < n; i++) {
-    int32_t k = (int32_t)(i % (size_t)(distinct < 254 ? distinct : 254)), magnitude = kind.small ? 1 + k / 2 : 127 - k / 2;
-    w[i] = (int8_t)(k & 1 || magnitude == 8 ? -magnitude : magnitude);
-  }
+/* Nonzero weights of that kind, as many distinct ones as it has: 1, -1, 2, -2 ... 7, -7, -8, or 127, -127, 126 ...; zeros between groups. */
+static void fill_weights(const espl_qlayer *l, int8_t *w, weight_kind kind) {
+  int32_t distinct = (1 << kind.index_bits) - 1, taps = l->kh * l->kw, og = l->out_c / l->groups, ig = l->in_c / l->groups;
+  size_t n = 0;
+  for (int32_t o = 0; o < l->out_c; o++)
+    for (int32_t i = 0; i < l->in_c; i++, w += taps)
+      for (int32_t t = 0; o / og == i / ig && t < taps; t++, n++) {
+        int32_t k = (int32_t)(n % (size_t)(distinct < 254 ? distinct : 254)), magnitude = kind.small ? 1 + k / 2 : 127 - k / 2;
+        w[t] = (int8_t)(k & 1 || magnitude == 8 ? -magnitude : magnitude);
+      }
 }
 
 espl_status espl_cost_table_new(const espl_qnet *q, const espl_machine *m, espl_store *store, espl_cost_table **out, espl_err *err) {
@@ -82,6 +85,11 @@ espl_layer_form espl_layer_form_now(const espl_qnet *q, int32_t layer) {
   return (espl_layer_form){.layer = layer, .in_c = l->in_c, .out_c = l->out_c};
 }
 
+/* Groups of a form: those of a depthwise layer are its channels. */
+static int32_t groups_of(const espl_qlayer *l, const espl_layer_form *f) {
+  return l->groups > 1 && l->groups == l->in_c && l->groups == l->out_c ? f->out_c : l->groups;
+}
+
 /* Everything the cycles of a form depend on. */
 static void key_of(const espl_cost_table *t, const espl_layer_form *f, char key[ESPL_HASH_HEX]) {
   const espl_qlayer *l = &t->q->layer[f->layer];
@@ -91,12 +99,12 @@ static void key_of(const espl_cost_table *t, const espl_layer_form *f, char key[
   const int64_t v[] = {espl_machine_hash(t->m), mem->read_latency, mem->write_latency, mem->num, mem->den, mem->outstanding, mem->shared_path, mem->turnaround,
                        mem->stall_mod, mem->stall_seed, in->shape.h, in->shape.w, f->in_c, f->out_c, l->onehot, l->res >= 0, l->kh - f->cut.top - f->cut.bottom,
                        l->kw - f->cut.left - f->cut.right, l->sh, l->sw, l->dh, l->dw, l->pt - f->cut.top * l->dh, l->pl - f->cut.left * l->dw,
-                       l->pb - f->cut.bottom * l->dh, l->pr - f->cut.right * l->dw, l->groups, l->pool, l->win_h, l->win_w, l->psy, l->psx, l->ppt, l->ppl,
+                       l->pb - f->cut.bottom * l->dh, l->pr - f->cut.right * l->dw, groups_of(l, f), l->pool, l->win_h, l->win_w, l->psy, l->psx, l->ppt, l->ppl,
                        t->q->tensor[l->out].shape.h, t->q->tensor[l->out].shape.w, f->zero_tiles,
                        kind.small, kind.index_bits};
   espl_hash h;
   espl_hash_init(&h);
-  espl_hash_string(&h, "layer cycles 2");
+  espl_hash_string(&h, "layer cycles 3");
   for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) espl_hash_u64(&h, (uint64_t)v[i]);
   espl_hash_final_hex(&h, key);
 }
@@ -133,6 +141,9 @@ static espl_status measure(const espl_cost_table *t, const espl_layer_form *f, i
   l.out = 1;
   l.in_c = l.onehot ? f->out_c : f->in_c;
   l.out_c = f->out_c;
+  l.groups = groups_of(&t->q->layer[f->layer], f);
+  if (l.in_c % l.groups || l.out_c % l.groups)
+    return espl_fail(err, ESPL_E_BUG, "cost of layer %s: %d -> %d channels in %d groups", l.name, (int)l.in_c, (int)l.out_c, (int)l.groups);
   l.kh -= f->cut.top + f->cut.bottom;
   l.kw -= f->cut.left + f->cut.right;
   l.pt -= f->cut.top * l.dh;
@@ -156,11 +167,11 @@ static espl_status measure(const espl_cost_table *t, const espl_layer_form *f, i
   l.par = espl_calloc((size_t)l.out_c, sizeof *l.par);
   espl_status st = (l.w || l.onehot) && l.par ? ESPL_OK : espl_fail(err, ESPL_E_NOMEM, "cost table: out of memory");
   if (st == ESPL_OK) {
-    if (l.w) fill_weights(l.w, weights, t->kind[f->layer]);
+    if (l.w) fill_weights(&l, l.w, t->kind[f->layer]);
     for (int32_t c = 0; c < l.out_c; c++) l.par[c] = (espl_qparam){.m = 1, .s = 1};
     espl_qnet one = {.name = t->q->name, .tensors = l.res >= 0 ? 3 : 2, .layers = 1, .tensor = tensor, .layer = &l, .output = 1};
     uint64_t c = 0;
-    st = espl_layer_cost(&one, 0, t->m, f->zero_tiles, &c, err);
+    st = espl_layer_cost(&one, 0, t->m, f->zero_tiles > 0 ? f->zero_tiles : -1, &c, err); /* none: but those between groups */
     *cycles = (int64_t)c;
   }
   free(l.w);
@@ -285,5 +296,5 @@ int64_t espl_form_macs(const espl_qnet *q, const espl_layer_form *f) {
   if (l->onehot) return 0;
   int64_t taps = (int64_t)(l->kh - f->cut.top - f->cut.bottom) * (l->kw - f->cut.left - f->cut.right);
   int64_t macs = taps * f->in_c * f->out_c * l->conv_h * l->conv_w;
-  return l->groups > 1 ? macs / l->groups : macs;
+  return macs / groups_of(l, f);
 }

@@ -145,6 +145,9 @@ static void full_widths(const espl_widths *w, int32_t *k) {
   for (int32_t i = 0; i < w->groups; i++) k[i] = w->group[i].size;
 }
 
+/* Layers that take as many channels as they give, whatever is cut: copies and depthwise convolutions. */
+static bool keeps_width(const espl_qlayer *l) { return l->onehot || (l->groups > 1 && l->groups == l->in_c && l->groups == l->out_c); }
+
 espl_status espl_widths_forms(espl_widths *w, espl_layer_form **forms, int32_t *n, espl_err *err) {
   struct grid grid;
   espl_width_grid(w, ESPL_WIDTH_CYCLES, &grid);
@@ -168,7 +171,7 @@ espl_status espl_widths_forms(espl_widths *w, espl_layer_form **forms, int32_t *
     for (int32_t a = 1; a < 4096; a++)
       for (int32_t b = 1; b < 4096; b++) {
         if (!seen[0][a] || !seen[1][b]) continue;
-        if (w->q->layer[i].onehot && a != b) continue;
+        if (a != b && keeps_width(&w->q->layer[i])) continue;
         if (*n == cap) {
           cap = cap ? 2 * cap : 128;
           espl_layer_form *p = realloc(*forms, (size_t)cap * sizeof *p);
