@@ -308,7 +308,7 @@ package espl_pkg;
     case (c[3:0])
       OpCfg: begin
         if ((c & 128'h0000000000000000000000000000f8c0) != 128'd0) bad = 1'b1;
-        if (c[5:4] < 2'd1) bad = 1'b1;
+        if (c[5:4] == 2'd0) bad = 1'b1;
         case ({c[5:4], c[10:8]})
           5'd8: begin // LOAD_STRIDE
           end
@@ -317,17 +317,17 @@ package espl_pkg;
             if (c[19:16] > 4'd8) bad = 1'b1;
           end
           5'd16: begin // COMP_GEOM
-            if (c[27:16] < 12'd1) bad = 1'b1;
-            if (c[39:28] < 12'd1) bad = 1'b1;
-            if (c[51:40] < 12'd1) bad = 1'b1;
-            if (c[70:68] < 3'd1) bad = 1'b1;
-            if (c[73:71] < 3'd1) bad = 1'b1;
-            if (c[77:74] < 4'd1) bad = 1'b1;
-            if (c[81:78] < 4'd1) bad = 1'b1;
+            if (c[27:16] == 12'd0) bad = 1'b1;
+            if (c[39:28] == 12'd0) bad = 1'b1;
+            if (c[51:40] == 12'd0) bad = 1'b1;
+            if (c[70:68] == 3'd0) bad = 1'b1;
+            if (c[73:71] == 3'd0) bad = 1'b1;
+            if (c[77:74] == 4'd0) bad = 1'b1;
+            if (c[81:78] == 4'd0) bad = 1'b1;
           end
           5'd17: begin // COMP_TAPS
-            if (c[31:16] < 16'd1) bad = 1'b1;
-            if (c[47:32] < 16'd1) bad = 1'b1;
+            if (c[31:16] == 16'd0) bad = 1'b1;
+            if (c[47:32] == 16'd0) bad = 1'b1;
           end
           5'd18: begin // COMP_WGT
             if (c[19:16] < 4'd2) bad = 1'b1;
@@ -338,16 +338,16 @@ package espl_pkg;
           5'd24: begin // STORE_STRIDE
           end
           5'd25: begin // STORE_QUANT
-            if (c[61:56] < 6'd1) bad = 1'b1;
+            if (c[61:56] == 6'd0) bad = 1'b1;
             if (c[61:56] > 6'd47) bad = 1'b1;
           end
           5'd26: begin // STORE_POOL
-            if (c[23:16] < 8'd1) bad = 1'b1;
-            if (c[31:24] < 8'd1) bad = 1'b1;
-            if (c[35:32] < 4'd1) bad = 1'b1;
-            if (c[39:36] < 4'd1) bad = 1'b1;
-            if (c[75:64] < 12'd1) bad = 1'b1;
-            if (c[87:76] < 12'd1) bad = 1'b1;
+            if (c[23:16] == 8'd0) bad = 1'b1;
+            if (c[31:24] == 8'd0) bad = 1'b1;
+            if (c[35:32] == 4'd0) bad = 1'b1;
+            if (c[39:36] == 4'd0) bad = 1'b1;
+            if (c[75:64] == 12'd0) bad = 1'b1;
+            if (c[87:76] == 12'd0) bad = 1'b1;
           end
           5'd28: begin // STORE_AVG0
           end
@@ -360,21 +360,21 @@ package espl_pkg;
       end
       OpLoad: begin
         if ((c & 128'hff00000000000000000000000000f800) != 128'd0) bad = 1'b1;
-        if (c[87:68] < 20'd1) bad = 1'b1;
-        if (c[99:88] < 12'd1) bad = 1'b1;
-        if (c[111:100] < 12'd1) bad = 1'b1;
+        if (c[87:68] == 20'd0) bad = 1'b1;
+        if (c[99:88] == 12'd0) bad = 1'b1;
+        if (c[111:100] == 12'd0) bad = 1'b1;
       end
       OpCompute: begin
         if ((c & 128'hf000000000000000000000000000c000) != 128'd0) bad = 1'b1;
-        if (c[87:76] < 12'd1) bad = 1'b1;
-        if (c[99:88] < 12'd1) bad = 1'b1;
+        if (c[87:76] == 12'd0) bad = 1'b1;
+        if (c[99:88] == 12'd0) bad = 1'b1;
       end
       OpStore: begin
         if ((c & 128'hf000000000000000000000000000c000) != 128'd0) bad = 1'b1;
         if (c[11:10] > 2'd2) bad = 1'b1;
-        if (c[99:92] < 8'd1) bad = 1'b1;
-        if (c[111:100] < 12'd1) bad = 1'b1;
-        if (c[123:112] < 12'd1) bad = 1'b1;
+        if (c[99:92] == 8'd0) bad = 1'b1;
+        if (c[111:100] == 12'd0) bad = 1'b1;
+        if (c[123:112] == 12'd0) bad = 1'b1;
       end
       OpMark: begin
         if ((c & 128'hffffffffffffffffffff00000000fff0) != 128'd0) bad = 1'b1;

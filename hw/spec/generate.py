@@ -255,7 +255,8 @@ def sv_checks(b, pad):
         if f.signed:
             continue
         if f.lo > 0:
-            o.append(f"{pad}if ({sel} < {f.width}'d{f.lo}) bad = 1'b1;")
+            below = f"== {f.width}'d0" if f.lo == 1 else f"< {f.width}'d{f.lo}"  # no subtraction for a zero
+            o.append(f"{pad}if ({sel} {below}) bad = 1'b1;")
         if f.hi < (1 << f.width) - 1:
             o.append(f"{pad}if ({sel} > {f.width}'d{f.hi}) bad = 1'b1;")
     return o

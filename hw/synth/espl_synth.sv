@@ -35,6 +35,7 @@ module espl_synth #(
   parameter logic [31:0] ConfigHash  = 32'd0,
   parameter int          MemAw       = 17,  // log2 of the bytes of memory, 13..32
   parameter int          CounterRegs = 1,
+  parameter int          AddrEarly   = 0,   // 1: the host shows the address of a register's write in the cycle before it too
   // derived
   parameter int          CmdIdxW     = (MemAw < 28) ? MemAw - 4 : 24
 ) (
@@ -103,7 +104,8 @@ module espl_synth #(
     .DimBits    (DimBits),
     .Kernel     (Kernel),
     .ConfigHash (ConfigHash),
-    .CmdIdxW    (CmdIdxW)
+    .CmdIdxW    (CmdIdxW),
+    .AddrEarly  (AddrEarly)
   ) u_core (
     .clk_i             (clk_i),
     .rst_i             (rst_i),

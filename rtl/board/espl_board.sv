@@ -39,7 +39,8 @@ module espl_board #(
     `ESPL_PARAMS_HAND_ON
     .ConfigHash (ConfigHash),
     .MemAw      (MemAw),
-    .CounterRegs(CounterRegs)
+    .CounterRegs(CounterRegs),
+    .AddrEarly  (1)
   ) u_core (
     .clk_i             (clk_i),
     .rst_i             (rst_i),

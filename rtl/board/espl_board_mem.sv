@@ -90,30 +90,41 @@ module espl_board_mem #(
   assign host_strb = {{(BusBytes - 1) {1'b0}}, 1'b1} << host_addr_i[LaneW-1:0];
 
   if (Shared != 0) begin : gen_shared
-    // Kinds of the open bursts in the order of their grants, a read before a write of the same cycle.
-    localparam int Kinds = 2 * Outstanding;
-    localparam int CntW  = $clog2(Kinds + 1);
-    logic [Kinds-1:0] write_q, write_d;  // bit 0 is the oldest
-    logic [CntW-1:0]  count_q, count_d;
-    logic             rd_push, wr_push, pop;
+    logic rd_push, wr_push, rd_first, wr_first;  // the oldest open burst, if any, is a read; it is a write
     assign rd_push = rd_req_valid_i && rd_req_ready_o;
     assign wr_push = wr_req_valid_i && wr_req_ready_o;
-    assign pop     = rd_end || (wr_take_o && wr_last_i);
-    always_comb begin
-      write_d = pop ? write_q >> 1 : write_q;
-      count_d = count_q - {{(CntW - 1) {1'b0}}, pop};
-      for (int i = 0; i < Kinds; i++) begin
-        if (rd_push && CntW'(i) == count_d) write_d[i] = 1'b0;
-        if (wr_push && CntW'(i) == count_d + {{(CntW - 1) {1'b0}}, rd_push}) write_d[i] = 1'b1;
+    if (Outstanding == 1) begin : gen_pair
+      // At most a read and a write are open; a read is before a write of the same cycle.
+      logic write_older_q;
+      always_ff @(posedge clk_i) if (rd_push || wr_push) write_older_q <= !wr_push;
+      assign rd_first = !(wr_open && write_older_q);
+      assign wr_first = !(rd_open && !write_older_q);
+    end else begin : gen_order
+      // Kinds of the open bursts in the order of their grants, a read before a write of the same cycle.
+      localparam int Kinds = 2 * Outstanding;
+      localparam int CntW  = $clog2(Kinds + 1);
+      logic [Kinds-1:0] write_q, write_d;  // bit 0 is the oldest
+      logic [CntW-1:0]  count_q, count_d;
+      logic             pop;
+      assign pop = rd_end || (wr_take_o && wr_last_i);
+      always_comb begin
+        write_d = pop ? write_q >> 1 : write_q;
+        count_d = count_q - {{(CntW - 1) {1'b0}}, pop};
+        for (int i = 0; i < Kinds; i++) begin
+          if (rd_push && CntW'(i) == count_d) write_d[i] = 1'b0;
+          if (wr_push && CntW'(i) == count_d + {{(CntW - 1) {1'b0}}, rd_push}) write_d[i] = 1'b1;
+        end
+        count_d = count_d + {{(CntW - 1) {1'b0}}, rd_push} + {{(CntW - 1) {1'b0}}, wr_push};
       end
-      count_d = count_d + {{(CntW - 1) {1'b0}}, rd_push} + {{(CntW - 1) {1'b0}}, wr_push};
+      always_ff @(posedge clk_i) begin
+        write_q <= write_d;
+        count_q <= rst_i ? '0 : count_d;
+      end
+      assign rd_first = !write_q[0];
+      assign wr_first = write_q[0];
     end
-    always_ff @(posedge clk_i) begin
-      write_q <= write_d;
-      count_q <= rst_i ? '0 : count_d;
-    end
-    assign rd_turn = !write_q[0];
-    assign wr_turn = write_q[0] && (beat_q == '0);  // the path is free after the last beat of a read
+    assign rd_turn = rd_first;
+    assign wr_turn = wr_first && (beat_q == '0);  // the path is free after the last beat of a read
 
     espl_sp_ram #(.Words(1 << WordW), .Width(BusBytes)) u_ram (
       .clk_i  (clk_i),

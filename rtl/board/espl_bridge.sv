@@ -32,7 +32,8 @@ module espl_bridge #(
   logic [31:0]      word_q;
   logic [MemAw-1:0] addr_q;
   logic             req_q, reg_we_q;
-  logic             is_write, is_reg, receiving, begun, got, bad, quiet, busy, done, crc_ok, crc_init, tx_valid, shift;
+  logic             is_write, is_reg, receiving, begun, got, bad, quiet, busy, done, crc_ok, tx_valid, shift;
+  logic             crc_init_q, begun_q, end_q;  // begun, count_q is 0: both stand still from one byte to the next
   logic [7:0]       data;
 
   assign is_write    = kind_q[0];
@@ -45,7 +46,11 @@ module espl_bridge #(
   always_ff @(posedge clk_i) tx_valid_q <= (state_q == StKind || state_q == StSend || state_q == StCrc) && !busy && !tx_valid_q && !rst_i;
   assign shift       = (got && ((state_q == StHead && idx_q[2] != idx_q[1]) || state_q == StData)) || (done && state_q == StSend);  // head: bytes 2..5
   // The CRC starts again with every head, with the data of a write and with every answer.
-  assign crc_init    = (receiving && !begun && !busy) || (got && state_q == StHead && idx_q == 3'd7) || (tx_valid && state_q == StKind);
+  always_ff @(posedge clk_i) begin
+    crc_init_q <= (receiving && !begun && !busy) || (got && state_q == StHead && idx_q == 3'd7) || (tx_valid && state_q == StKind);
+    begun_q    <= begun;
+    end_q      <= count_q == 8'd0;
+  end
   assign reg_we_o    = reg_we_q;
   assign reg_addr_o  = addr_q[7:0];
   assign reg_wdata_o = word_q;
@@ -71,7 +76,7 @@ module espl_bridge #(
     .data_o    (data),
     .busy_o    (busy),
     .quiet_o   (quiet),
-    .crc_init_i(crc_init),
+    .crc_init_i(crc_init_q),
     .crc_ok_o  (crc_ok)
   );
 
@@ -100,7 +105,7 @@ module espl_bridge #(
         StData: if (got) begin
           req_q   <= !is_reg;
           count_q <= count_q - 8'd1;
-          if (count_q == 8'd0) state_q <= StDataCrc;
+          if (end_q) state_q <= StDataCrc;
         end
         StDataCrc: if (got) begin
           idx_q <= idx_q + 3'd1;
@@ -117,8 +122,8 @@ module espl_bridge #(
         StFetch: if (mem_rvalid_i) state_q <= StSend;
         StSend: if (done) begin
           count_q <= count_q - 8'd1;
-          req_q   <= !is_reg && count_q != 8'd0;
-          state_q <= count_q == 8'd0 ? StCrc : is_reg ? StSend : StFetch;
+          req_q   <= !is_reg && !end_q;
+          state_q <= end_q ? StCrc : is_reg ? StSend : StFetch;
         end
         StCrc: if (done) begin
           idx_q <= idx_q + 3'd1;
@@ -131,7 +136,7 @@ module espl_bridge #(
       endcase
       // A stop bit that is low, or a byte for which memory was not ready: the rest of the frame is skipped.
       if (got && receiving && (bad || req_q)) state_q <= StSkip;
-      if (receiving && begun && quiet) begin
+      if (receiving && begun_q && quiet) begin
         idx_q   <= 3'd0;
         kind_q  <= espl_pkg::BridgeNak;
         state_q <= StKind;

@@ -163,17 +163,18 @@ module espl_fetch #(
   end
   if (InPlace != 0) begin : gen_checked
     // The verdicts in registers, then the command's: it stands still meanwhile.
-    logic [Kinds-1:0] bad_q;
+    logic [Kinds-1:0] bad_q, mine_q;
     logic [7:0]       met_d, met_q;
     logic [2:0]       target_q;
     logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q;
     always_comb begin
-      met_d = (mine != '0) ? espl_pkg::StNone : espl_pkg::StBadOpcode;
-      if ((mine & bad_q) != '0) met_d = espl_pkg::StBadField;
+      met_d = (mine_q != '0) ? espl_pkg::StNone : espl_pkg::StBadOpcode;
+      if ((mine_q & bad_q) != '0) met_d = espl_pkg::StBadField;
       if (err_q) met_d = espl_pkg::StBusRead;
     end
     always_ff @(posedge clk_i) begin
       bad_q  <= bad;
+      mine_q <= mine;
       err_q  <= head_err;
       end_q  <= end_here && !rst_i;
       seen_q <= head_valid && !pop && !flush && !rst_i;

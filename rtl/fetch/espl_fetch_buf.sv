@@ -54,7 +54,7 @@ module espl_fetch_buf #(
   // What is left of the program, with and without a burst that is raised: `raise` is late in its cycle.
   logic [PosW-1:4] pos_now, pos_then;
   logic            whole_now, whole_then, part_now, part_then;
-  assign pos_now    = rst_i ? '0 : seek_i ? seek_pos_i : pos_q;
+  assign pos_now    = seek_i ? seek_pos_i : pos_q;
   assign pos_then   = pos_q + 1'b1;
   assign whole_now  = {1'b0, limit_i[27:4]} > 25'(pos_now);
   assign part_now   = {1'b0, limit_i[27:4]} == 25'(pos_now) && limit_i[3:0] != 4'd0;
@@ -137,8 +137,8 @@ module espl_fetch_buf #(
       rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
     end
     pos_q   <= pos_d;
-    whole_q <= (raise && !seek_i && !rst_i) ? whole_then : whole_now;
-    part_q  <= (raise && !seek_i && !rst_i) ? part_then : part_now;
+    whole_q <= rst_i ? limit_i[27:4] != '0 : (raise && !seek_i) ? whole_then : whole_now;
+    part_q  <= rst_i ? limit_i[27:4] == '0 && limit_i[3:0] != 4'd0 : (raise && !seek_i) ? part_then : part_now;
     if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;
     if (rst_i || flush_i) begin
       rq_valid_q <= 1'b0;

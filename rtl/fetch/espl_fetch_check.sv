@@ -58,7 +58,7 @@ module espl_fetch_check #(
         endcase
       end
       espl_pkg::OpLoad: begin
-        if ((buffer == 2'd0) && ({1'b0, cmd_i[espl_pkg::LoadBankLsb+:8]} >= 9'(Nb))) bad = 1'b1;
+        if ((buffer == 2'd0) && ((cmd_i[espl_pkg::LoadBankLsb+:8] >> $clog2(Nb)) != 8'd0)) bad = 1'b1;
         if ((buffer == 2'd2) && (IdxAw == 0)) bad = 1'b1;
       end
       espl_pkg::OpCompute: begin
@@ -71,7 +71,7 @@ module espl_fetch_check #(
         if (cmd_i[espl_pkg::StoreResidualLsb] && ((Residual == 0) || (pool != 2'd0))) bad = 1'b1;
         if ((pool == 2'd1) && (MaxPool == 0)) bad = 1'b1;
         if ((pool == 2'd2) && (AvgPool == 0)) bad = 1'b1;
-        if ({1'b0, cmd_i[espl_pkg::StoreGroupsLsb+:8]} > 9'(Ng)) bad = 1'b1;
+        if (((cmd_i[espl_pkg::StoreGroupsLsb+:8] >> $clog2(Ng)) != 8'd0) && ({1'b0, cmd_i[espl_pkg::StoreGroupsLsb+:8]} != 9'(Ng))) bad = 1'b1;
       end
       default: bad = 1'b0;
     endcase

@@ -43,7 +43,7 @@ module espl_load_beat #(
   logic [8:0]          pos_q;                 // beat_q * BusBytes, at most 256
   logic [9:0]          run_end, beat_end;
   logic [BusBytes-1:0] strb;
-  logic [5:0]          n_first, n_upto, count;
+  logic [5:0]          n_first, n_upto, count_in, count;
   logic                first_beat, bad;
   logic                err_q;                 // an earlier beat of this command was faulty
   logic                we_q, done_q, done_err_q, err_pulse_q, credit_on_q, cmd_end_q;
@@ -67,8 +67,17 @@ module espl_load_beat #(
   // bytes of this beat inside the run
   assign n_first  = first_beat ? {{(6 - BusSh) {1'b0}}, lane_i} : 6'd0;
   assign n_upto   = (beat_end <= run_end) ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, run_end[BusSh-1:0]};
-  assign count    = n_upto - n_first;
-  assign part_sum = {7'd0, part_q} + {{(UnitSh + 1) {1'b0}}, count_q};
+  if (Choice) begin : gen_count
+    assign count_in = n_upto - n_first;
+    assign count    = count_q;
+  end else begin : gen_count_late
+    // Nothing else hangs on the finished units: the difference is taken with them.
+    logic [5:0] first_q;
+    always_ff @(posedge clk_i) first_q <= n_first;
+    assign count_in = n_upto;
+    assign count    = count_q - first_q;
+  end
+  assign part_sum = {7'd0, part_q} + {{(UnitSh + 1) {1'b0}}, count};
   assign units    = 5'(part_sum >> UnitSh);
 
   // Units to tiles of 1..8 units. A beat ends at most MaxUnits of them.
@@ -111,7 +120,7 @@ module espl_load_beat #(
     bw_addr_o <= {dst_i, {BusSh{1'b0}}} + {11'd0, pos_q};
     bw_data_o <= rd_data_i;
     bw_strb_o <= strb;
-    count_q   <= count;
+    count_q   <= count_in;
     cmd_end_q <= rd_last_i && cmd_last_i;
     done_err_q <= bad;
     if (rst_i) begin

@@ -5,6 +5,7 @@
 // A start write with a wrong expected hash ends at once: error BAD_HASH, interrupt in cycle 1. A start write while running is ignored.
 module espl_regs #(
   parameter int          Bursts     = 16,  // most bursts a path keeps open
+  parameter int          AddrEarly  = 0,   // 1: reg_addr_i of a write stands in the cycle before it too
   parameter logic [31:0] ConfigHash = 32'd0
 ) (
   input  logic         clk_i,
@@ -36,7 +37,13 @@ module espl_regs #(
   logic [4:0]   outstanding_q;
   logic         irq_q, running_q, unit_rst_q, start_write, hash_ok_q;
 
-  assign start_write   = reg_we_i && (reg_addr_i == espl_pkg::RegControl) && reg_wdata_i[0] && !running_q;
+  logic at_control;
+  if (AddrEarly != 0) begin : gen_early
+    always_ff @(posedge clk_i) at_control <= reg_addr_i == espl_pkg::RegControl;
+  end else begin : gen_now
+    assign at_control = reg_addr_i == espl_pkg::RegControl;
+  end
+  assign start_write   = reg_we_i && at_control && reg_wdata_i[0] && !running_q;
   assign running_o     = running_q;
   assign unit_rst_o    = unit_rst_q;
   assign irq_o         = irq_q;

@@ -45,9 +45,10 @@ module espl_store_one #(
   input  logic         wr_err_i,
   input  logic         quiet_i
 );
-  localparam logic [2:0] StIdle = 3'd0, StPop = 3'd1, StBank = 3'd2, StDrain = 3'd3, StWait = 3'd4, StFull = 3'd5;
+  // One register for each state.
+  localparam int StIdle = 0, StPop = 1, StBank = 2, StDrain = 3, StWait = 4, StFull = 5;
 
-  logic [2:0] state_q, state_d;
+  logic [5:0] state_q, state_d;
   logic       bad_q, is_cfg, pops_ok, bank_full, drop, room, retire, pop_ls, pop_cs, push_sl, push_sc, res;
 
   assign pop_ls  = q_cmd_i[espl_pkg::StorePopLoadLsb];
@@ -57,43 +58,39 @@ module espl_store_one #(
   assign res     = q_cmd_i[espl_pkg::StoreResidualLsb] && q_cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
 
   assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
-  assign cfg_we_o  = state_q == StIdle && q_valid_i && !stop_i && is_cfg;
-  assign take_o    = state_q == StIdle && q_valid_i && !stop_i && !is_cfg;
+  assign cfg_we_o  = state_q[StIdle] && q_valid_i && !stop_i && is_cfg;
+  assign take_o    = state_q[StIdle] && q_valid_i && !stop_i && !is_cfg;
   assign pops_ok   = (tok_ls_avail_i || !pop_ls) && (tok_cs_avail_i || !pop_cs);
   assign bank_full = bank_full_i[q_cmd_i[espl_pkg::StoreBankLsb]];
-  assign tok_ls_pop_o = state_q == StPop && pops_ok && pop_ls;
-  assign tok_cs_pop_o = state_q == StPop && pops_ok && pop_cs;
-  assign start_o   = state_q == StBank && bank_full;
-  assign drained_o = state_q == StWait;
-  assign load_o    = state_q == StPop;
-  assign drop      = stop_i && ((state_q == StPop && !pops_ok) || (state_q == StBank && !bank_full && !res_busy_i));
+  assign tok_ls_pop_o = state_q[StPop] && pops_ok && pop_ls;
+  assign tok_cs_pop_o = state_q[StPop] && pops_ok && pop_cs;
+  assign start_o   = state_q[StBank] && bank_full;
+  assign drained_o = state_q[StWait];
+  assign load_o    = state_q[StPop];
+  assign drop      = stop_i && ((state_q[StPop] && !pops_ok) || (state_q[StBank] && !bank_full && !res_busy_i));
   assign room      = (tok_sl_room_i || !push_sl) && (tok_sc_room_i || !push_sc);
-  assign retire    = state_q == StFull && (room || bad_q || stop_i);
-  assign tok_sl_push_o = state_q == StFull && room && !bad_q && push_sl;
-  assign tok_sc_push_o = state_q == StFull && room && !bad_q && push_sc;
+  assign retire    = state_q[StFull] && (room || bad_q || stop_i);
+  assign tok_sl_push_o = state_q[StFull] && room && !bad_q && push_sl;
+  assign tok_sc_push_o = state_q[StFull] && room && !bad_q && push_sc;
   assign q_pop_o   = cfg_we_o || retire || drop;
 
   always_comb begin
-    state_d = state_q;
-    case (state_q)
-      StIdle: if (take_o) state_d = StPop;
-      StPop: if (pops_ok) state_d = StBank;
-      StBank: if (start_o) state_d = StDrain;
-      StDrain: if (done_i) state_d = StWait;
-      StWait: if (wr_last_i) state_d = StFull;
-      default: if (retire) state_d = StIdle;
-    endcase
-    if (drop) state_d = StIdle;
+    state_d[StIdle]  = (state_q[StIdle] && !take_o) || retire || drop;
+    state_d[StPop]   = take_o || (state_q[StPop] && !pops_ok && !drop);
+    state_d[StBank]  = (state_q[StPop] && pops_ok) || (state_q[StBank] && !start_o && !drop);
+    state_d[StDrain] = start_o || (state_q[StDrain] && !done_i);
+    state_d[StWait]  = (state_q[StDrain] && done_i) || (state_q[StWait] && !wr_last_i);
+    state_d[StFull]  = (state_q[StWait] && wr_last_i) || (state_q[StFull] && !retire);
   end
 
   // Residual reads start when the responses of all older commands are there, which they are.
-  assign res_arm_o  = Residual != 0 && state_q == StPop && pops_ok && res;
+  assign res_arm_o  = Residual != 0 && state_q[StPop] && pops_ok && res;
   assign res_drop_o = drop;
-  assign res_ok_o   = !(stop_i && state_q == StBank);
+  assign res_ok_o   = !(stop_i && state_q[StBank]);
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      state_q     <= StIdle;
+      state_q     <= 6'd1;
       bad_q       <= 1'b0;
       err_valid_o <= 1'b0;
     end else begin
@@ -108,10 +105,10 @@ module espl_store_one #(
 
   // Observations.
   logic front_act;
-  assign front_act    = cfg_we_o || take_o || state_q == StDrain || (state_q == StPop && pops_ok) || start_o || drop;
-  assign idle_o       = state_q == StIdle;
-  assign blocked_o    = state_q != StIdle && quiet_i && !res_busy_i && !front_act && !retire && !(res_more_i && res_ok_o);
-  assign wait_valid_o = state_q == StFull || state_q == StPop || state_q == StBank;
+  assign front_act    = cfg_we_o || take_o || state_q[StDrain] || (state_q[StPop] && pops_ok) || start_o || drop;
+  assign idle_o       = state_q[StIdle];
+  assign blocked_o    = !state_q[StIdle] && quiet_i && !res_busy_i && !front_act && !retire && !(res_more_i && res_ok_o);
+  assign wait_valid_o = state_q[StFull] || state_q[StPop] || state_q[StBank];
   assign wait_idx_o   = q_idx_i;
 
   // Fields of the drain and of the residual reader.

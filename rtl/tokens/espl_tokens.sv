@@ -52,7 +52,7 @@ module espl_tokens #(
       some_q   <= 1'b0;
     end else begin
       credit_q <= credit_pop_i ? popped : kept;
-      some_q   <= credit_pop_i ? popped != '0 : kept != '0;
+      some_q   <= credit_pop_i ? !(credit_q == 16'd1 && credit_push_i == 5'd0) : some_q || credit_push_i != 5'd0;
     end
   end
   assign credit_avail_o = some_q;

@@ -35,7 +35,8 @@ module espl_core #(
   parameter int          DimBits     = 12,
   parameter int          Kernel      = 16,
   parameter logic [31:0] ConfigHash  = 32'd0,
-  parameter int          CmdIdxW     = 24
+  parameter int          CmdIdxW     = 24,
+  parameter int          AddrEarly   = 0   // 1: the host shows the address of a register's write in the cycle before it too
 ) (
   input  logic                  clk_i,
   input  logic                  rst_i,
@@ -140,6 +141,7 @@ module espl_core #(
 
   espl_regs #(
     .Bursts    (Bursts),
+    .AddrEarly (AddrEarly),
     .ConfigHash(ConfigHash)
   ) u_regs (
     .clk_i        (clk_i),
