@@ -1,5 +1,5 @@
 // The host's bridge: frames from a serial line to register accesses and memory bytes (hw/spec/bridge.md). One frame at a time, half duplex.
-// Timing: reg_we_o is a pulse with address and data; reg_rdata_i belongs to reg_addr_o in the same cycle. mem_req_o with address, direction and
+// Timing: reg_we_o is a pulse with address and data; reg_rdata_i belongs to reg_addr_o in the same cycle (it is looked at a cycle later). mem_req_o with address, direction and
 // byte stays until the cycle of mem_ack_i; a byte read comes with mem_rvalid_i in any later cycle.
 // Law: memory bytes of a write are taken before their CRC is known; a frame that turns out wrong is answered by NAK and has to be repeated.
 module espl_bridge #(
@@ -44,7 +44,17 @@ module espl_bridge #(
   logic tx_valid_q;
   assign tx_valid    = tx_valid_q;
   always_ff @(posedge clk_i) tx_valid_q <= (state_q == StKind || state_q == StSend || state_q == StCrc) && !busy && !tx_valid_q && !rst_i;
-  assign shift       = (got && ((state_q == StHead && idx_q[2] != idx_q[1]) || state_q == StData)) || (done && state_q == StSend);  // head: bytes 2..5
+  // What the state says stands still for long before a byte is through, and for two cycles before a byte of memory comes.
+  logic in_word_q, at_kind_q, at_fetch_q, at_send_q;  // head: bytes 2..5
+  logic [31:0] rdata_q;
+  always_ff @(posedge clk_i) begin
+    in_word_q  <= (state_q == StHead && idx_q[2] != idx_q[1]) || state_q == StData;
+    at_kind_q  <= state_q == StKind;
+    at_fetch_q <= state_q == StFetch;
+    at_send_q  <= state_q == StSend;
+    rdata_q    <= reg_rdata_i;
+  end
+  assign shift       = (got && in_word_q) || (done && at_send_q);
   // The CRC starts again with every head, with the data of a write and with every answer.
   always_ff @(posedge clk_i) begin
     crc_init_q <= (receiving && !begun && !busy) || (got && state_q == StHead && idx_q == 3'd7) || (tx_valid && state_q == StKind);
@@ -83,8 +93,8 @@ module espl_bridge #(
   always_ff @(posedge clk_i) begin
     reg_we_q <= 1'b0;
     if (shift) word_q <= {data, word_q[31:8]};
-    else if (done && state_q == StKind) word_q <= reg_rdata_i;
-    else if (mem_rvalid_i && state_q == StFetch) word_q[7:0] <= mem_rdata_i;
+    else if (done && at_kind_q) word_q <= rdata_q;
+    else if (mem_rvalid_i && at_fetch_q) word_q[7:0] <= mem_rdata_i;
     if (rst_i) begin
       state_q <= StHead;
       idx_q   <= 3'd0;

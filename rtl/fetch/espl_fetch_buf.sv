@@ -41,6 +41,7 @@ module espl_fetch_buf #(
   logic [31:0]       rq_addr_q;
   logic [6:0]        rq_beats_q;
   logic [PosW-1:4]   pos_q, pos_d;  // next burst, in 16 commands
+  logic [PosW-1:4]   then_q;        // the one behind it
   logic              whole_q, part_q;  // from there on the program has 16 commands and more, has fewer
   logic [1:0]        slots_q, open_q;
   logic [BeatAw-1:0] wbeat_q;
@@ -50,16 +51,15 @@ module espl_fetch_buf #(
   logic [4:0]        burst_cmds;
   logic              more, raise, slot_free;
 
-  assign pos_d      = rst_i ? '0 : seek_i ? seek_pos_i : raise ? pos_q + 1'b1 : pos_q;
+  assign pos_d      = rst_i ? '0 : seek_i ? seek_pos_i : raise ? then_q : pos_q;
   // What is left of the program, with and without a burst that is raised: `raise` is late in its cycle.
-  logic [PosW-1:4] pos_now, pos_then;
+  logic [PosW-1:4] pos_now;
   logic            whole_now, whole_then, part_now, part_then;
   assign pos_now    = seek_i ? seek_pos_i : pos_q;
-  assign pos_then   = pos_q + 1'b1;
   assign whole_now  = {1'b0, limit_i[27:4]} > 25'(pos_now);
   assign part_now   = {1'b0, limit_i[27:4]} == 25'(pos_now) && limit_i[3:0] != 4'd0;
-  assign whole_then = {1'b0, limit_i[27:4]} > 25'(pos_then);
-  assign part_then  = {1'b0, limit_i[27:4]} == 25'(pos_then) && limit_i[3:0] != 4'd0;
+  assign whole_then = {1'b0, limit_i[27:4]} > 25'(then_q);
+  assign part_then  = {1'b0, limit_i[27:4]} == 25'(then_q) && limit_i[3:0] != 4'd0;
   assign more       = !slots_q[1] && (whole_q || part_q);
   assign raise      = run_i && !rq_valid_q && more;
   assign burst_cmds = whole_q ? 5'd16 : {1'b0, limit_i[3:0]};
@@ -137,6 +137,7 @@ module espl_fetch_buf #(
       rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
     end
     pos_q   <= pos_d;
+    then_q  <= pos_d + 1'b1;
     whole_q <= rst_i ? limit_i[27:4] != '0 : (raise && !seek_i) ? whole_then : whole_now;
     part_q  <= rst_i ? limit_i[27:4] == '0 && limit_i[3:0] != 4'd0 : (raise && !seek_i) ? part_then : part_now;
     if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;

@@ -3,7 +3,7 @@
 // in one cycle). A cycle is dead when every unit is idle or blocked, no
 // burst is open or requested, and some unit is not idle or some queue not empty; the 64th dead cycle in a row meets DEADLOCK (reported in
 // the next cycle). The lowest waiting index is found one candidate a cycle in dead cycles 57 to 62: what waits stands still by then, because
-// the prefetch holds at most 32 commands and hands out one a cycle. After `stop` fin_o is high in the first cycle in which all units are idle and no burst is open, or in the 64th dead one.
+// the prefetch holds at most 32 commands and hands out one a cycle. After `stop` fin_o is high in the first cycle in which all units are idle and no burst is open, or in the 64th dead one (in place a cycle later).
 module espl_watch #(
   parameter int InPlace = 0  // 1: the index of a failed run is that of the oldest command, the first report is the one that counts
 ) (
@@ -115,7 +115,15 @@ module espl_watch #(
   end
 
   assign stop_o     = stop_q;
-  assign fin_o      = running_i && stop_q && (err_valid_i == 3'b000) && !dead_err_q && (((&idle_i) && !port_busy_i) || dead_now);
+  logic fin_d;
+  assign fin_d      = running_i && stop_q && (err_valid_i == 3'b000) && !dead_err_q && (((&idle_i) && !port_busy_i) || dead_now);
+  if (InPlace != 0) begin : gen_fin_late
+    logic fin_q;  // nothing moves any more
+    always_ff @(posedge clk_i) fin_q <= fin_d && !rst_i;
+    assign fin_o = fin_q;
+  end else begin : gen_fin
+    assign fin_o = fin_d;
+  end
   assign err_code_o = (InPlace != 0) ? code_q : code_d;
 
   always_ff @(posedge clk_i) begin

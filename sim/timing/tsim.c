@@ -89,7 +89,7 @@ static uint32_t lowest_waiting(const espl_tsim *s, int64_t t) {
 
 static void finish(espl_tsim *s, int64_t t) {
   s->done = true;
-  s->end_at = t + 1;
+  s->end_at = t + 1 + (s->m->queue_depth == 0);
 }
 
 /* After `stop`: the first cycle in from..to in which everything has come to rest, or in which 64 dead cycles are full. */
