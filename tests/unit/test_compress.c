@@ -8,10 +8,10 @@
 #include "base/rng.h"
 #include "compress/shape.h"
 #include "graph/zoo.h"
+#include "nn_graphs.h"
 
 static espl_graph *resnet8(void) {
   espl_graph *g = NULL;
-  espl_err err = {0};
   cr_assert_eq(espl_zoo_resnet8((espl_shape){3, 32, 32}, 10, 1, &g, &err), ESPL_OK, "%s", err.msg);
   for (int32_t id = 0; id < g->nodes; id++) /* statistics and affine parameters that matter */
     for (int k = ESPL_PARAM_GAMMA; k < ESPL_PARAM_COUNT; k++)
@@ -21,7 +21,6 @@ static espl_graph *resnet8(void) {
 }
 
 static double difference(espl_graph *a, espl_graph *b) {
-  espl_err err = {0};
   espl_dataset *d = NULL;
   espl_preprocess pp;
   espl_preprocess_default(&pp);
@@ -37,7 +36,6 @@ static double difference(espl_graph *a, espl_graph *b) {
 Test(units, resnet8_has_six_free_groups) {
   espl_graph *g = resnet8();
   espl_units *u = NULL;
-  espl_err err = {0};
   cr_assert_eq(espl_units_new(g, &u, &err), ESPL_OK, "%s", err.msg);
   int free_groups = 0, sum = 0;
   for (int32_t q = 0; q < u->groups; q++)
@@ -51,7 +49,6 @@ Test(units, resnet8_has_six_free_groups) {
 Test(units, slimmed_equals_masked) {
   espl_graph *g = resnet8(), *slim = NULL, *masked = NULL;
   espl_units *u = NULL;
-  espl_err err = {0};
   cr_assert_eq(espl_units_new(g, &u, &err), ESPL_OK, "%s", err.msg);
   uint8_t *keep = espl_calloc((size_t)u->units, 1);
   int removed = 0;
@@ -72,6 +69,32 @@ Test(units, slimmed_equals_masked) {
   espl_graph_free(masked);
 }
 
+/* A slope that all channels share stays when some of them go; slopes a channel go with theirs. */
+Test(units, slopes_of_prelu_slimmed) {
+  espl_graph *g = start(3, 32, 32), *slim = NULL, *masked = NULL;
+  espl_units *u = NULL;
+  int a = op(g, ESPL_OP_PRELU, conv(g, 0, 16, k3, true));
+  param(g, a, ESPL_PARAM_GAMMA, 1, &(int32_t){1});
+  int b = op(g, ESPL_OP_PRELU, conv(g, a, 12, k3, true));
+  param(g, b, ESPL_PARAM_GAMMA, 1, &(int32_t){12});
+  gemm(g, op(g, ESPL_OP_FLATTEN, op(g, ESPL_OP_GLOBALAVGPOOL, b)), 10);
+  OK(espl_units_new(g, &u, &err));
+  uint8_t *keep = espl_calloc((size_t)u->units, 1);
+  for (int32_t k = 0; k < u->units; k++) keep[k] = u->frozen[k] || k % 4 != 1;
+  OK(espl_slim(g, u, keep, &slim, &err));
+  OK(espl_mask_units(g, u, keep, &masked, &err));
+  cr_expect(slim->node[a].shape.c == 12 && slim->node[a].param[ESPL_PARAM_GAMMA]->elems == 1);
+  cr_expect(slim->node[b].shape.c == 9 && slim->node[b].param[ESPL_PARAM_GAMMA]->elems == 9);
+  cr_expect_eq(slim->node[a].param[ESPL_PARAM_GAMMA]->value[0], g->node[a].param[ESPL_PARAM_GAMMA]->value[0]);
+  cr_assert_lt(difference(masked, slim), 1e-5);
+  cr_assert_gt(difference(g, slim), 1e-3);
+  free(keep);
+  espl_units_free(u);
+  espl_graph_free(g);
+  espl_graph_free(slim);
+  espl_graph_free(masked);
+}
+
 static int32_t find_conv(const espl_graph *g, int32_t kernel, int32_t stride) {
   for (int32_t i = 0; i < g->nodes; i++)
     if (g->node[i].op == ESPL_OP_CONV && g->node[i].conv.kh == kernel && g->node[i].conv.sh == stride && g->node[i].conv.pt == 1) return i;
@@ -81,7 +104,6 @@ static int32_t find_conv(const espl_graph *g, int32_t kernel, int32_t stride) {
 Test(kernel, cut_equals_zeros_at_stride_one_and_two) {
   for (int32_t stride = 1; stride <= 2; stride++) {
     espl_graph *g = resnet8();
-    espl_err err = {0};
     int32_t id = -1;
     for (int32_t i = 0; i < g->nodes && id < 0; i++) /* stride 2 pads 0 before and 1 behind, or 1 and 1: cut where there is padding */
       if (g->node[i].op == ESPL_OP_CONV && g->node[i].conv.kh == 3 && g->node[i].conv.sh == stride) id = i;
@@ -103,7 +125,6 @@ Test(kernel, cut_equals_zeros_at_stride_one_and_two) {
 
 Test(kernel, cut_deeper_than_the_padding_is_refused) {
   espl_graph *g = resnet8();
-  espl_err err = {0};
   int32_t id = find_conv(g, 3, 1);
   cr_assert_geq(id, 0);
   cr_assert_eq(espl_cut_kernel(g, id, (espl_kernel_cut){.top = 2}, &err), ESPL_E_INPUT);
@@ -112,7 +133,6 @@ Test(kernel, cut_deeper_than_the_padding_is_refused) {
 
 Test(tiles, masking_zeroes_exactly_the_tile) {
   espl_graph *g = resnet8();
-  espl_err err = {0};
   int32_t id = find_conv(g, 3, 1);
   espl_tiles t;
   cr_assert_eq(espl_tiles_of(g, id, 8, 4, &t, &err), ESPL_OK, "%s", err.msg);
@@ -130,7 +150,6 @@ Test(tiles, masking_zeroes_exactly_the_tile) {
 
 Test(saliency, a_dead_channel_has_none) {
   espl_graph *g = resnet8();
-  espl_err err = {0};
   espl_dataset *d = NULL;
   espl_preprocess pp;
   espl_preprocess_default(&pp);
