@@ -54,6 +54,7 @@ static espl_status describe(job *j, const espl_quant_config *cfg) {
     else espl_json_num(w, "percentile", round((double)cfg->percentile * 1e6) / 1e6); /* undoes the rounding to float32 */
     if (cfg->correct_bias) espl_json_bool(w, "bias_correction", true);
     if (j->a.equalize) espl_json_int(w, "equalized_pairs", j->equalized.pairs);
+    if (j->a.open_relu6) espl_json_int(w, "opened_relu6", j->equalized.opened);
     espl_json_uint(w, "seed", cfg->seed);
     if (j->tune > 0) espl_json_num(w, "tuned_epochs", j->tune);
   } else {
@@ -102,6 +103,7 @@ static espl_status result(const job *j, const espl_quant_config *cfg) {
   if (j->mixed.layers) print_mixed(espl_cli_out(j->cli), &j->mixed);
   fprintf(espl_cli_out(j->cli), "%s -> %s: %d layers, %lld weights (%s), ", j->network, j->out, (int)j->q->layers, (long long)weights,
           j->a.weights ? j->a.weights : "int8");
+  if (j->a.open_relu6) fprintf(espl_cli_out(j->cli), "%d ReLU6 opened, ", (int)j->equalized.opened);
   if (j->a.equalize) fprintf(espl_cli_out(j->cli), "%d pairs equalized (largest over mean weight %.2f, now %.2f), ", (int)j->equalized.pairs, j->equalized.before, j->equalized.after);
   if (cfg) fprintf(espl_cli_out(j->cli), "%d calibration images of %s\n", (int)cfg->calib_images, j->a.data);
   else fprintf(espl_cli_out(j->cli), "the file's own scales\n");

@@ -70,7 +70,11 @@ espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl
 
 espl_status espl_cli_equalize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_equalized *out) {
   *out = (espl_equalized){0};
-  return a->equalize ? espl_equalize(g, out, &cli->err) : ESPL_OK;
+  if (a->open_relu6 && !a->equalize) return espl_fail(&cli->err, ESPL_E_INPUT, "--open-relu6 goes with --equalize");
+  int32_t opened = a->open_relu6 ? espl_open_clamps(g) : 0;
+  if (a->equalize) ESPL_TRY(espl_equalize(g, out, &cli->err));
+  out->opened = opened;
+  return ESPL_OK;
 }
 
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) {
@@ -88,7 +92,7 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->per_tensor || a->keep_range || a->weights)
-    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --per-tensor, --keep-range and --weights are for float networks", path);
+  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->open_relu6 || a->per_tensor || a->keep_range || a->weights)
+    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --open-relu6, --per-tensor, --keep-range and --weights are for float networks", path);
   return ESPL_OK;
 }

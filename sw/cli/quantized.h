@@ -12,7 +12,7 @@ typedef struct espl_quantized_args {
   int64_t calib; /* images, 0: the default */
   double percentile;
   const char *calibration; /* "minmax", "percentile:P", "mse"; NULL: as --percentile says */
-  int correct_bias, equalize, per_tensor, keep_range;
+  int correct_bias, equalize, open_relu6, per_tensor, keep_range;
 } espl_quantized_args;
 
 /* Entries for a command's option table (the caller writes --data itself, because its meaning differs). */
@@ -27,6 +27,7 @@ typedef struct espl_quantized_args {
   {.name = "calibration", .type = ESPL_OPT_STRING, .arg = "minmax|percentile:P|mse", .value = &(a).calibration, .help = "activation ranges: all values, a share of them, or least square error (default percentile:0.9999)"}, \
   {.name = "bias-correction", .type = ESPL_OPT_FLAG, .value = &(a).correct_bias, .help = "biases take back what rounding the weights moves the mean by"}, \
   {.name = "equalize", .type = ESPL_OPT_FLAG, .value = &(a).equalize, .help = "first share the magnitude of weights out between consecutive layers (the float network stays what it is)"}, \
+  {.name = "open-relu6", .type = ESPL_OPT_FLAG, .value = &(a).open_relu6, .help = "with --equalize: ReLU6 becomes ReLU first, so that depthwise networks have pairs (this changes the float network a little)"}, \
   {.name = "per-tensor", .type = ESPL_OPT_FLAG, .value = &(a).per_tensor, .help = "one scale for all weights of a layer (default: one a channel)"}, \
   {.name = "keep-range", .type = ESPL_OPT_FLAG, .value = &(a).keep_range, .help = "int4: the largest weight decides the scale, as where a training rounded so (default: the least squared error does)"}, \
   {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &(a).weights, .help = "int8 (default), int4 or codebook:B (2^B - 1 values and 0); quantize: mixed:BITS or mixed:NB chooses int4 or int8 a layer for an average of BITS or N bytes"}
@@ -38,7 +39,7 @@ espl_status espl_cli_quant_config(espl_cli *cli, const espl_quantized_args *a, e
 espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_split split, espl_dataset **d) ESPL_MUST_CHECK;
 /* "WxH", each 1 to 16384; NULL gives 0, 0. */
 espl_status espl_cli_size(const char *text, int32_t *w, int32_t *h, espl_err *err) ESPL_MUST_CHECK;
-/* --equalize on a float network; *out all 0 without it. */
+/* --equalize and --open-relu6 on a float network; *out all 0 without them. */
 espl_status espl_cli_equalize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_equalized *out) ESPL_MUST_CHECK;
 /* Quantizes g, equalized when that is asked for: ranges from training images of a->data, or from a seeded random input when that is NULL. */
 espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_qnet **q) ESPL_MUST_CHECK;

@@ -192,3 +192,15 @@ espl_status espl_equalize(espl_graph *g, espl_equalized *out, espl_err *err) {
   if (out && s == ESPL_OK) *out = e;
   return s;
 }
+
+int32_t espl_open_clamps(espl_graph *g) {
+  int32_t n = 0;
+  for (int32_t i = 1; i < g->nodes; i++) {
+    espl_node *c = &g->node[i];
+    if (c->op != ESPL_OP_CLIP || c->lo != 0 || !isfinite(c->hi)) continue;
+    c->op = ESPL_OP_RELU;
+    c->hi = 0;
+    n++;
+  }
+  return n;
+}

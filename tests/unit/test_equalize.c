@@ -73,6 +73,24 @@ Test(equalize, networks_of_ours_compute_the_same) {
   }
 }
 
+/* MobileNetV2 with ReLU for ReLU6: stem, then expansion to depthwise and depthwise to projection of every block, and the last 1x1 through the mean to
+ * the classes; a sum ends a chain, and behind a projection without one the next expansion follows. */
+Test(equalize, opened_clamps_make_pairs) {
+  espl_graph *g = NULL;
+  memset(&err, 0, sizeof err);
+  OK(espl_zoo_build("mobilenetv2-small", (espl_shape){3, 32, 32}, 10, 1, &g, &err));
+  make_uneven(g);
+  int32_t clip = 0;
+  for (int32_t i = 0; i < g->nodes; i++) clip += g->node[i].op == ESPL_OP_CLIP;
+  cr_expect_eq(espl_open_clamps(g), clip);
+  cr_expect_eq(clip, 16);
+  cr_expect_eq(espl_open_clamps(g), 0);
+  espl_equalized e = equalize_exactly(g);
+  cr_expect_eq(e.pairs, 15);
+  cr_expect(e.before > 1.5 * e.after, "%g to %g", e.before, e.after);
+  espl_graph_free(g);
+}
+
 Test(equalize, two_layers_meet_at_the_geometric_mean) {
   espl_graph *g = start(3, 6, 6);
   int a = conv(g, 0, 4, k3, true), b = conv(g, op(g, ESPL_OP_RELU, a), 5, k3, true);
