@@ -4,10 +4,11 @@
 #        OUT=folder for results (default out)   DB=store (default $(OUT)/espalier.db)   MACHINE=name or file
 #        run:    DATA=folder NETWORK=net.onnx MEAN=a,b,c STD=a,b,c FAST=1 (loads a trained network)
 #        sweep, steer:  STUDY=file     synth, bitstream:  BOARD=name
-#        test:   TESTS="unit cli" runs only these groups
+#        test:   TESTS="unit cli" runs only these groups   LANES=n groups at a time (default 2)
 #
 # Fragments beside the code (*.mk below) add their own targets and append to:
-#   TEST_TARGETS   targets that `make test` runs, one group each
+#   TEST_TARGETS   targets that `make test` runs, one group each, LANES (2) at a time
+#   TEST_NEEDS     files that several of these groups build: made before the first group starts
 #   RUN_NEEDS      targets that `make run` builds besides the command (the Verilated platform, for example)
 #   BENCH_TARGETS  targets of `make bench`
 BUILD ?= build
@@ -29,7 +30,7 @@ CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -march=native -ffp-contract=off $(WARN)
 CPPFLAGS := -Isw -Isim -Ihw/gen -I$(BUILD)/gen
 LDLIBS := -ldnnl -lgomp -lprotobuf-c -lyaml -lsqlite3 -lpng -ljpeg -lz -llzma -lpthread -lm
 ifeq ($(SAN),1)
-CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
+CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -g1
 LDFLAGS += -fsanitize=address,undefined
 endif
 
@@ -42,7 +43,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.
 TEST_TARGETS := checks check-gen lint unit cli
 SUB := $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: help setup lib build unit sanitize cli checks check-pairs gen check-gen lint test run sweep steer report rtl-sim bench clean FORCE
+.PHONY: help setup test-needs lib build unit sanitize cli checks check-pairs gen check-gen lint test run sweep steer report rtl-sim bench clean FORCE
 
 help: ## this list
 	@echo "Espalier: smaller networks for a systolic array, their exact cycles, and the proof."
@@ -61,7 +62,9 @@ run: ## the main job: compress, quantize, simulate, steer, report (DATA= NETWORK
 
 test: ## set up, build and run every test group; the last line counts
 	@scripts/setup
-	@MAKE='$(MAKE)' scripts/run-tests $(if $(filter 1,$(V)),-v) $(or $(TESTS),$(TEST_TARGETS))
+	@MAKE='$(MAKE)' scripts/run-tests -l $(or $(LANES),2) $(if $(filter 1,$(V)),-v) $(or $(TESTS),$(TEST_TARGETS))
+test-needs:
+	@$(SUB) $(BUILD)/espalier $(TEST_NEEDS)
 
 # --- building -----------------------------------------------------------------------------------------------------
 # Objects depend on the flags they are built with, not on the whole Makefile.

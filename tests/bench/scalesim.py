@@ -141,7 +141,7 @@ def main():
     label = f"{pathlib.Path(o.table).stem}, {o.array} {o.dataflow}"
     few = f"{len(chosen)} of {len(first)} shapes, {len(every)} layers"
     print(f"SCALE-Sim, {label}\t{cpu:.1f}\ts\tprocessor time; wall {wall:.1f} s; {few}; {cycles} cycles; at most {mb:.0f} MB")
-    print(f"numbers of its reports that differ from ours\t{wrong}\tof {numbers}\t{label}")
+    print(f"numbers of its reports that differ from ours\t{wrong}\t\tof {numbers}; {label}")
     print(f"espalier, its closed form, {label}\t{1e3 * ours_cpu:.1f}\tms\tprocessor time; wall {1e3 * ours_wall:.1f} ms; all {len(every)} layers; {total} cycles")
     print(f"espalier, exact, {o.array}\t{1e3 * exact_cpu:.1f}\tms\tprocessor time; wall {1e3 * exact_wall:.1f} ms; mapping included; at most {exact_mb:.0f} MB")
     return 1 if wrong else 0

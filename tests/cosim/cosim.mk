@@ -7,6 +7,7 @@ COSIM_MACHINES := 4x4:450 up5k:350 8x4-min:350 4x16-odd:300 8x8:300 16x16:250
 COSIM_LONG := 4x4:7000 hx8k:6000 up5k:6000 8x4-min:6000 4x16-odd:6000 8x8:3500 8x16:5000 16x16:5000 4x8-int4:3000 32x32:2000 64x64:500
 SEED ?= $(shell date +%s)
 TEST_TARGETS += cosim mutations
+TEST_NEEDS += $(BUILD)/cosim
 .PHONY: cosim cosim-long mutations
 
 $(BUILD)/tests/cosim/%.o: CPPFLAGS += -Itests/cosim

@@ -10,6 +10,7 @@
 
 #include "nn/exec.h"
 #include "nn_graphs.h"
+#include "plain.h"
 
 #define BATCH 3
 
@@ -22,10 +23,10 @@ static struct {
   double delta;
 } moved;
 
-static double pv(const espl_param *p, int64_t i) { return p->value[i] + (p == moved.p && i == moved.i ? moved.delta : 0.0); }
-static int64_t at(espl_shape s, int64_t n, int64_t c, int64_t h, int64_t w) { return ((n * s.c + c) * s.h + h) * s.w + w; }
+static PLAIN double pv(const espl_param *p, int64_t i) { return p->value[i] + (p == moved.p && i == moved.i ? moved.delta : 0.0); }
+static PLAIN int64_t at(espl_shape s, int64_t n, int64_t c, int64_t h, int64_t w) { return ((n * s.c + c) * s.h + h) * s.w + w; }
 
-static double conv_point(const espl_node *n, espl_shape si, const double *x, int b, int o, int oh, int ow) {
+static PLAIN double conv_point(const espl_node *n, espl_shape si, const double *x, int b, int o, int oh, int ow) {
   const espl_conv_attr *a = &n->conv;
   const espl_param *w = n->param[ESPL_PARAM_WEIGHT];
   int ipg = w->dim[1], opg = w->dim[0] / a->groups;
@@ -40,7 +41,7 @@ static double conv_point(const espl_node *n, espl_shape si, const double *x, int
   return sum;
 }
 
-static double pool_point(const espl_node *n, espl_shape si, const double *x, int b, int c, int oh, int ow) {
+static PLAIN double pool_point(const espl_node *n, espl_shape si, const double *x, int b, int c, int oh, int ow) {
   espl_conv_attr a = n->conv;
   if (n->op == ESPL_OP_GLOBALAVGPOOL) a = (espl_conv_attr){.kh = si.h, .kw = si.w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
   double sum = 0.0, best = -INFINITY;
@@ -59,7 +60,7 @@ static double pool_point(const espl_node *n, espl_shape si, const double *x, int
 }
 
 /* Every tap of every input that falls on the place. */
-static double transposed_point(const espl_node *n, espl_shape si, const double *x, int b, int o, int oh, int ow) {
+static PLAIN double transposed_point(const espl_node *n, espl_shape si, const double *x, int b, int o, int oh, int ow) {
   const espl_conv_attr *a = &n->conv;
   const espl_param *w = n->param[ESPL_PARAM_WEIGHT];
   int opg = w->dim[1], ipg = w->dim[0] / a->groups, group = o / opg;
@@ -75,7 +76,7 @@ static double transposed_point(const espl_node *n, espl_shape si, const double *
 }
 
 /* How much position `to` of `extent_to` reads of element i, by the formulas of ONNX's Resize. */
-static double resize_weight(const espl_resize_attr *r, double scale, int i, int extent, int to, int extent_to) {
+static PLAIN double resize_weight(const espl_resize_attr *r, double scale, int i, int extent, int to, int extent_to) {
   double p = (to + 0.5) / scale - 0.5;
   if (r->coordinates == ESPL_WORD_ASYMMETRIC) p = to / scale;
   if (r->coordinates == ESPL_WORD_ALIGN_CORNERS) p = extent_to == 1 ? 0.0 : to * (extent - 1.0) / (extent * scale - 1.0);
@@ -88,7 +89,7 @@ static double resize_weight(const espl_resize_attr *r, double scale, int i, int 
   return fmin(fmax(whole, 0.0), extent - 1.0) == i;
 }
 
-static double resize_point(const espl_node *n, espl_shape si, const double *x, int b, int c, int oh, int ow) {
+static PLAIN double resize_point(const espl_node *n, espl_shape si, const double *x, int b, int c, int oh, int ow) {
   double sum = 0.0;
   for (int h = 0; h < si.h; h++)
     for (int w = 0; w < si.w; w++)
@@ -97,7 +98,7 @@ static double resize_point(const espl_node *n, espl_shape si, const double *x, i
   return sum;
 }
 
-static double pair_point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
+static PLAIN double pair_point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
   double v[2];
   for (int k = 0; k < 2; k++) {
     espl_shape s = g->node[n->input[k]].shape;
@@ -106,7 +107,7 @@ static double pair_point(const espl_graph *g, const espl_node *n, double **val, 
   return n->op == ESPL_OP_SUB ? v[0] - v[1] : n->op == ESPL_OP_MUL ? v[0] * v[1] : n->op == ESPL_OP_DIV ? v[0] / v[1] : v[0] + v[1];
 }
 
-static void batchnorm(const espl_node *n, int batch, const double *x, double *y, bool train) {
+static PLAIN void batchnorm(const espl_node *n, int batch, const double *x, double *y, bool train) {
   espl_shape s = n->shape;
   int64_t hw = (int64_t)s.h * s.w;
   for (int c = 0; c < s.c; c++) {
@@ -125,7 +126,7 @@ static void batchnorm(const espl_node *n, int batch, const double *x, double *y,
 }
 
 /* INSTANCENORM, GROUPNORM, GRAPHNORM: statistics of a group of channels of one image. */
-static void image_norm(const espl_node *n, int batch, const double *x, double *y) {
+static PLAIN void image_norm(const espl_node *n, int batch, const double *x, double *y) {
   espl_shape s = n->shape;
   int hw = s.h * s.w, per = n->op == ESPL_OP_GROUPNORM ? s.c / n->conv.groups : 1;
   for (int b = 0; b < batch; b++)
@@ -140,7 +141,7 @@ static void image_norm(const espl_node *n, int batch, const double *x, double *y
     }
 }
 
-static double point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
+static PLAIN double point(const espl_graph *g, const espl_node *n, double **val, int b, int c, int h, int w) {
   const double *x = val[n->input[0]];
   espl_shape si = g->node[n->input[0]].shape;
   switch (n->op) {
@@ -192,7 +193,7 @@ static double point(const espl_graph *g, const espl_node *n, double **val, int b
 }
 
 /* val[i]: caller's [batch, shape of node i]; val[0] is the input. */
-static void interpret(const espl_graph *g, int batch, double **val, bool train) {
+static PLAIN void interpret(const espl_graph *g, int batch, double **val, bool train) {
   for (int i = 1; i < g->nodes; i++) {
     const espl_node *n = &g->node[i];
     espl_shape s = n->shape;

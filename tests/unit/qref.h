@@ -7,34 +7,36 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "plain.h"
 #include "quant/qnet.h"
 
-static inline int64_t qref_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
+static inline PLAIN int64_t qref_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* floor((x + 2^(s-1)) / 2^s), computed with 128-bit integers. */
-static inline int64_t qref_shift(__int128 x, int s) {
+static inline PLAIN int64_t qref_shift(__int128 x, int s) {
   __int128 y = x + ((__int128)1 << (s - 1)), d = (__int128)1 << s, q = y / d;
   if (y % d < 0) q--;
   return (int64_t)q;
 }
 
-static inline int8_t qref_get(const int8_t *t, espl_shape s, int32_t c, int32_t y, int32_t x) { return t[((int64_t)c * s.h + y) * s.w + x]; }
-
-static inline int64_t qref_sum(const espl_qlayer *l, const int8_t *in, espl_shape s, int32_t zi, int32_t o, int32_t y, int32_t x) {
-  if (l->onehot) return qref_get(in, s, o, y, x);
+static inline PLAIN int64_t qref_sum(const espl_qlayer *l, const int8_t *in, espl_shape s, int32_t zi, int32_t o, int32_t y, int32_t x) {
+  if (l->onehot) return in[((int64_t)o * s.h + y) * s.w + x];
+  const int8_t *w = l->w + (int64_t)o * l->in_c * l->kh * l->kw;
   int64_t sum = 0;
   for (int32_t i = 0; i < l->in_c; i++)
-    for (int32_t ky = 0; ky < l->kh; ky++)
+    for (int32_t ky = 0; ky < l->kh; ky++) {
+      int32_t iy = y * l->sh + ky * l->dh - l->pt;
+      const int8_t *row = iy < 0 || iy >= s.h ? NULL : in + ((int64_t)i * s.h + iy) * s.w;
       for (int32_t kx = 0; kx < l->kw; kx++) {
-        int32_t iy = y * l->sh + ky * l->dh - l->pt, ix = x * l->sw + kx * l->dw - l->pl;
-        int32_t v = iy < 0 || ix < 0 || iy >= s.h || ix >= s.w ? zi : qref_get(in, s, i, iy, ix);
-        sum += v * l->w[(((int64_t)o * l->in_c + i) * l->kh + ky) * l->kw + kx];
+        int32_t ix = x * l->sw + kx * l->dw - l->pl;
+        sum += (!row || ix < 0 || ix >= s.w ? zi : row[ix]) * *w++;
       }
+    }
   return sum;
 }
 
 /* tensor[]: plain [c][h][w] arrays; writes tensor[l->out]. */
-static inline void qref_layer(const espl_qnet *q, int32_t layer, int8_t **tensor) {
+static inline PLAIN void qref_layer(const espl_qnet *q, int32_t layer, int8_t **tensor) {
   const espl_qlayer *l = &q->layer[layer];
   espl_shape in = q->tensor[l->in].shape, out = q->tensor[l->out].shape;
   int64_t px = (int64_t)l->conv_h * l->conv_w;

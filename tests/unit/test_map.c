@@ -96,6 +96,7 @@ static espl_qnet *random_net(espl_rng *r, int32_t most_c, int32_t most_px, int32
 
 static void compare(const char *who, uint64_t seed, const espl_qnet *q, int32_t t, const int8_t *want, const int8_t *got) {
   espl_shape s = q->tensor[t].shape;
+  if (memcmp(want, got, (size_t)espl_shape_elems(s)) == 0) return;
   for (int64_t i = 0; i < espl_shape_elems(s); i++)
     cr_assert_eq(want[i], got[i], "seed %llu: %s: tensor %d [%d,%d,%d], value %lld is %d, expected %d", (unsigned long long)seed, who, t, s.c, s.h, s.w, (long long)i, got[i], want[i]);
 }

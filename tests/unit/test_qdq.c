@@ -222,7 +222,7 @@ static void shared_network(pair *p, const char *model, const char *data) {
   char *m = espl_format("%s/models/%s", root ? root : "../shared", model), *d = espl_format("%s/data/%s", root ? root : "../shared", data);
   if (access(m, R_OK) || access(d, R_OK)) cr_skip_test("%s or %s is absent (set ESPL_SHARED)", m, d);
   OK(espl_onnx_read(m, &p->g, &err));
-  OK(espl_data_open(d, ESPL_SPLIT_VAL, 1, &p->d, &err));
+  OK(espl_data_open(d, ESPL_SPLIT_TEST, 1, &p->d, &err)); /* the smallest file to unpack */
   free(m);
   free(d);
 }
