@@ -1,6 +1,7 @@
 // Accumulators: one memory per column and bank, added to by the array and drained by the store unit.
 // Timing, array side: step_* in cycle t names the accumulator whose column-c sum is on psum_i in cycle t + c + 1; column c
-// reads its memory in t + c, adds in t + c + 1, writes in t + c + 2. So a pass may come back to an accumulator after 3 cycles (A),
+// reads its memory in t + c, adds in t + c + 1, writes in t + c + 2. With Late what was read has a register of its own: psum_i, sum and write
+// are a cycle later, a pass may come back after 4 cycles, a store may read from t + Cols + 3 on. So a pass may come back to an accumulator after 3 cycles (A),
 // and a store may read from t + Cols + 2 on. A first step reads nothing, so a store may follow a pass of first steps in the same bank. The step travels right with the column skew of the array.
 // Timing, store side: re_i in cycle t gives on rdata_o in t+2 the Group columns of rgroup_i at raddr_i. Otherwise the two sides
 // never use one bank in the same cycle: compute releases a bank before store reads it. Sums wrap at AccW bits.
@@ -9,7 +10,8 @@ module espl_acc #(
   parameter int Group = 4,    // columns read at once
   parameter int AccAw = 8,    // log2 of the accumulators of a column in a bank
   parameter int AccW = 32,
-  parameter int AccBanks = 2
+  parameter int AccBanks = 2,
+  parameter int Late = 0
 ) (
   input  logic                  clk_i,
   input  logic                  step_valid_i,
@@ -27,9 +29,9 @@ module espl_acc #(
   // A step: {valid, first, bank, address}; stage k is the input delayed by k cycles.
   localparam int StepW = AccAw + 3;
   localparam int Groups = Cols / Group;
-  logic [StepW*(Cols+2)-1:0] step;
-  logic [StepW*(Cols+1)-1:0] step_q;
-  always_ff @(posedge clk_i) step_q <= step[StepW*(Cols+1)-1:0];
+  logic [StepW*(Cols+Late+2)-1:0] step;
+  logic [StepW*(Cols+Late+1)-1:0] step_q;
+  always_ff @(posedge clk_i) step_q <= step[StepW*(Cols+Late+1)-1:0];
   assign step = {step_q, step_valid_i, step_first_i, step_bank_i, step_addr_i};
 
   logic [AccW*Cols-1:0] old;    // the bank the array adds to, the bank the store reads
@@ -44,7 +46,7 @@ module espl_acc #(
     logic [AccW*AccBanks-1:0] word;
     assign rd_step  = step[StepW*c+:StepW];
     assign add_step = step[StepW*(c+1)+:StepW];
-    assign wr_step  = step[StepW*(c+2)+:StepW];
+    assign wr_step  = step[StepW*(c+2+Late)+:StepW];
 
     for (genvar b = 0; b < AccBanks; b++) begin : gen_bank
       logic rd_mine;
@@ -74,9 +76,17 @@ module espl_acc #(
       assign drain[AccW*c+:AccW] = word;
     end
 
-    always_ff @(posedge clk_i) begin
-      sum_q <= (add_step[AccAw+1] ? '0 : old[AccW*c+:AccW]) + AccW'($signed(psum_i[24*c+:24]));
-    end
+    logic [AccW-1:0] base;
+    espl_hold #(
+      .Width  (AccW),
+      .Through(1 - Late)
+    ) u_base (
+      .clk_i (clk_i),
+      .we_i  (1'b1),
+      .data_i(add_step[AccAw+1] ? '0 : old[AccW*c+:AccW]),
+      .data_o(base)
+    );
+    always_ff @(posedge clk_i) sum_q <= base + AccW'($signed(psum_i[24*c+:24]));
     logic unused_step;
     assign unused_step = ^{rd_step, add_step, wr_step};
   end

@@ -5,7 +5,7 @@
 // swap_i comes with the first pair of a pass: this pair and later ones meet the weights the shadow held in that cycle.
 // The sum of 256 products of 8x8 bits lies in -2^23 < s < 2^23: 24 bits are exact.
 // With ESPL_SOFT_MUL defined the products come from espl_mul8, for parts without multipliers.
-// With ESPL_ICE40_DSP or ESPL_XC7_DSP defined the body is espl_pe2_ice40 or espl_pe2_xc7, equal in every bit and cycle, on the device's blocks.
+// With ESPL_ICE40_DSP, ESPL_XC7_DSP or ESPL_ECP5_DSP defined the body is espl_pe2_ice40, _xc7 or _ecp5, equal in every bit and cycle, on the device's blocks.
 module espl_pe2 #(
   parameter int WBits = 8,       // bits of a weight
   parameter int MulStages = 1
@@ -25,6 +25,9 @@ module espl_pe2 #(
 `endif
 `ifdef ESPL_XC7_DSP
   `define ESPL_PE2_BODY espl_pe2_xc7
+`endif
+`ifdef ESPL_ECP5_DSP
+  `define ESPL_PE2_BODY espl_pe2_ecp5
 `endif
 `ifdef ESPL_PE2_BODY
   `ESPL_PE2_BODY #(

@@ -1,6 +1,6 @@
 // Small first-in first-out queue in registers, any depth from 1.
 // Timing: an entry pushed in cycle t is at valid_o/data_o from t+1 (data_o shows the oldest entry without a read);
-// pop_i in cycle t shows the next entry in t+1. full_o and valid_o are functions of registers only; with Front the oldest entry is a register of its own.
+// pop_i in cycle t shows the next entry in t+1. full_o and valid_o are functions of registers only; with Front they and the oldest entry are registers of their own.
 // Law: never push_i while full_o, never pop_i while not valid_o (push and pop in one cycle are fine otherwise).
 module espl_fifo #(
   parameter int Width = 8,
@@ -24,22 +24,53 @@ module espl_fifo #(
   logic [PtrW-1:0]  wptr_q, rptr_q;
   logic [CntW-1:0]  cnt_q;
 
-  assign full_o  = cnt_q == CntW'(Depth);
-  assign valid_o = cnt_q != '0;
-
+`ifdef FORMAL
+  logic init_q = 1'b0;
+`endif
   function automatic logic [PtrW-1:0] behind(input logic [PtrW-1:0] p);
     behind = (p == PtrW'(Depth - 1)) ? '0 : p + 1'b1;
   endfunction
 
   if (Front != 0) begin : gen_front
     logic [Width-1:0] front_q;
+    logic             full_q, valid_q, few_q;  // few: one entry or none, the next front is what is pushed
+    logic [PtrW-1:0]  next_q;                  // behind rptr_q
+    // Without an entry the register follows data_i, so what it does hangs on pop_i and registers only: push and pop come late in their cycle.
     always_ff @(posedge clk_i) begin
-      if (push_i && (cnt_q == '0 || (pop_i && cnt_q == CntW'(1)))) front_q <= data_i;
-      else if (pop_i) front_q <= mem[behind(rptr_q)];
+      if (pop_i || !valid_q) begin
+        if (few_q) front_q <= data_i;
+        else front_q <= mem[next_q];
+      end
     end
-    assign data_o = front_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) next_q <= behind('0);
+      else if (pop_i) next_q <= behind(next_q);
+      if (rst_i) few_q <= 1'b1;
+      else if (push_i && !pop_i) few_q <= cnt_q == '0;
+      else if (pop_i && !push_i) few_q <= 32'(cnt_q) <= 32'd2;
+    end
+`ifdef FORMAL
+    always_comb if (init_q) assert (next_q == behind(rptr_q) && few_q == (32'(cnt_q) <= 32'd1));
+`endif
+    always_ff @(posedge clk_i) begin
+      if (rst_i) begin
+        full_q  <= 1'b0;
+        valid_q <= 1'b0;
+      end else if (push_i && !pop_i) begin
+        full_q  <= cnt_q == CntW'(Depth - 1);
+        valid_q <= 1'b1;
+      end else if (pop_i && !push_i) begin
+        full_q  <= 1'b0;
+        valid_q <= cnt_q != CntW'(1);
+      end
+    end
+    assign data_o  = front_q;
+    assign full_o  = full_q;
+    assign valid_o = valid_q;
   end else begin : gen_memory
-    assign data_o = mem[rptr_q];
+    assign data_o  = mem[rptr_q];
+    assign full_o  = cnt_q == CntW'(Depth);
+    assign valid_o = cnt_q != '0;
   end
 
   always_ff @(posedge clk_i) begin
@@ -64,7 +95,6 @@ module espl_fifo #(
   logic [Width-1:0] word_q;
   logic [PtrW-1:0]  slot_q;
   (* anyseq *) logic pick;
-  logic init_q = 1'b0;
   always_ff @(posedge clk_i) begin
     init_q <= 1'b1;
     if (rst_i) watch_q <= 1'b0;
@@ -96,6 +126,7 @@ module espl_fifo #(
 `endif
     if (init_q) begin
       assert (cnt_q <= CntW'(Depth));
+      assert (full_o == (cnt_q == CntW'(Depth)) && valid_o == (cnt_q != '0));
       assert (wptr_q <= PtrW'(Depth - 1) && rptr_q <= PtrW'(Depth - 1));
       assert (gap(wptr_q, rptr_q) == (full_o ? '0 : {1'b0, cnt_q}));
       if (valid_o) assert (data_o == mem[rptr_q]);

@@ -69,6 +69,7 @@ module espl_compute #(
 );
 
   localparam int GroupSh = $clog2(Group);
+  localparam int AccLate = (InPlace == 0 && Rows >= 4) ? 1 : 0;  // accumulators have a register of their own in front of the sum
   localparam int PixAw = (ActAw - GroupSh < 16) ? ActAw - GroupSh : 16;
   localparam int UnitBytes = (WBook > 0) ? ((Cols > 8) ? Cols / 8 : 1) : (WInt4 > 0) ? Cols / 2 : Cols * WBits / 8;
   localparam int RowAw = WgtAw - $clog2(UnitBytes);
@@ -287,12 +288,12 @@ module espl_compute #(
     .PixAw    (PixAw),
     .AccAw    (AccAw),
     .DwBanks  (DwBanks),
-    .Fold     (Fold)
+    .Fold     (Fold),
+    .AccLate  (AccLate)
   ) u_pseq (
     .clk_i            (clk_i),
     .rst_i            (rst_i),
     .stop_i           (stop_i),
-    .tile_wait_i      (tile_wait),
     .tile_rdy_i       (tile_rdy),
     .tile_first_i     (tile_first),
     .tile_end_i       (tile_end),
@@ -368,6 +369,7 @@ module espl_compute #(
     .WBook    (WBook),
     .RowAw    (RowAw),
     .AccRead  (AccRead),
+    .AccLate  (AccLate),
     .MulStages(MulStages)
   ) u_data (
     .clk_i       (clk_i),

@@ -1,6 +1,6 @@
 // Data path of the compute unit: buffers, the registers in front of the array, array, accumulators. No decisions.
 // Timing: an address in cycle x (pixel word, weight row) gives the buffer's word in x+1 and stands at the array in x+2; swap_i
-// comes in x+2 of a first pixel; step_* with the timing of espl_acc (column 0's sum is there one cycle after the step).
+// comes in x+2 of a first pixel; step_* with the timing of espl_acc (column 0's sum is there one cycle after the step, two with AccLate).
 module espl_compute_data #(
   parameter int Rows = 4,
   parameter int Cols = 4,
@@ -17,6 +17,7 @@ module espl_compute_data #(
   parameter int WInt4 = 0,
   parameter int WBook = 0,
   parameter int AccRead = 4,   // columns the store unit reads at once
+  parameter int AccLate = 0,
   parameter int MulStages = 1,
   // derived
   parameter int MinRc = (Rows < Cols) ? Rows : Cols,
@@ -187,7 +188,8 @@ module espl_compute_data #(
     .Group   (AccRead),
     .AccAw   (AccAw),
     .AccW    (AccW),
-    .AccBanks(AccBanks)
+    .AccBanks(AccBanks),
+    .Late    (AccLate)
   ) u_acc (
     .clk_i       (clk_i),
     .step_valid_i(step_valid_i),

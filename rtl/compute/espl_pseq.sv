@@ -7,7 +7,7 @@
 // pixels in order, one a cycle at most, follows the pass; moving_o until PipeLat cycles after the pass. With stop_i a command that finds no
 // room gives up (slot empty, nothing pushed).
 // Pixel timing: pix_re_o/pix_addr_o in cycle x read the buffer; pix_pad_o, pix_zi_o, in x+1 go with the data; swap_o in x+2 goes
-// with the registered pixel at the array; the accumulator step leaves in x + Rows/2 + MulStages + 2.
+// with the registered pixel at the array; the accumulator step leaves in x + Rows/2 + MulStages + 2 - AccLate.
 module espl_pseq #(
   parameter int Rows = 4,
   parameter int Cols = 4,
@@ -19,6 +19,7 @@ module espl_pseq #(
   parameter int AccAw = 8,
   parameter int DwBanks = 0,
   parameter int Fold = 0,
+  parameter int AccLate = 0,  // 1: the accumulators ask for a step one cycle earlier
   // derived
   parameter int Streams = (DwBanks > 0) ? DwBanks : 1,
   parameter int WinW = (Rows > Cols) ? $clog2(Rows / Cols) : 1,
@@ -28,7 +29,6 @@ module espl_pseq #(
   input  logic             clk_i,
   input  logic             rst_i,
   input  logic             stop_i,
-  input  logic             tile_wait_i,
   input  logic             tile_rdy_i,
   input  logic             tile_first_i,
   input  logic             tile_end_i,
@@ -93,11 +93,13 @@ module espl_pseq #(
   localparam int MinW = $clog2(MinLen);
   localparam int PipeLat = Rows / 2 + Cols + MulStages + 1;
   localparam int LatW = $clog2(PipeLat);
-  localparam int StepLat = Rows / 2 + MulStages + 2;
+  localparam int StepLat = Rows / 2 + MulStages + 2 - AccLate;
   localparam int LenW = (DwBanks > 0) ? 15 : DimBits;
 
   logic            early;
   logic            run_q;
+  logic            idle_q;    // its opposite, for what start_o does not wait for
+  logic            over_q;    // the last cycle of a pass
   logic            hold_q;
   logic            tail_q;    // all pixels are out, the minimal length is not over
   logic            fresh_q;   // first pixel
@@ -131,14 +133,24 @@ module espl_pseq #(
   logic [7:0]         zi;
   logic [15:0]        row_step;
   espl_hold #(
-    .Width  (RetireW + GeomW),
+    .Width  (RetireW),
     .Through(InPlace)
-  ) u_hold (
+  ) u_retire (
     .clk_i (clk_i),
     .we_i  (start_o),
-    .data_i({tile_idx_i, tile_push_store_i, tile_push_load_i, tile_release_i && !early, tile_bank_i,
-             row_len, in_h_i, in_w_i, sy_i, tile_dw_i ? 3'd1 : sx_i, zi_i, tile_row_step_i}),
-    .data_o({retire, geom})
+    .data_i({tile_idx_i, tile_push_store_i, tile_push_load_i, tile_release_i && !early, tile_bank_i}),
+    .data_o(retire)
+  );
+  logic load_walk;
+  assign load_walk = over_q || idle_q;
+  espl_hold #(
+    .Width  (GeomW),
+    .Through(InPlace)
+  ) u_geom (
+    .clk_i (clk_i),
+    .we_i  (load_walk),
+    .data_i({row_len, in_h_i, in_w_i, sy_i, tile_dw_i ? 3'd1 : sx_i, zi_i, tile_row_step_i}),
+    .data_o(geom)
   );
   assign {len_w, in_h, in_w, sy, inc, zi, row_step} = geom;
   assign bank = retire[0];
@@ -152,22 +164,25 @@ module espl_pseq #(
       logic             mine, wait_q;
       logic [LatW-1:0]  full_q;
       logic [MoveW-1:0] move_q;
+      logic             moves_q;  // move_q is not 0
       assign mine = run_q && early_q && bank == 1'(b);
       always_ff @(posedge clk_i) begin
         if (rst_i) begin
-          wait_q <= 1'b0;
-          move_q <= '0;
+          wait_q  <= 1'b0;
+          move_q  <= '0;
+          moves_q <= 1'b0;
         end else begin
           if (mine && fresh_q) wait_q <= 1'b1;
           else if (full_q == '0) wait_q <= 1'b0;
           if (mine) move_q <= MoveW'(PipeLat);
-          else if (move_q != '0) move_q <= move_q - MoveW'(1);
+          else if (moves_q) move_q <= move_q - MoveW'(1);
+          moves_q <= mine || move_q > MoveW'(1);
         end
         if (mine && fresh_q) full_q <= LatW'(PipeLat - 1);
         else if (full_q != '0) full_q <= full_q - LatW'(1);
       end
       assign early_o[b]  = wait_q && full_q == '0;
-      assign moving_o[b] = move_q != '0;
+      assign moving_o[b] = moves_q;
     end
   end else begin : gen_late
     assign early    = 1'b0;
@@ -182,7 +197,6 @@ module espl_pseq #(
 
   logic            last_col;
   logic            last_pix;
-  logic            over_q;
   logic            slot_room;
   logic            slot_ok;
   logic            fire;
@@ -217,23 +231,26 @@ module espl_pseq #(
   assign last_pix_d = last_col_q ? one_col_q && rows_q == DimBits'(2) : last_row_q && cols_q == LenW'(2);
   // The last cycle of a pass is a register: much of the next one is decided in it.
   always_ff @(posedge clk_i) begin
-    over_q <= !rst_i && !start_o && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinLen - 2));
+    over_q <= !rst_i && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinLen - 2));
   end
   // In place the command whose last pass ends is the only one: the slot is empty then, and no pass holds.
   assign load_slot = (InPlace != 0) ? over_q && end_q : ((over_q && end_q) || hold_q) && slot_ok;
   assign free = (InPlace != 0) ? !run_q || over_q : hold_q ? slot_ok : (!run_q || (over_q && (!end_q || slot_ok)));
-  assign start_o = tile_wait_i && tile_rdy_i && free;
+  assign start_o = tile_rdy_i && free;  // a tile that is ready waits
   assign run_o = run_q;
   assign hold_o = InPlace == 0 && hold_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       run_q  <= 1'b0;
+      idle_q <= 1'b1;
       hold_q <= 1'b0;
       slot_q <= 1'b0;
     end else begin
       if (start_o) run_q <= 1'b1;
       else if (over_q) run_q <= 1'b0;
+      if (start_o) idle_q <= 1'b0;
+      else if (over_q) idle_q <= 1'b1;
       if (load_slot) hold_q <= 1'b0;
       else if (over_q && end_q) hold_q <= 1'b1;
       if (load_slot) slot_q <= 1'b1;
@@ -251,8 +268,9 @@ module espl_pseq #(
     end
   end
 
+  // The walk of the next pass is loaded in the last cycle of a pass and while none streams, whether or not it starts: start_o comes late in its cycle.
   always_ff @(posedge clk_i) begin
-    if (start_o) begin
+    if (load_walk) begin
       tail_q <= 1'b0;
       fresh_q <= 1'b1;
       len_q <= '0;
@@ -270,7 +288,7 @@ module espl_pseq #(
       ix0_q <= tile_ix_i;
       addr_q <= tile_addr_i;
       line_q <= tile_addr_i;
-    end else if (run_q) begin
+    end else begin
       fresh_q <= 1'b0;
       if (!long_q) len_q <= len_q + MinW'(1);
       if (len_q == MinW'(MinLen - 2)) long_q <= 1'b1;

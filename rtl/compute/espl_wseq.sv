@@ -83,7 +83,10 @@ module espl_wseq #(
     for (int i = Kernel - 1; i >= 0; i--) if (m[i]) lowest = 4'(i);
   endfunction
 
-  // The command in the walker: a copy, or in place the head itself.
+  // The command in the walker: a copy, or in place the head itself. While the walker is empty its registers follow the head: hand_i comes late in
+  // its cycle and goes to valid_q only.
+  logic valid_q;
+  logic empty;    // its opposite, with queues a register of its own, for the registers that follow
   logic [127:0] cmd;
   logic [23:0]  idx;
   espl_hold #(
@@ -91,14 +94,13 @@ module espl_wseq #(
     .Through(InPlace)
   ) u_cmd (
     .clk_i (clk_i),
-    .we_i  (hand_i),
+    .we_i  (empty),
     .data_i({idx_i, cmd_i}),
     .data_o({idx, cmd})
   );
   assign walk_idx_o = idx;
 
   // Where the walk stands.
-  logic        valid_q;
   logic        fresh_q;   // no tile taken yet
   logic        credit;
   logic        zero_q;      // no tile at all
@@ -164,7 +166,7 @@ module espl_wseq #(
     assign ky = sparse ? idx_rdata_i[15:8] : {4'd0, ky_low};
     assign kx = sparse ? idx_rdata_i[7:0] : {4'd0, kx_low};
     always_ff @(posedge clk_i) begin
-      if (hand_i) begin
+      if (empty) begin
         entry_addr_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:IdxAw];
       end else if (take) begin
         entry_addr_q <= entry_addr_q + IdxAw'(1);
@@ -189,27 +191,66 @@ module espl_wseq #(
     else if (take && last_tile_q) valid_q <= 1'b0;
     else if (valid_q && stop_i && wait_credit_o) valid_q <= 1'b0;
   end
+  if (InPlace == 0) begin : gen_empty
+    logic empty_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) empty_q <= 1'b1;
+      else if (hand_i) empty_q <= 1'b0;
+      else if (take && last_tile_q) empty_q <= 1'b1;
+      else if (valid_q && stop_i && wait_credit_o) empty_q <= 1'b1;
+    end
+    assign empty = empty_q;
+  end else begin : gen_not_valid
+    assign empty = !valid_q;
+  end
 
-  // What follows from the taps left. They stand still for two cycles before a take in place, so that it has registers there.
-  logic [Kernel-1:0] kx_rest_d, kx_rest, ky_rest_d, ky_rest;
-  logic              kx_end, ky_end;   // no column is left behind this one, no row
-  assign kx_rest_d = kx_left_q & (kx_left_q - Kernel'(1));
-  assign ky_rest_d = ky_left_q & (ky_left_q - Kernel'(1));
-  espl_hold #(
-    .Width  (2 * Kernel + 10),
-    .Through(1 - InPlace)
-  ) u_taps (
-    .clk_i (clk_i),
-    .we_i  (1'b1),
-    .data_i({kx_rest_d, ky_rest_d, kx_rest_d == '0, ky_rest_d == '0, lowest(ky_left_q), lowest(kx_left_q)}),
-    .data_o({kx_rest, ky_rest, kx_end, ky_end, ky_low, kx_low})
-  );
+  // What is left without the tap that is taken, and whether that is nothing.
+  logic [Kernel-1:0] kx_rest, ky_rest;
+  logic              kx_end, ky_end;
+  if (InPlace == 0) begin : gen_ahead
+    // In registers: the masks stand still for a cycle before they are copied.
+    logic [Kernel-1:0] kx_all_q, ky_all_q, kx_rest_q, ky_rest_q;  // masks without their lowest bit
+    logic              kx_one, ky_one, kx_end_q, ky_end_q;
+    assign kx_one = kx_all_q == '0;
+    assign ky_one = ky_all_q == '0;
+    always_ff @(posedge clk_i) begin
+      kx_all_q <= kx_mask_i & (kx_mask_i - Kernel'(1));
+      ky_all_q <= ky_mask_i & (ky_mask_i - Kernel'(1));
+      if (empty || (take && kx_end_q)) begin
+        kx_rest_q <= kx_all_q;
+        kx_end_q <= kx_one;
+      end else if (take) begin
+        kx_rest_q <= kx_rest_q & (kx_rest_q - Kernel'(1));
+        kx_end_q <= (kx_rest_q & (kx_rest_q - Kernel'(1))) == '0;
+      end
+      if (empty || (take && kx_end_q && ky_end_q)) begin
+        ky_rest_q <= ky_all_q;
+        ky_end_q <= ky_one;
+      end else if (take && kx_end_q) begin
+        ky_rest_q <= ky_rest_q & (ky_rest_q - Kernel'(1));
+        ky_end_q <= (ky_rest_q & (ky_rest_q - Kernel'(1))) == '0;
+      end
+    end
+    assign kx_rest = kx_rest_q;
+    assign ky_low  = lowest(ky_left_q);
+    assign kx_low  = lowest(kx_left_q);
+    assign ky_rest = ky_rest_q;
+    assign kx_end = kx_end_q;
+    assign ky_end = ky_end_q;
+  end else begin : gen_late
+    // What follows from the taps left stands still for two cycles before a take in place, so that it has registers there.
+    logic [Kernel-1:0] kx_rest_d, ky_rest_d;
+    assign kx_rest_d = kx_left_q & (kx_left_q - Kernel'(1));
+    assign ky_rest_d = ky_left_q & (ky_left_q - Kernel'(1));
+    always_ff @(posedge clk_i) begin
+      {kx_rest, ky_rest} <= {kx_rest_d, ky_rest_d};
+      {kx_end, ky_end}   <= {kx_rest_d == '0, ky_rest_d == '0};
+      {ky_low, kx_low}   <= {lowest(ky_left_q), lowest(kx_left_q)};
+    end
+  end
 
-  // In place the command stands still before it is handed over: an empty walker is loaded in every cycle.
-  logic fill;
-  assign fill = (InPlace != 0) ? !valid_q : hand_i;
   always_ff @(posedge clk_i) begin
-    if (fill) begin
+    if (empty) begin
       fresh_q   <= 1'b1;
       left_q    <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4];
       zero_q      <= cmd_i[espl_pkg::ComputeNTilesLsb+:DimBits+4] == '0;
@@ -329,7 +370,7 @@ module espl_wseq #(
     assign row_skip = row_dw_q && (k > rows_q || 8'(tap) > {4'd0, cols_q});
     assign row_zero_o = row_zero_q || row_skip;
     always_ff @(posedge clk_i) begin
-      if (hand_i) begin
+      if (empty) begin
         dw_q       <= cmd_i[espl_pkg::ComputeDwLsb];
         bank_num_q <= cmd_i[espl_pkg::ComputeIdxBaseLsb+:8];
       end

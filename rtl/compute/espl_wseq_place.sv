@@ -1,6 +1,7 @@
 // Where the pass of a tile begins: input row and column of its first pixel, word address, steps. Sums of products, one after the other.
 // Timing: inputs with take_i in cycle c; outputs hold from c + Rows/2 + 1 on (c + 5 with more than eight rows), the first cycle in which the pass's start
 // can be decided. From eight rows on each product and each sum has a cycle of its own; steps that a small array has no cycle for are wires.
+// take_i comes late in its cycle: with eight rows and more the inputs are copied in every cycle and kept one later.
 // Configuration (row_words_i .. whole_i) and out_w_i stand still from c + 1 on until the start.
 module espl_wseq_place #(
   parameter int Rows = 4,
@@ -37,26 +38,28 @@ module espl_wseq_place #(
   localparam int InW = 48 + 2 * DimBits;
 
   logic [7:0]         ky, kx;
-  logic [15:0]        block, plane, far, base_q;
-  logic [DimBits-1:0] off_y, off_x;
+  logic [15:0]        block, plane_d, plane, far, base_q;
+  logic [DimBits-1:0] off_y_d, off_x_d, off_y, off_x;
   logic [PosW-1:0]    down, right;
   espl_hold #(
     .Width  (InW),
     .Through(Near)
   ) u_in (
     .clk_i (clk_i),
-    .we_i  (take_i),
+    .we_i  (1'b1),
     .data_i({ky_i, kx_i, block_i, plane_i, off_y_i, off_x_i}),
-    .data_o({ky, kx, block, plane, off_y, off_x})
+    .data_o({ky, kx, block, plane_d, off_y_d, off_x_d})
   );
+  logic taken_q;
+  always_ff @(posedge clk_i) taken_q <= take_i;
   espl_hold #(
-    .Width  (16 + 2 * PosW),
+    .Width  (32 + 2 * DimBits + 2 * PosW),
     .Through(Near)
   ) u_product (
     .clk_i (clk_i),
-    .we_i  (1'b1),
-    .data_i({16'(block * plane_words_i), PosW'(ky) * PosW'(dy_i), PosW'(kx) * PosW'(dx_i)}),
-    .data_o({far, down, right})
+    .we_i  (taken_q),
+    .data_i({plane_d, off_y_d, off_x_d, 16'(block * plane_words_i), PosW'(ky) * PosW'(dy_i), PosW'(kx) * PosW'(dx_i)}),
+    .data_o({plane, off_y, off_x, far, down, right})
   );
   always_ff @(posedge clk_i) begin
     if (take_i || Near == 0) begin

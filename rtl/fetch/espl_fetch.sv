@@ -94,8 +94,7 @@ module espl_fetch #(
   logic [127:0] judged;      // the one that the decoder looks at
   logic         load;
   logic [7:0]   met;
-  logic         active, past_end, is_bar, is_end, dispatch, barrier;
-  logic [2:0]   unit;            // that the command goes to
+  logic         active, past_end, is_bar, is_end, barrier;
   logic         ready, fine, refused;  // the command shown may be dispatched or refused in this cycle; the decoder accepts it; it is refused
   logic [2:0]   target;
 
@@ -103,21 +102,9 @@ module espl_fetch #(
   assign is_end   = head[3:0] == espl_pkg::OpEnd;
   assign pc_next  = pc_q + 1'b1;
 
-  always_comb begin
-    unit = 3'b000;
-    case (judged[3:0])
-      espl_pkg::OpLoad: unit = 3'b001;
-      espl_pkg::OpCompute: unit = 3'b010;
-      espl_pkg::OpStore: unit = 3'b100;
-      espl_pkg::OpCfg: unit = {judged[5:4] == espl_pkg::UnitStore, judged[5:4] == espl_pkg::UnitCompute, judged[5:4] == espl_pkg::UnitLoad};
-      default: unit = 3'b000;
-    endcase
-  end
-
   assign refused  = past_end || (ready && !fine);
-  assign dispatch = active && ready && !refused && ((target & ~q_full_i) != 3'b000);
   assign barrier  = active && ready && !refused && is_bar;
-  assign q_push_o = dispatch ? target : 3'b000;
+  assign q_push_o = (active && ready && !past_end && fine) ? target & ~q_full_i : 3'b000;
   assign q_cmd_o  = head;
   assign idx      = 24'(idx_q);
   assign q_idx_o  = idx;
@@ -167,7 +154,16 @@ module espl_fetch #(
     logic [7:0]       met_d, met_q;
     logic [2:0]       target_q;
     logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q;
+    logic [2:0] unit;  // that the command goes to
     always_comb begin
+      unit = 3'b000;
+      case (judged[3:0])
+        espl_pkg::OpLoad: unit = 3'b001;
+        espl_pkg::OpCompute: unit = 3'b010;
+        espl_pkg::OpStore: unit = 3'b100;
+        espl_pkg::OpCfg: unit = {judged[5:4] == espl_pkg::UnitStore, judged[5:4] == espl_pkg::UnitCompute, judged[5:4] == espl_pkg::UnitLoad};
+        default: unit = 3'b000;
+      endcase
       met_d = (mine_q != '0) ? espl_pkg::StNone : espl_pkg::StBadOpcode;
       if ((mine_q & bad_q) != '0) met_d = espl_pkg::StBadField;
       if (err_q) met_d = espl_pkg::StBusRead;
@@ -198,25 +194,22 @@ module espl_fetch #(
   end else begin : gen_ahead
     // The verdicts are there with the command: they are made while it comes out of memory.
     logic [Kinds-1:0] mine_q, good_q;
-    logic [2:0]       target_q;
-    logic             bar_q, end_q;
+    logic             end_q;
     always_ff @(posedge clk_i) begin
       if (load) begin
         mine_q   <= mine;
         good_q   <= mine & ~bad;
-        target_q <= unit;
-        bar_q    <= (next[3:0] == espl_pkg::OpEnd) || (next[3:0] == espl_pkg::OpMark);
       end
       end_q <= !rst_i && (pop ? 29'(pc_next) >= {1'b0, prog_cmds_i} : end_here);
     end
     assign judged   = next;
     assign ready    = head_valid;
     assign fine     = !head_err && good_q != '0;
-    assign target   = target_q;
-    assign is_bar   = bar_q;
+    assign target   = {good_q[3] || good_q[6], good_q[2] || good_q[5], good_q[1] || good_q[4]};
+    assign is_bar   = good_q[7] || good_q[8];
     assign met      = head_err ? espl_pkg::StBusRead : (good_q != '0) ? espl_pkg::StNone : (mine_q != '0) ? espl_pkg::StBadField : espl_pkg::StBadOpcode;
     assign past_end = end_q;
-    assign pop      = dispatch;
+    assign pop      = q_push_o != 3'b000;
   end
 
   espl_fetch_buf #(

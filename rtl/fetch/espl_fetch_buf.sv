@@ -36,6 +36,7 @@ module espl_fetch_buf #(
 );
 
   localparam int BeatAw = 9 - $clog2(BusBytes);
+  localparam logic [5:0] Arrive = (BusBytes == 32) ? 6'd2 : 6'd1;
 
   logic              rq_valid_q, valid_q;
   logic [31:0]       rq_addr_q;
@@ -46,7 +47,8 @@ module espl_fetch_buf #(
   logic [1:0]        slots_q, open_q;
   logic [BeatAw-1:0] wbeat_q;
   logic [4:0]        rptr_q, raddr;
-  logic [5:0]        level_q, arrived, level_kept;
+  logic [5:0]        level_q;
+  logic              arrive;     // Arrive commands are complete with this beat
   logic [1:0]        slot_err_q;
   logic [4:0]        burst_cmds;
   logic              more, raise, slot_free;
@@ -65,16 +67,13 @@ module espl_fetch_buf #(
   assign burst_cmds = whole_q ? 5'd16 : {1'b0, limit_i[3:0]};
   assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
 
-  if (BusBytes == 32) begin : gen_wide
-    assign arrived = rd_valid_i ? 6'd2 : 6'd0;
-  end else if (BusBytes == 16) begin : gen_same
-    assign arrived = rd_valid_i ? 6'd1 : 6'd0;
+  if (BusBytes >= 16) begin : gen_wide
+    assign arrive = rd_valid_i;
   end else begin : gen_narrow
     localparam int SubW = 4 - $clog2(BusBytes);
-    assign arrived = (rd_valid_i && (&wbeat_q[SubW-1:0])) ? 6'd1 : 6'd0;
+    assign arrive = rd_valid_i && (&wbeat_q[SubW-1:0]);
   end
 
-  assign level_kept = level_q - {5'd0, pop_i};
   assign raddr      = rptr_q + {4'd0, pop_i};
   assign valid_o    = valid_q;
   assign err_o      = slot_err_q[rptr_q[4]];
@@ -157,8 +156,10 @@ module espl_fetch_buf #(
       open_q  <= open_q + {1'b0, rq_gnt_i} - {1'b0, rd_valid_i && rd_last_i};
       if (rd_valid_i) wbeat_q <= wbeat_q + 1'b1;
       rptr_q  <= raddr;
-      level_q <= level_kept + arrived;
-      valid_q <= level_kept != 6'd0;
+      // rd_valid_i and pop_i come late in their cycle: all four sums are there by then.
+      if (arrive) level_q <= pop_i ? level_q + Arrive - 6'd1 : level_q + Arrive;
+      else if (pop_i) level_q <= level_q - 6'd1;
+      valid_q <= pop_i ? level_q > 6'd1 : level_q != 6'd0;
     end
   end
 

@@ -24,6 +24,7 @@ module espl_watch #(
   input  logic [71:0] err_idx_i,
   input  logic [23:0] now_idx_i,  // of the oldest command; stands still after stop
   output logic        stop_o,
+  output logic        go_o,       // its opposite, a register of its own with queues: stop_o has many readers
   output logic        fin_o,
   output logic [7:0]  err_code_o,
   output logic [23:0] err_idx_o
@@ -115,6 +116,13 @@ module espl_watch #(
   end
 
   assign stop_o     = stop_q;
+  if (InPlace != 0) begin : gen_go_same
+    assign go_o = !stop_q;
+  end else begin : gen_go
+    logic go_q;
+    always_ff @(posedge clk_i) go_q <= rst_i || !have;
+    assign go_o = go_q;
+  end
   logic fin_d;
   assign fin_d      = running_i && stop_q && (err_valid_i == 3'b000) && !dead_err_q && (((&idle_i) && !port_busy_i) || dead_now);
   if (InPlace != 0) begin : gen_fin_late

@@ -60,14 +60,14 @@ module espl_load #(
   localparam int Nb    = Rows / ((MinRc < 16) ? MinRc : 16);
   localparam int BankW = (Nb > 1) ? $clog2(Nb) : 1;
   localparam int BeatW = BufAw - BusSh;                  // address in beats
-  localparam int MetaW = 1 + BusSh + 9 + BeatW + BankW;  // last, lane, bytes, address, bank
+  localparam int MetaW = 1 + BusSh + 9 + BeatW + BankW;  // last, lane, end, address, bank
 
   logic [95:0]      stride_q;
   logic             is_cfg, cfg_stride, pops_ok, take, take_load;
   logic             walk_valid, walk_ready, walk_last, emit;
   logic [31:0]      walk_addr;
   logic [6:0]       walk_beats;
-  logic [8:0]       walk_bytes;
+  logic [8:0]       walk_bytes, walk_end;
   logic [19:0]      walk_dst;
   logic [7:0]       walk_bank;
   logic [BusSh-1:0] walk_lane;
@@ -90,12 +90,12 @@ module espl_load #(
 
   // The port keeps at most Bursts bursts open, so the open list cannot fill; Flight commands fit the finished list.
   logic unused_full;
-  assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank};
+  assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank, walk_bytes};
 
   // ---- taking commands
   assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
   assign pops_ok   = (!q_cmd_i[espl_pkg::LoadPopComputeLsb] || tok_cl_avail_i) && (!q_cmd_i[espl_pkg::LoadPopStoreLsb] || tok_sl_avail_i);
-  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && (fly_cnt_q != 3'(Flight))));
+  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && !fly_cnt_q[(Flight > 1) ? 2 : 0]));
   assign take_load = take && !is_cfg;
   assign q_pop_o   = take;
   assign tok_cl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopComputeLsb];
@@ -120,6 +120,7 @@ module espl_load #(
     .lane_o  (walk_lane),
     .beats_o (walk_beats),
     .bytes_o (walk_bytes),
+    .end_o   (walk_end),
     .dst_o   (walk_dst),
     .bank_o  (walk_bank),
     .last_o  (walk_last)
@@ -184,7 +185,7 @@ module espl_load #(
     .bank_i    (8'(meta[BankW-1:0])),
     .dst_i     ((20 - BusSh)'(meta[BankW+:BeatW])),
     .lane_i    (meta[BankW+BeatW+9+:BusSh]),
-    .bytes_i   (meta[BankW+BeatW+:9]),
+    .end_i     (meta[BankW+BeatW+:9]),
     .cmd_last_i(meta[MetaW-1]),
     .rd_valid_i(rd_valid_i),
     .rd_data_i (rd_data_i),
@@ -242,7 +243,7 @@ module espl_load #(
     if (emit) begin
       rq_addr_q  <= walk_addr;
       rq_beats_q <= walk_beats;
-      rq_meta_q  <= {walk_last, walk_lane, walk_bytes, walk_dst[BufAw-1:BusSh], walk_bank[BankW-1:0]};
+      rq_meta_q  <= {walk_last, walk_lane, walk_end, walk_dst[BufAw-1:BusSh], walk_bank[BankW-1:0]};
     end
     err_idx_q <= fly_idx[fill_q];
     if (rst_i) begin

@@ -21,7 +21,7 @@ module espl_load_beat #(
   input  logic [7:0]            bank_i,
   input  logic [19:BusSh]       dst_i,        // beat address of the first beat
   input  logic [BusSh-1:0]      lane_i,       // lane of the first byte in the first beat
-  input  logic [8:0]            bytes_i,
+  input  logic [8:0]            end_i,        // place behind the last byte, from the first beat's start on
   input  logic                  cmd_last_i,   // last burst of its command
   input  logic                  rd_valid_i,
   input  logic [8*BusBytes-1:0] rd_data_i,
@@ -39,9 +39,9 @@ module espl_load_beat #(
   output logic                  err_o         // pulse in t+1: first faulty beat of a command
 );
 
-  // position of byte b of this beat in the burst's aligned span is beat_q*BusBytes + b; the run is [lane, lane + bytes)
+  // position of byte b of this beat in the burst's aligned span is pos_q + b; the run is [lane, end)
   logic [8:0]          pos_q;                 // beat_q * BusBytes, at most 256
-  logic [9:0]          run_end, beat_end;
+  logic                whole;                 // the beat's last byte is inside the run
   logic [BusBytes-1:0] strb;
   logic [5:0]          n_first, n_upto, count_in, count;
   logic                first_beat, bad;
@@ -54,19 +54,18 @@ module espl_load_beat #(
   logic [4:0]          units, tiles;          // finished with the beat of the cycle before
 
   assign first_beat = pos_q == 9'd0;
-  assign run_end    = {1'b0, bytes_i} + {{(10 - BusSh) {1'b0}}, lane_i};
-  assign beat_end   = {1'b0, pos_q} + 10'(BusBytes);
+  assign whole      = pos_q[8:BusSh] < end_i[8:BusSh];
   assign bad        = err_q || rd_err_i;
 
   always_comb begin
     for (int b = 0; b < BusBytes; b++) begin
-      strb[b] = ({1'b0, pos_q} + 10'(b) < run_end) && (!first_beat || (BusSh'(b) >= lane_i));
+      strb[b] = (whole || BusSh'(b) < end_i[BusSh-1:0]) && (!first_beat || (BusSh'(b) >= lane_i));
     end
   end
 
   // bytes of this beat inside the run
   assign n_first  = first_beat ? {{(6 - BusSh) {1'b0}}, lane_i} : 6'd0;
-  assign n_upto   = (beat_end <= run_end) ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, run_end[BusSh-1:0]};
+  assign n_upto   = whole ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, end_i[BusSh-1:0]};
   if (Choice) begin : gen_count
     assign count_in = n_upto - n_first;
     assign count    = count_q;

@@ -1,8 +1,8 @@
 // Walks the runs of one LOAD (groups x rows x bytes) and cuts them into bursts at 256-byte boundaries of memory.
 // Timing: start_i in cycle t loads the command, valid_o and the first burst are shown from t+1; step_i in cycle t moves to the next
 // burst, shown in t+1; after the step of the burst with last_o valid_o is low. All outputs are functions of registers. A burst that is shown may be
-// taken with step_i when ready_o is high: always, or with Prep from the next cycle on (the cut at 256 bytes has registers of its own). With Prep
-// start_i comes only while valid_o is low.
+// taken with step_i when ready_o is high: always, or with Prep from the next cycle on (the cut at 256 bytes has registers of its own).
+// While nothing is walked the registers follow cmd_i: start_i, which comes only then, is late in its cycle and goes to valid_o only.
 // Buffer offset of run (group k, row r): dst + r*dst_row*G + ((bank+k) div NB)*dst_group*G in bank (bank+k) mod NB; buffers other than
 // the activation buffer have one bank. Offsets are modulo 2^20, addresses modulo 2^32.
 module espl_load_walk #(
@@ -30,6 +30,7 @@ module espl_load_walk #(
   output logic [BusSh-1:0] lane_o, // of the first byte in it
   output logic [6:0]   beats_o,
   output logic [8:0]   bytes_o,   // 1..256
+  output logic [8:0]   end_o,     // lane_o + bytes_o
   output logic [19:0]  dst_o,     // buffer byte address of the first byte
   output logic [7:0]   bank_o,
   output logic         last_o     // last burst of the command
@@ -38,12 +39,13 @@ module espl_load_walk #(
   localparam int GSh = $clog2(G);
 
   logic        valid_q, act_q;
+  logic        empty;  // nothing is walked, the registers follow cmd_i; without Prep a register of its own
   logic [31:0] addr_q, row_addr_q, group_addr_q;
   logic [19:0] dst_q, row_dst_q, group_dst_q;
   logic [RunW-1:0]    left_q, row_bytes_q;
   logic [DimBits-1:0] rows_q, row_left_q, group_left_q;
   logic [7:0]  bank_q;
-  logic [8:0]  room, bytes, span;
+  logic [8:0]  room, bytes;
   logic        run_end, cut, row_end, wrap;
   logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
   logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
@@ -69,31 +71,50 @@ module espl_load_walk #(
     assign ready_o = ready_q;
     assign run_end = run_end_q;
     assign bytes   = bytes_q;
+    assign end_o   = bytes_q + {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]};
+    logic [8:0] span;  // at most 256 + BusBytes - 1
+    assign span    = end_o + 9'(BusBytes - 1);
+    assign beats_o = 7'(span >> BusSh);
+    logic unused_span;
+    assign unused_span = ^span;
   end else begin : gen_direct
-    // The cut of a burst is in registers when it is shown: it is made of what the walk goes on to.
-    logic       run_end_q;
-    logic [8:0] bytes_q;
-    function automatic logic [9:0] cut_of(input logic [7:0] place, input logic [RunW-1:0] run);
-      cut_of = {1'b0, 9'd256 - {1'b0, place}};
-      if (run <= RunW'(cut_of[8:0])) cut_of = {1'b1, run[8:0]};
-    endfunction
+    // Where the run ends, counted from the 256 bytes that hold the burst: what lies behind them says whether the burst is cut.
+    logic [RunW:0]   last_q, last_row, last_group;  // place of the run's last byte
+    logic [RunW-1:0] less_q;                        // row_bytes - 1
+    logic            short_q, run_end_q;            // no run is longer than 256 bytes; the run ends with the burst
+    logic [7:0]      last;
+    assign last_row   = {1'b0, less_q} + {{(RunW - 7) {1'b0}}, next_row_addr[7:0]};
+    assign last_group = {1'b0, less_q} + {{(RunW - 7) {1'b0}}, next_group_addr[7:0]};
     always_ff @(posedge clk_i) begin
-      if (start_i) {run_end_q, bytes_q} <= cut_of(cmd_i[espl_pkg::LoadAddrLsb+:8], cmd_i[espl_pkg::LoadRowBytesLsb+:RunW]);
-      else if (step_i && !run_end_q) {run_end_q, bytes_q} <= cut_of(8'd0, left_q - RunW'(bytes_q));
-      else if (step_i && !row_end) {run_end_q, bytes_q} <= cut_of(next_row_addr[7:0], row_bytes_q);
-      else if (step_i) {run_end_q, bytes_q} <= cut_of(next_group_addr[7:0], row_bytes_q);
+      if (empty) begin
+        less_q    <= cmd_i[espl_pkg::LoadRowBytesLsb+:RunW] - RunW'(1);
+        short_q   <= cmd_i[espl_pkg::LoadRowBytesLsb+:RunW] <= RunW'(256);
+        last_q    <= {1'b0, cmd_i[espl_pkg::LoadRowBytesLsb+:RunW]} + {{(RunW - 7) {1'b0}}, cmd_i[espl_pkg::LoadAddrLsb+:8]} - (RunW + 1)'(1);
+        run_end_q <= {1'b0, cmd_i[espl_pkg::LoadRowBytesLsb+:RunW]} + {{(RunW - 7) {1'b0}}, cmd_i[espl_pkg::LoadAddrLsb+:8]} <= (RunW + 1)'(256);
+      end else if (step_i) begin
+        if (!run_end_q) begin
+          last_q[RunW:8] <= last_q[RunW:8] - (RunW - 7)'(1);
+          run_end_q      <= last_q[RunW:8] == (RunW - 7)'(1);
+        end else begin
+          last_q    <= row_end ? last_group : last_row;
+          run_end_q <= short_q && !(row_end ? last_group[8] : last_row[8]);
+        end
+      end
     end
+    assign last    = run_end_q ? last_q[7:0] : 8'hff;
     assign ready_o = valid_q;
     assign run_end = run_end_q;
-    assign bytes   = bytes_q;
+    assign bytes   = {1'b0, last} - {1'b0, addr_q[7:0]} + 9'd1;
+    assign beats_o = 7'(last[7:BusSh]) - 7'(addr_q[7:BusSh]) + 7'd1;
+    assign end_o   = {1'b0, last} - {1'b0, addr_q[7:BusSh], {BusSh{1'b0}}} + 9'd1;
 `ifdef FORMAL
-    always_comb if (valid_q) assert (run_end_q == !cut && bytes_q == (cut ? room : left_q[8:0]));
+    always_comb if (valid_q) assert (run_end_q == !cut && bytes == (cut ? room : left_q[8:0]) && {1'b0, left_q} + (RunW + 1)'(addr_q[7:0]) == last_q + (RunW + 1)'(1) &&
+                                     less_q == row_bytes_q - RunW'(1) && short_q == (row_bytes_q <= RunW'(256)));
 `else
     logic unused_cut;
     assign unused_cut = cut;
 `endif
   end
-  assign span    = {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]} + bytes + 9'(BusBytes - 1);  // at most 256 + BusBytes - 1
   assign row_end = row_left_q == DimBits'(1);
   assign wrap    = Nb == 1 || !act_q || (bank_q == 8'(Nb - 1));
 
@@ -105,17 +126,13 @@ module espl_load_walk #(
   assign valid_o = valid_q;
   assign addr_o  = {addr_q[31:BusSh], {BusSh{1'b0}}};
   assign lane_o  = addr_q[BusSh-1:0];
-  assign beats_o = 7'(span >> BusSh);
   assign bytes_o = bytes;
   assign dst_o   = dst_q;
   assign bank_o  = bank_q;
   assign last_o  = run_end && row_end && (group_left_q == DimBits'(1));
 
-  // With Prep the command stands still before it starts: an idle walk is loaded in every cycle.
-  logic fill;
-  assign fill = (Prep != 0) ? !valid_q : start_i;
   always_ff @(posedge clk_i) begin
-    if (fill) begin
+    if (empty) begin
       act_q        <= cmd_i[espl_pkg::LoadBufferLsb+:2] == 2'd0;
       addr_q       <= cmd_i[espl_pkg::LoadAddrLsb+:32];
       row_addr_q   <= cmd_i[espl_pkg::LoadAddrLsb+:32];
@@ -132,7 +149,7 @@ module espl_load_walk #(
     end else if (step_i) begin
       if (!run_end) begin
         addr_q <= {addr_q[31:8] + 24'd1, 8'd0};
-        dst_q  <= dst_q + {11'd0, bytes};
+        dst_q  <= dst_q - {12'hfff, addr_q[7:0]};  // behind 256 - addr bytes
         left_q <= left_q - RunW'(bytes);
       end else if (!row_end) begin
         addr_q     <= next_row_addr;
@@ -158,9 +175,20 @@ module espl_load_walk #(
     else if (start_i) valid_q <= 1'b1;
     else if (step_i && last_o) valid_q <= 1'b0;
   end
+  if (Prep == 0) begin : gen_empty
+    logic empty_q;
+    always_ff @(posedge clk_i) begin
+      if (rst_i) empty_q <= 1'b1;
+      else if (start_i) empty_q <= 1'b0;
+      else if (step_i && last_o) empty_q <= 1'b1;
+    end
+    assign empty = empty_q;
+  end else begin : gen_not_valid
+    assign empty = !valid_q;
+  end
 
 `ifdef FORMAL
-  // Laws for a command without zero sizes (the decoder refuses others), stepped only while a burst is shown.
+  // Laws for a command without zero sizes (the decoder refuses others), started only while nothing is walked, stepped only while a burst is shown.
   // A burst lies inside 256 bytes and is never empty; its beats are those that hold its bytes; the bursts of a run follow each other without
   // a gap and add up to the run; the runs add up to rows x groups; last_o marks the last burst of the last run.
   logic init_q = 1'b0;
@@ -190,9 +218,9 @@ module espl_load_walk #(
   always_comb begin
     if (!init_q) assume (rst_i);
 `ifdef PROVE_espl_load_walk
-    if (init_q) assume (!step_i || valid_o);
+    if (init_q) assume ((!step_i || valid_o) && (!start_i || !valid_o));
 `else
-    if (init_q && !rst_i) assert (!step_i || valid_o);
+    if (init_q && !rst_i) assert ((!step_i || valid_o) && (!start_i || !valid_o));
 `endif
     if (start_i) begin
       assume (cmd_i[espl_pkg::LoadRowBytesLsb+:20] != 20'd0);
@@ -203,6 +231,7 @@ module espl_load_walk #(
     if (init_q && valid_o) begin
       assert (bytes_o >= 9'd1 && bytes_o <= 9'd256);
       assert (place_end <= 10'd256);
+      assert (end_o == bytes_o + {{(9 - BusSh) {1'b0}}, lane_o});
       assert (addr_o[BusSh-1:0] == '0);
       assert (beats_o >= 7'd1 && {3'd0, beats_o} <= 10'(256 / BusBytes));
       assert ({3'd0, beats_o} == (({{(10 - BusSh) {1'b0}}, lane_o} + {1'b0, bytes_o} + 10'(BusBytes - 1)) >> BusSh));
@@ -215,6 +244,7 @@ module espl_load_walk #(
       assert (last_o == (f_last && row_q + 12'd1 == n_rows_q && group_q + 12'd1 == n_groups_q));
       assert (bank_o < 8'(Nb));
     end
+    if (init_q) assert (empty == !valid_q);
   end
 `endif
 

@@ -50,7 +50,8 @@ module espl_port_rd #(
 
   espl_fifo #(
     .Width(2),
-    .Depth(Bursts)
+    .Depth(Bursts),
+    .Front((Bursts > 1) ? 1 : 0)
   ) u_owner (
     .clk_i  (clk_i),
     .rst_i  (rst_i),

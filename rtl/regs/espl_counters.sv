@@ -1,5 +1,6 @@
 // The performance counters of hw/spec/counters.tbl, 32 bits each: the first `Counters` of them are built, the others read zero.
-// Timing: what happens in cycle t with en_i is in counters_o from t+1 on; clear_i in cycle t makes them zero in t+1.
+// Timing: what happens in cycle t with en_i is in counters_o from t+1 on; clear_i in cycle t makes them zero in t+1. Waiting
+// requests are counted a cycle later: none waits in a cycle before the counters are cleared, recorded or read at the end.
 module espl_counters #(
   parameter int BusBytes = 16,
   parameter int Counters = 16
@@ -25,6 +26,8 @@ module espl_counters #(
   // What each counter adds in a cycle in which it counts.
   logic [511:0] add;
   logic [15:0]  on;
+  logic [2:0]   wait_q;
+  always_ff @(posedge clk_i) wait_q <= (en_i && !clear_i) ? bus_wait_i : 3'd0;
   always_comb begin
     add = '0;
     on  = '0;
@@ -42,7 +45,7 @@ module espl_counters #(
     add[32*espl_pkg::CntWriteBytes+:32]   = 32'd1 << BusSh;
     on[espl_pkg::CntReadBytes]            = rd_beat_i;
     on[espl_pkg::CntWriteBytes]           = wr_beat_i;
-    add[32*espl_pkg::CntBus+:32]          = {29'd0, bus_wait_i};
+    add[32*espl_pkg::CntBus+:32]          = {29'd0, wait_q};
     on[espl_pkg::CntBus]                  = 1'b1;
     for (int i = 0; i < 8; i++) begin
       add[32*cause_of(i)+:32] = 32'd1;
@@ -69,7 +72,7 @@ module espl_counters #(
       logic [31:0] cnt_q;
       always_ff @(posedge clk_i) begin
         if (rst_i || clear_i) cnt_q <= 32'd0;
-        else if (en_i && on[k]) cnt_q <= cnt_q + add[32*k+:32];
+        else if ((en_i || k == espl_pkg::CntBus) && on[k]) cnt_q <= cnt_q + add[32*k+:32];
       end
       assign counters_o[32*k+:32] = cnt_q;
     end else begin : gen_zero

@@ -1,6 +1,6 @@
 // Walk of a STORE command: group, output row, output column, sub-word of RqLanes channels, window row, window column; one operation
 // (one accumulator read of RqLanes channels, or one average) each time `issue` is high.
-// Timing: the command is loaded with take_i, runs from the cycle after start_i. An operation issued in cycle i reads the accumulators with
+// Timing: the command is that of the last cycle with follow_i, which is the one of take_i; it runs from the cycle after start_i. An operation issued in cycle i reads the accumulators with
 // acc_* in i+1 (data in i+3); op_* carry its control in i+1. After an operation the next may issue RqCycles later; the average of a window
 // issues AvgGap after its last tap. The first operation of a pixel waits for a staging slot when its word begins a burst (slot_free_i) and for a
 // residual word (res_ready_i). bank_free_o is high in the cycle after the last operation of the command.
@@ -29,6 +29,7 @@ module espl_drain #(
   input  logic             rst_i,
   // command (a STORE command word with take_i) and configuration
   input  logic             take_i,
+  input  logic             follow_i,      // the registers follow cmd_i: also in the cycle of take_i, with InPlace after it, before start_i
   input  logic [127:0]     cmd_i,
   input  logic             start_i,
   output logic             done_o,        // the last operation issues in this cycle
@@ -77,13 +78,13 @@ module espl_drain #(
     .Through(InPlace)
   ) u_cmd (
     .clk_i (clk_i),
-    .we_i  (take_i),
+    .we_i  (follow_i),
     .data_i(cmd_i),
     .data_o(cmd)
   );
   assign bank    = cmd[espl_pkg::StoreBankLsb];
   always_ff @(posedge clk_i) begin
-    if (take_i) begin
+    if (follow_i) begin
       max_q <= MaxPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd1;
       avg_q <= AvgPool != 0 && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd2;
       res_q <= Residual != 0 && cmd_i[espl_pkg::StoreResidualLsb] && cmd_i[espl_pkg::StorePoolLsb+:2] == 2'd0;
@@ -104,7 +105,7 @@ module espl_drain #(
   logic        x_last, y_last, sub_last, w_last, w_first, w_valid;
   logic        x_last_q, y_last_q, one_col_q, one_row_q;  // sizes left, and sizes, of one
   logic        wait_q;             // step_q is not 0
-  logic        issue, avg_op, tap_end, sub_end, pix_end, run_end, need_slot, cmd_end;
+  logic        issue, avg_op, tap_now, sub_now, pix_now, sub_end, pix_end, run_end, need_slot, cmd_end;
   // Addresses.
   logic        begins_q;           // the pixel's word begins a burst: first of a run, or of 256 bytes
   logic        page_last;          // it is the last one of 256 bytes
@@ -118,9 +119,12 @@ module espl_drain #(
   assign avg_op    = AvgPool != 0 && phase_q;
   assign need_slot = pfirst_q && begins_q;
   assign issue     = active_q && !wait_q && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
-  assign tap_end   = issue && !avg_op && w_last;
-  assign sub_end   = avg_op ? issue : tap_end && !avg_q;
-  assign pix_end   = sub_end && sub_last;
+  // What an operation ends if it issues in this cycle: functions of registers, `issue` comes later in the cycle.
+  assign tap_now   = !avg_op && w_last;
+  assign sub_now   = avg_op || (tap_now && !avg_q);
+  assign pix_now   = sub_now && sub_last;
+  assign sub_end   = issue && sub_now;
+  assign pix_end   = issue && pix_now;
   assign run_end   = x_last && (y_last || !contig);
   assign cmd_end   = pix_end && x_last && y_last && last_group;
   assign done_o    = cmd_end;
@@ -156,8 +160,8 @@ module espl_drain #(
       if (start_i) active_q <= 1'b1;
       else if (cmd_end) active_q <= 1'b0;
       if (issue) begin
-        step_q <= (tap_end && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
-        wait_q <= (tap_end && avg_q) || RqCycles > 1;
+        step_q <= (tap_now && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
+        wait_q <= (tap_now && avg_q) || RqCycles > 1;
       end else if (wait_q) begin
         step_q <= step_q - 5'd1;
         wait_q <= step_q != 5'd1;
@@ -165,7 +169,7 @@ module espl_drain #(
       if (issue) flush_q <= 5'(Flush);
       else if (flush_q != 5'd0) flush_q <= flush_q - 5'd1;
     end
-    if (take_i) begin
+    if (follow_i) begin
       groups_q  <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
       oa_q      <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       orow_q    <= {cmd_i[espl_pkg::StoreOutAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
@@ -182,10 +186,10 @@ module espl_drain #(
       phase_q   <= 1'b0;
       begins_q  <= 1'b1;
     end else if (issue) begin
-      pfirst_q <= pix_end;
-      phase_q  <= tap_end && avg_q;
-      if (sub_end) sub_q <= sub_last ? '0 : sub_q + 1'b1;
-      if (pix_end) begin
+      pfirst_q <= pix_now;
+      phase_q  <= tap_now && avg_q;
+      if (sub_now) sub_q <= sub_last ? '0 : sub_q + 1'b1;
+      if (pix_now) begin
         begins_q <= run_end || oa_d[7:GSh] == '0;
         oa_q  <= oa_d;
         x_q   <= x_last ? out_w : x_q - DimBits'(1);
@@ -207,7 +211,7 @@ module espl_drain #(
   // Parameter row: {group, sub}; the low bits of par_base are zero in a legal command and are not looked at.
   if (PgAw > 0) begin : gen_pg
     always_ff @(posedge clk_i) begin
-      if (take_i) pg_q <= cmd_i[espl_pkg::StoreParBaseLsb+GSh+:PgAw];
+      if (follow_i) pg_q <= cmd_i[espl_pkg::StoreParBaseLsb+GSh+:PgAw];
       else if (pix_end && x_last && y_last && Groups > 1) pg_q <= pg_q + 1'b1;
     end
   end else begin : gen_no_pg
@@ -226,7 +230,7 @@ module espl_drain #(
       ro_d[GSh-1:0] = '0;
     end
     always_ff @(posedge clk_i) begin
-      if (take_i) begin
+      if (follow_i) begin
         ro_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
         rrow_q <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
         rgrp_q <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:8-GSh], {GSh{1'b0}}};
@@ -246,7 +250,7 @@ module espl_drain #(
   end
 
   logic taken_q;  // the window stands at its first tap from two cycles after the take on, before the first operation
-  always_ff @(posedge clk_i) taken_q <= take_i;
+  always_ff @(posedge clk_i) taken_q <= (InPlace != 0) ? follow_i : take_i;
   espl_window #(
     .AccAw(AccAw),
     .Pool (Pool)
@@ -261,11 +265,11 @@ module espl_drain #(
     .poff_x_i(pool_cfg_i[espl_pkg::StorePoolPoffXLsb-16+:12]),
     .acc_h_i (pool_cfg_i[espl_pkg::StorePoolAccHLsb-16+:12]),
     .acc_w_i (pool_cfg_i[espl_pkg::StorePoolAccWLsb-16+:12]),
-    .load_i  (taken_q || (pix_end && x_last && y_last)),
-    .row_i   (pix_end && x_last && !y_last),
-    .pix_i   (pix_end && !x_last),
-    .sub_i   (sub_end && !sub_last),
-    .tap_i   (issue && !avg_op && !w_last),
+    .en_i    (taken_q || issue),
+    .load_i  (taken_q || (pix_now && x_last && y_last)),
+    .row_i   (pix_now && x_last && !y_last),
+    .pix_i   (pix_now && !x_last),
+    .sub_i   (sub_now && !sub_last),
     .addr_o  (w_addr),
     .valid_o (w_valid),
     .first_o (w_first),
@@ -273,13 +277,13 @@ module espl_drain #(
   );
 
   if (AvgPool != 0) begin : gen_avg
-    // Valid taps of the window so far, at most 16, minus one as the table's index.
+    // Valid taps of the window so far, at most 16, minus one as the table's index; counted a cycle late, the average is some cycles away.
     logic [4:0] n_q, n_d;
     logic [3:0] entry;
-    assign n_d   = (w_first ? 5'd0 : n_q) + 5'(w_valid && !(n_q[4] && !w_first));
+    assign n_d   = (op_first_o ? 5'd0 : n_q) + 5'(op_tapv_o && !(n_q[4] && !op_first_o));
     assign entry = (pool_fixed_i || n_q == 5'd0) ? 4'd0 : 4'(n_q - 5'd1);
     always_ff @(posedge clk_i) begin
-      if (issue && !avg_op) n_q <= n_d;
+      if (op_valid_o && op_kind_o != 2'd3) n_q <= n_d;
       if (issue && avg_op) op_mt_o <= avg_table_i[16*entry+:16];
     end
   end else begin : gen_no_avg
@@ -332,7 +336,7 @@ module espl_drain #(
   always_ff @(posedge clk_i) begin
     init_q     <= 1'b1;
     res_held_q <= res_ready_i && !res_free_o;
-    loaded_q   <= !rst_i && (take_i || (loaded_q && !start_i));
+    loaded_q   <= !rst_i && (take_i || (loaded_q && !start_i && !follow_i));
     if (rst_i) opening_q <= 1'b0;
     else opening_q <= (opening_q || burst_open_o) && !burst_close_o;
     if (burst_open_o) first_q <= burst_addr_o;
@@ -344,7 +348,8 @@ module espl_drain #(
       assume (cmd_i[espl_pkg::StoreGroupsLsb+:8] != 8'd0);
     end
     if (init_q && !rst_i) begin
-      assume (!take_i || (!active_q && !start_i));
+      assume (!take_i || follow_i);
+      assume (!follow_i || (!active_q && !start_i));
       assume (!start_i || (loaded_q && !active_q));
       if (res_held_q) assume (res_ready_i);
       assert (!(loaded_q && active_q));

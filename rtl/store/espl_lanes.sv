@@ -6,6 +6,7 @@ module espl_lanes #(
   parameter int GroupBytes = 16,
   parameter int RqLanes    = 16,
   parameter int RqCycles   = 1,
+  parameter int MulStages  = 1,
   parameter int RqLat      = 6,
   parameter int AccW       = 32,
   parameter int Residual   = 1,
@@ -52,7 +53,7 @@ module espl_lanes #(
   assign sub_in  = c3_q[7+:SubW];
 
   logic            v_q;       // a result is at the lanes' outputs
-  logic [CtlW-1:0] c_q, c_pre;  // its control; control of the result that comes in the next cycle (serial) or after it
+  logic [CtlW-1:0] c_q, c_pre, c_zo;  // its control; control of the result that comes in the next cycle (serial) or after it, and when its zero point is added
   if (RqCycles == 1) begin : gen_pipe_ctl
     logic [CtlW-1:0]  c_dly[0:RqLat-1];
     logic [RqLat-1:0] v_dly;
@@ -65,6 +66,7 @@ module espl_lanes #(
     assign v_q   = v_dly[RqLat-1];
     assign c_q   = c_dly[RqLat-1];
     assign c_pre = c_dly[RqLat-3];
+    assign c_zo  = c_dly[RqLat-2-MulStages];
   end else begin : gen_serial_ctl
     // An operation is RqCycles old when the next one comes: its control goes on to a second register then, and stays there until its result.
     logic [4:0]                left_q;  // cycles to the move, 1: now
@@ -81,20 +83,22 @@ module espl_lanes #(
     assign v_q   = last_q[RqLat-RqCycles-1];
     assign c_q   = done_q;
     assign c_pre = done_q;
+    assign c_zo  = done_q;
   end
 
   logic [7:0] zo, zo_out, lo_out, hi_out;
-  logic       avg_pre;
+  logic       avg_pre, avg_zo;
   assign zo      = quant_i[espl_pkg::StoreQuantZoLsb-16+:8];
   assign avg_pre = AvgPool != 0 && c_pre[5:4] == 2'd3;
+  assign avg_zo  = AvgPool != 0 && c_zo[5:4] == 2'd3;
   espl_hold #(
     .Width  (24),
     .Through((RqCycles == 1) ? 0 : 1)
   ) u_limits (
     .clk_i (clk_i),
     .we_i  (1'b1),
-    .data_i(avg_pre ? {quant_i[espl_pkg::StoreQuantPoolZoLsb-16+:8], 8'h80, 8'h7f}
-                    : {zo, quant_i[espl_pkg::StoreQuantLoLsb-16+:8], quant_i[espl_pkg::StoreQuantHiLsb-16+:8]}),
+    .data_i({avg_zo ? quant_i[espl_pkg::StoreQuantPoolZoLsb-16+:8] : zo,
+             avg_pre ? {8'h80, 8'h7f} : {quant_i[espl_pkg::StoreQuantLoLsb-16+:8], quant_i[espl_pkg::StoreQuantHiLsb-16+:8]}}),
     .data_o({zo_out, lo_out, hi_out})
   );
 
@@ -117,7 +121,8 @@ module espl_lanes #(
     assign d   = 9'($signed(res_sub[8*k+:8])) - 9'($signed(quant_i[espl_pkg::StoreQuantZrLsb-16+:8]));
     espl_requant #(
       .RqCycles(RqCycles),
-      .Residual(Residual)
+      .Residual(Residual),
+      .MulStages(MulStages)
     ) u_requant (
       .clk_i  (clk_i),
       .rst_i  (rst_i),
@@ -139,12 +144,13 @@ module espl_lanes #(
       // 25 bits: 65,025 taps of |q - zo| <= 255. The maximum uses the low 8 of them.
       localparam int SumW = (AvgPool != 0) ? 25 : 8;
       logic [SumW-1:0] s_q, s_d;
+      logic            more;  // the maximum is q
       logic [7:0]      best;
-      assign best = c_q[2] ? 8'h80 : s_q[7:0];
+      assign best = more ? q : c_q[2] ? 8'h80 : s_q[7:0];
+      assign more = c_q[3] && (c_q[2] || $signed(q) > $signed(s_q[7:0]));
       always_comb begin
         if (MaxPool != 0 && (AvgPool == 0 || c_q[5:4] == 2'd1)) begin
           s_d = SumW'(best);
-          if (c_q[3] && $signed(q) > $signed(best)) s_d = SumW'(q);
         end else begin
           s_d = c_q[2] ? '0 : s_q;
           if (c_q[3]) s_d = s_d + SumW'($signed(q)) - SumW'($signed(zo));
@@ -177,6 +183,6 @@ module espl_lanes #(
 
   // Parts of the configuration that options without pooling or residual do not use, and control bits that end before the result.
   logic unused_all;
-  assign unused_all = &{1'b0, quant_i, op_mt_i, c_q, c_pre, res_sub, use_res};
+  assign unused_all = &{1'b0, quant_i, op_mt_i, c_q, c_pre, c_zo, res_sub, use_res};
 
 endmodule

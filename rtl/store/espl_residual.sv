@@ -1,7 +1,7 @@
 // Residual reader: requests the bursts of a command's residual operand in the order of the drain, keeps ResBursts of them.
 // A run [address, address + bytes) is cut at multiples of 256; each piece is a burst and takes one slot from its request until the drain's last
 // use. A burst counts as ready only when its last beat is there. Byte 256*slot + (address mod 256) of the buffer holds the byte at address.
-// Timing: take_i loads a command, arm_i (later) lets it read; in a cycle with ok_i high, no request shown and a slot free the next request is
+// Timing: take_i loads a command (the last one before arm_i counts), arm_i (later) lets it read; in a cycle with ok_i high, no request shown and a slot free the next request is
 // formed, shown from the next cycle to its grant. A beat in cycle t can be read in t+1; ready_o counts a burst from the cycle after its last
 // beat. off_i in cycle t gives word_o in t+3; free_i in cycle t frees a slot for a request formed in t+1.
 module espl_residual #(
@@ -40,29 +40,30 @@ module espl_residual #(
 
   // What is left to request: the run from ra, left pixels of it; then rows and groups. What follows from that for the next request is in registers
   // one cycle later: no request is formed in the cycle after another one, or in the first two cycles of a command.
-  logic        on_q, fresh_q, contig_q;
+  logic        on_q, contig_q;
   logic [31:0] ra_q, rrow_q, rgrp_q, ra_d;
-  logic [23:0] left_q, left, run_q;
+  logic [23:0] left_q, run_q, run_d;  // pixels: left in the run, of a run, of one of the command that is loaded
   logic [11:0] out_h_q, y_q;
   logic [7:0]  groups_q;
   logic [CntW-1:0] used_q, ready_q, open_q;
+  logic            some_q;     // ready_q is not 0
   logic        form, fits, fits_q, y_end;
   logic [8-GSh:0]   room;   // pixels to the next multiple of 256
   logic [8-GSh:0]   n, n_q; // pixels of the next request
-  logic [7:0]       end_off;
-  logic [6:0]       beats, beats_q;
+  logic [7:0]       end_off, end_q; // place of its last byte in the 256
+  logic [6:0]       beats;
 
-  assign left    = fresh_q ? run_q : left_q;
   assign room    = (9 - GSh)'(256 / GroupBytes) - {1'b0, ra_q[7:GSh]};
-  assign fits    = left <= 24'(room);
-  assign n       = fits ? left[8-GSh:0] : room;
-  assign end_off = ra_q[7:0] + 8'({left[8-GSh:0], {GSh{1'b0}}}) - 8'd1;  // when it fits
-  assign beats   = fits ? 7'(end_off[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1 : 7'(256 / BusBytes) - 7'(ra_q[7:BSh]);
+  assign fits    = left_q <= 24'(room);
+  assign n       = fits ? left_q[8-GSh:0] : room;
+  assign end_off = fits ? ra_q[7:0] + 8'({left_q[8-GSh:0], {GSh{1'b0}}}) - 8'd1 : 8'hff;
+  assign beats   = 7'(end_q[7:BSh]) - 7'(ra_q[7:BSh]) + 7'd1;
+  assign run_d   = 24'(cmd_i[espl_pkg::StoreOutWLsb+:12]) * (cmd_i[espl_pkg::StoreResContigLsb] ? 24'(cmd_i[espl_pkg::StoreOutHLsb+:12]) : 24'd1);
   assign y_end   = contig_q || y_q == 12'd1;
   assign more_o  = on_q && !rq_valid_o && used_q != CntW'(ResBursts);
   assign form    = more_o && ok_i;
   assign busy_o  = rq_valid_o || open_q != '0;
-  assign ready_o = ready_q != '0;
+  assign ready_o = some_q;
 
   always_comb begin
     if (!fits_q) ra_d = {ra_q[31:8] + 24'd1, 8'd0};
@@ -74,7 +75,7 @@ module espl_residual #(
   always_ff @(posedge clk_i) begin
     fits_q  <= fits;
     n_q     <= n;
-    beats_q <= beats;
+    end_q   <= end_off;
     if (rst_i) begin
       on_q       <= 1'b0;
       rq_valid_o <= 1'b0;
@@ -86,18 +87,17 @@ module espl_residual #(
     end
     if (take_i) begin
       contig_q <= cmd_i[espl_pkg::StoreResContigLsb];
-      run_q    <= 24'(cmd_i[espl_pkg::StoreOutWLsb+:12]) * (cmd_i[espl_pkg::StoreResContigLsb] ? 24'(cmd_i[espl_pkg::StoreOutHLsb+:12]) : 24'd1);
+      run_q    <= run_d;
+      left_q   <= run_d;
       out_h_q  <= cmd_i[espl_pkg::StoreOutHLsb+:12];
       groups_q <= cmd_i[espl_pkg::StoreGroupsLsb+:8];
       ra_q     <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       rrow_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       rgrp_q   <= {cmd_i[espl_pkg::StoreResAddrLsb+GSh+:32-GSh], {GSh{1'b0}}};
       y_q      <= cmd_i[espl_pkg::StoreOutHLsb+:12];
-      fresh_q  <= 1'b1;
     end else if (form) begin
       ra_q    <= ra_d;
-      left_q  <= left - 24'(n_q);
-      fresh_q <= fits_q;
+      left_q  <= fits_q ? run_q : left_q - 24'(n_q);
       if (fits_q) begin
         rrow_q <= ra_d;
         y_q    <= y_end ? out_h_q : y_q - 12'd1;
@@ -109,7 +109,7 @@ module espl_residual #(
     end
     if (form) begin
       rq_addr_o  <= {ra_q[31:BSh], {BSh{1'b0}}};
-      rq_beats_o <= beats_q;
+      rq_beats_o <= beats;
     end
   end
 
@@ -127,6 +127,7 @@ module espl_residual #(
       use_q    <= '0;
       used_q   <= '0;
       ready_q  <= '0;
+      some_q   <= 1'b0;
       open_q   <= '0;
       afirst_q <= 1'b1;
     end else begin
@@ -136,6 +137,7 @@ module espl_residual #(
       if (rd_valid_i) afirst_q <= rd_last_i;
       used_q  <= used_q + CntW'(form) - CntW'(free_i);
       ready_q <= ready_q + CntW'(last) - CntW'(free_i);
+      some_q  <= last || ready_q > CntW'(1) || (some_q && !free_i);
       open_q  <= open_q + CntW'(rq_gnt_i) - CntW'(last);
     end
     beat_q <= beat + 1'b1;
@@ -143,11 +145,12 @@ module espl_residual #(
     if (form) start_q[fill_q] <= ra_q[7:BSh];
   end
 
-  // The read address follows the operation by two cycles, as the accumulators do.
-  logic [SlotSh+7-GSh:0] r1_q, r2_q;
+  // The word follows the operation by three cycles, as the accumulators do: a register in front of the memory, one behind it.
+  logic [SlotSh+7-GSh:0]   raddr_q;
+  logic [8*GroupBytes-1:0] word;
   always_ff @(posedge clk_i) begin
-    r1_q <= {use_q, off_i[7:GSh]};
-    r2_q <= r1_q;
+    raddr_q <= {use_q, off_i[7:GSh]};
+    word_o  <= word;
   end
   espl_beatbuf #(
     .Aw  (8 + SlotSh),
@@ -160,13 +163,13 @@ module espl_residual #(
     .wdata_i(rd_data_i),
     .wstrb_i({BusBytes{1'b1}}),
     .re_i   (1'b1),
-    .raddr_i(r2_q),
-    .rdata_o(word_o)
+    .raddr_i(raddr_q),
+    .rdata_o(word)
   );
 
   // Command fields of other parts; the place inside a word.
   logic unused;
-  assign unused = &{1'b0, cmd_i, off_i, end_off};
+  assign unused = &{1'b0, cmd_i, off_i, end_q};
 
 `ifdef FORMAL
   // Laws, given a command with sizes of at least one, taken while none is under way; arm_i
@@ -223,20 +226,20 @@ module espl_residual #(
       assert (got_q <= 7'd63);
       if (on_q || taken_q) assert (run_q != 24'd0 && out_h_q != 12'd0);
       if (moved_q) assert (rq_valid_o || !on_q);
-      else if (on_q) assert (fits_q == fits && n_q == n && beats_q == beats);
+      else if (on_q) assert (fits_q == fits && n_q == n && end_q == end_off);
       if (on_q) begin
         assert (ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
-        assert (fresh_q || left_q != 24'd0);
+        assert (left_q != 24'd0);
         assert (n != '0 && n <= room);
       end
       assert (!(taken_q && on_q));
-      if (taken_q) assert (fresh_q && ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
+      if (taken_q) assert (left_q != 24'd0 && ra_q[GSh-1:0] == '0 && rrow_q[GSh-1:0] == '0 && rgrp_q[GSh-1:0] == '0);
       if (stuck_q) assert (rq_valid_o && {rq_beats_o, rq_addr_o} == was_q);
       if (rq_valid_o) begin
         assert (rq_beats_o != 7'd0 && rq_addr_o[BSh-1:0] == '0);
         assert ({5'd0, rq_addr_o[7:0]} + ({6'd0, rq_beats_o} << BSh) <= 13'd256);
       end
-      assert (used_q <= CntW'(ResBursts));
+      assert (used_q <= CntW'(ResBursts) && some_q == (ready_q != '0));
       assert ((CntW + 1)'(used_q) == (CntW + 1)'(ready_q) + (CntW + 1)'(open_q) + (CntW + 1)'(rq_valid_o));
       assert (fill_q < CntW'(ResBursts) && arr_q < CntW'(ResBursts) && use_q < CntW'(ResBursts));
       assert ((CntW + 1)'(arr_q) == around(use_q, ready_q));

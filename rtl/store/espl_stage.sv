@@ -48,10 +48,17 @@ module espl_stage #(
   // Slot pointers in the order of a burst's life: issue, words, request, beats.
   logic [SlotSh-1:0] is_q, wo_q, rq_q, be_q, be_next;
   logic [CntW-1:0]   used_q, staged_q;
-  logic              done, burst_free;
+  logic              done, burst_free, some_q;  // some: staged_q is not 0
   assign done        = we_i && word_last_i;
-  assign slot_free_o = used_q != CntW'(StageBursts);
-  assign wq_valid_o  = staged_q != '0;
+  assign wq_valid_o  = some_q;
+
+  if (InPlace != 0) begin : gen_free
+    assign slot_free_o = used_q != CntW'(StageBursts);
+  end else begin : gen_free_ahead
+    logic free_q;
+    always_ff @(posedge clk_i) free_q <= rst_i || burst_free || (used_q != CntW'(StageBursts) && !(open_i && used_q == CntW'(StageBursts - 1)));
+    assign slot_free_o = free_q;
+  end
 
   function automatic logic [SlotSh-1:0] next_slot(input logic [SlotSh-1:0] s);
     next_slot = (s == SlotSh'(StageBursts - 1)) ? '0 : s + 1'b1;
@@ -65,6 +72,7 @@ module espl_stage #(
       be_q     <= '0;
       used_q   <= '0;
       staged_q <= '0;
+      some_q   <= 1'b0;
     end else begin
       if (close_i) is_q <= next_slot(is_q);
       if (done) wo_q <= next_slot(wo_q);
@@ -72,6 +80,7 @@ module espl_stage #(
       if (burst_free) be_q <= be_next;
       used_q   <= used_q + CntW'(open_i) - CntW'(burst_free);
       staged_q <= staged_q + CntW'(done) - CntW'(wq_gnt_i);
+      some_q   <= done || staged_q > CntW'(1) || (some_q && !wq_gnt_i);
     end
     if (open_i) addr_q[is_q] <= addr_i[31:GSh];
     if (close_i) end_q[is_q] <= addr_i[7:GSh];
@@ -315,7 +324,7 @@ module espl_stage #(
       assume (!wr_rsp_i || open_q > 5'(granted_q));
     end
     if (init_q && !rst_i) begin
-      assert (used_q <= CntW'(StageBursts));
+      assert (used_q <= CntW'(StageBursts) && slot_free_o == (used_q != CntW'(StageBursts)) && some_q == (staged_q != '0));
       assert ((CntW + 2)'(used_q) == (CntW + 2)'(granted_q) + (CntW + 2)'(staged_q) + (CntW + 2)'(closed_q) + (CntW + 2)'(opening_q));
       assert (is_q < CntW'(StageBursts) && wo_q < CntW'(StageBursts) && rq_q < CntW'(StageBursts) && be_q < CntW'(StageBursts));
       assert ((CntW + 1)'(rq_q) == around(be_q, granted_q));

@@ -10,6 +10,7 @@ module espl_store #(
   parameter int AccW        = 32,
   parameter int RqLanes     = 16,
   parameter int RqCycles    = 1,
+  parameter int MulStages   = 1,
   parameter int Residual    = 1,
   parameter int MaxPool     = 1,
   parameter int AvgPool     = 1,
@@ -76,14 +77,14 @@ module espl_store #(
   input  logic                       wr_rsp_i,
   input  logic                       wr_err_i
 );
-  localparam int RqLat = (RqCycles == 1) ? 6 : 21;
+  localparam int RqLat = (RqCycles == 1) ? 4 + 2 * MulStages : 21;
   localparam int Flush = RqLat + 4;
   localparam int Ring  = (RqCycles == 1) ? 4 : 2;
   localparam int SubSh = $clog2(GroupBytes / RqLanes);
   localparam int SubW  = (SubSh > 0) ? SubSh : 1;
   localparam int RowAw = (ParAw > $clog2(RqLanes)) ? ParAw - $clog2(RqLanes) : 1;
 
-  logic         cfg_we, take, load, start, done, drained, flushed, quiet, rsp_last;
+  logic         cfg_we, take, follow, start, done, drained, flushed, quiet, rsp_last;
   logic         res_arm, res_drop, res_ok, res_busy, res_more, res_ready, res_free;
   logic [31:0]  out_group, res_group, burst_addr;
   logic [23:0]  out_row, res_row;
@@ -95,7 +96,7 @@ module espl_store #(
   logic         op_valid, op_tapv, op_first, op_emit, op_res, op_last;
   logic [1:0]   op_kind;
   logic [SubW-1:0]  op_sub;
-  logic [RowAw-1:0] op_prow, prow_q;
+  logic [RowAw-1:0] op_prow, prow;
   logic [15:0]      op_mt;
   logic [80*RqLanes-1:0]   par;
   logic [8*GroupBytes-1:0] res_word, word;
@@ -112,7 +113,7 @@ module espl_store #(
       .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
       .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
       .bank_full_i(bank_full_i),
-      .cfg_we_o(cfg_we), .take_o(take), .load_o(load), .start_o(start), .done_i(done), .drained_o(drained),
+      .cfg_we_o(cfg_we), .take_o(take), .follow_o(follow), .start_o(start), .done_i(done), .drained_o(drained),
       .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
       .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
       .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
@@ -131,13 +132,12 @@ module espl_store #(
       .tok_ls_avail_i(tok_ls_avail_i), .tok_ls_pop_o(tok_ls_pop_o), .tok_cs_avail_i(tok_cs_avail_i), .tok_cs_pop_o(tok_cs_pop_o),
       .tok_sl_room_i(tok_sl_room_i), .tok_sl_push_o(tok_sl_push_o), .tok_sc_room_i(tok_sc_room_i), .tok_sc_push_o(tok_sc_push_o),
       .bank_full_i(bank_full_i), .bank_done_i(bank_done_i),
-      .cfg_we_o(cfg_we), .take_o(take), .start_o(start), .done_i(done), .flushed_i(flushed),
+      .cfg_we_o(cfg_we), .take_o(take), .follow_o(follow), .start_o(start), .done_i(done), .flushed_i(flushed),
       .res_arm_o(res_arm), .res_drop_o(res_drop), .res_ok_o(res_ok), .res_busy_i(res_busy), .res_more_i(res_more),
       .res_err_i(Residual != 0 && rd_valid_i && rd_err_i),
       .wr_last_i(rsp_last), .wr_err_i(wr_rsp_i && wr_err_i), .quiet_i(quiet)
     );
     assign drained = 1'b0;
-    assign load    = take;
   end
 
   espl_store_cfg #(
@@ -155,7 +155,7 @@ module espl_store #(
     .Residual(Residual), .MaxPool(MaxPool), .AvgPool(AvgPool), .DimBits(DimBits), .Groups(Cols / GroupBytes), .InPlace(InPlace), .AvgGap(RqLat + 1), .Flush(Flush)
   ) u_drain (
     .clk_i(clk_i), .rst_i(rst_i),
-    .take_i(load), .cmd_i(q_cmd_i), .start_i(start), .done_o(done), .flushed_o(flushed),
+    .take_i(take), .follow_i(follow), .cmd_i(q_cmd_i), .start_i(start), .done_o(done), .flushed_o(flushed),
     .out_group_i(out_group), .out_row_i(out_row), .res_group_i(res_group[7:0]), .res_row_i(res_row[7:0]),
     .pool_cfg_i(pool_cfg), .pool_fixed_i(quant[espl_pkg::StoreQuantPoolFixedLsb-16]), .avg_table_i(avg_table),
     .slot_free_i(slot_free), .burst_open_o(burst_open), .burst_close_o(burst_close), .burst_last_o(burst_last),
@@ -166,14 +166,33 @@ module espl_store #(
     .op_kind_o(op_kind), .op_last_o(op_last), .op_sub_o(op_sub), .op_prow_o(op_prow), .op_mt_o(op_mt)
   );
 
-  always_ff @(posedge clk_i) prow_q <= op_prow;
+  // A pipelined lane meets the parameters in a register behind their memory, a serial one at the memory.
+  logic [80*RqLanes-1:0] par_d;
+  espl_hold #(
+    .Width  (RowAw),
+    .Through((RqCycles == 1) ? 1 : 0)
+  ) u_prow (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i(op_prow),
+    .data_o(prow)
+  );
+  espl_hold #(
+    .Width  (80 * RqLanes),
+    .Through((RqCycles == 1) ? 0 : 1)
+  ) u_par (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i(par_d),
+    .data_o(par)
+  );
   espl_parbuf #(
     .ParAw   (ParAw),
     .BusBytes(BusBytes),
     .RqLanes (RqLanes)
   ) u_parbuf (
     .clk_i(clk_i), .we_i(bw_we_i && bw_sel_i == 2'd3), .waddr_i(bw_addr_i[ParAw+3:0]), .wdata_i(bw_data_i), .wstrb_i(bw_strb_i),
-    .raddr_i(prow_q), .rdata_o(par)
+    .raddr_i(prow), .rdata_o(par_d)
   );
 
   if (Residual != 0) begin : gen_res
@@ -183,7 +202,7 @@ module espl_store #(
       .ResBursts (ResBursts)
     ) u_residual (
       .clk_i(clk_i), .rst_i(rst_i),
-      .take_i(take), .arm_i(res_arm), .drop_i(res_drop), .ok_i(res_ok), .cmd_i(q_cmd_i),
+      .take_i((InPlace != 0) ? take : follow), .arm_i(res_arm), .drop_i(res_drop), .ok_i(res_ok), .cmd_i(q_cmd_i),
       .res_group_i(res_group), .res_row_i(res_row), .busy_o(res_busy), .more_o(res_more),
       .rq_valid_o(rq_valid_o), .rq_addr_o(rq_addr_o), .rq_beats_o(rq_beats_o), .rq_gnt_i(rq_gnt_i),
       .rd_valid_i(rd_valid_i), .rd_data_i(rd_data_i), .rd_last_i(rd_last_i),
@@ -202,7 +221,7 @@ module espl_store #(
   end
 
   espl_lanes #(
-    .GroupBytes(GroupBytes), .RqLanes(RqLanes), .RqCycles(RqCycles), .RqLat(RqLat), .AccW(AccW),
+    .GroupBytes(GroupBytes), .RqLanes(RqLanes), .RqCycles(RqCycles), .MulStages(MulStages), .RqLat(RqLat), .AccW(AccW),
     .Residual(Residual), .MaxPool(MaxPool), .AvgPool(AvgPool)
   ) u_lanes (
     .clk_i(clk_i), .rst_i(rst_i),

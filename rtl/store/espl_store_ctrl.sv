@@ -35,6 +35,7 @@ module espl_store_ctrl #(
   // inside the unit
   output logic         cfg_we_o,
   output logic         take_o,
+  output logic         follow_o,   // no command is in front of the drain: its registers follow the head of the queue
   output logic         start_o,
   input  logic         done_i,
   input  logic         flushed_i,
@@ -60,7 +61,7 @@ module espl_store_ctrl #(
   logic [Ring-1:0]   bad_q;
   logic [RingSh:0]   head_q, rsp_q, tail_q, cur;
   logic [RingSh-1:0] head, rsp, tail, young;
-  logic empty, full, is_cfg, late, pops_ok, drop, complete, room, retire, front_act;
+  logic empty, full, full_q, is_cfg, late, pops_ok, drop, complete, room, retire, front_act;
 
   assign head  = head_q[RingSh-1:0];
   assign rsp   = rsp_q[RingSh-1:0];
@@ -73,9 +74,10 @@ module espl_store_ctrl #(
   // Front.
   assign is_cfg   = q_cmd_i[3:0] == espl_pkg::OpCfg;
   assign late     = q_cmd_i[espl_pkg::CfgIndexLsb+:3] == espl_pkg::CfgStoreQuant || q_cmd_i[espl_pkg::CfgIndexLsb+2];
-  assign q_pop_o  = state_q == StIdle && q_valid_i && !stop_i && (is_cfg ? flushed_i || !late : !full);
+  assign q_pop_o  = state_q == StIdle && q_valid_i && !stop_i && (is_cfg ? flushed_i || !late : !full_q);
   assign cfg_we_o = q_pop_o && is_cfg;
   assign take_o   = q_pop_o && !is_cfg;
+  assign follow_o = state_q == StIdle;
   assign pops_ok  = (tok_ls_avail_i || !pop_ls_q) && (tok_cs_avail_i || !pop_cs_q);
   assign tok_ls_pop_o = state_q == StPop && pops_ok && pop_ls_q;
   assign tok_cs_pop_o = state_q == StPop && pops_ok && pop_cs_q;
@@ -111,10 +113,12 @@ module espl_store_ctrl #(
       head_q      <= '0;
       rsp_q       <= '0;
       tail_q      <= '0;
+      full_q      <= 1'b0;
       bad_q       <= '0;
       err_valid_o <= 1'b0;
     end else begin
       state_q <= state_d;
+      full_q  <= full && !retire;  // a take is seen a cycle later: the next one is some cycles away
       if (take_o) tail_q <= tail_q + 1'b1;
       else if (drop) tail_q <= cur;
       if (wr_last_i) rsp_q <= rsp_q + 1'b1;

@@ -31,7 +31,7 @@ module espl_store_one #(
   // inside the unit
   output logic         cfg_we_o,
   output logic         take_o,
-  output logic         load_o,      // the command is taken and has not started: the drain can be loaded
+  output logic         follow_o,    // the command is taken and has not started: the drain's registers follow it
   output logic         start_o,
   input  logic         done_i,
   output logic         drained_o,   // the last operation has issued
@@ -66,7 +66,7 @@ module espl_store_one #(
   assign tok_cs_pop_o = state_q[StPop] && pops_ok && pop_cs;
   assign start_o   = state_q[StBank] && bank_full;
   assign drained_o = state_q[StWait];
-  assign load_o    = state_q[StPop];
+  assign follow_o  = state_q[StPop];
   assign drop      = stop_i && ((state_q[StPop] && !pops_ok) || (state_q[StBank] && !bank_full && !res_busy_i));
   assign room      = (tok_sl_room_i || !push_sl) && (tok_sc_room_i || !push_sc);
   assign retire    = state_q[StFull] && (room || bad_q || stop_i);

@@ -1,7 +1,7 @@
 // Accumulator address of the tap to be read, and whether the tap lies inside the accumulator tile.
 // Without pooling the address counts pixels of the group. With pooling it walks the window: tile row y*psy + wy + poff_y, tile column
 // x*psx + wx + poff_x, address row*acc_w + column modulo the depth; only additions are needed because every start is a sum of steps.
-// Timing: registers; at most one of load_i, row_i, pix_i, sub_i, tap_i a cycle, the state is new in the next one. The products
+// Timing: registers; with en_i one of load_i (counts before the others), row_i, pix_i, sub_i, or else the next tap; the state is new in the next cycle. The products
 // base = poff_y*acc_w + poff_x and psy*acc_w are taken one cycle after the configuration changes.
 module espl_window #(
   parameter int AccAw = 10,
@@ -17,11 +17,11 @@ module espl_window #(
   input  logic [11:0]      poff_x_i,
   input  logic [11:0]      acc_h_i,
   input  logic [11:0]      acc_w_i,
+  input  logic             en_i,     // comes last in its cycle
   input  logic             load_i,   // first window of a group
   input  logic             row_i,    // first window of the next output row
   input  logic             pix_i,    // window of the next output column
   input  logic             sub_i,    // the same window again
-  input  logic             tap_i,    // next tap of the window
   output logic [AccAw-1:0] addr_o,
   output logic             valid_o,
   output logic             first_o,  // first tap of the window
@@ -33,14 +33,14 @@ module espl_window #(
 
   if (Pool == 0) begin : gen_linear
     always_ff @(posedge clk_i) begin
-      if (load_i) a_q <= '0;
-      else if (row_i || pix_i) a_q <= a_q + 1'b1;
+      if (en_i && load_i) a_q <= '0;
+      else if (en_i && (row_i || pix_i)) a_q <= a_q + 1'b1;
     end
     assign valid_o = 1'b1;
     assign first_o = 1'b1;
     assign last_o  = 1'b1;
     logic unused;
-    assign unused = &{1'b0, pool_i, win_h_i, win_w_i, psy_i, psx_i, poff_y_i, poff_x_i, acc_h_i, acc_w_i, sub_i, tap_i};
+    assign unused = &{1'b0, pool_i, win_h_i, win_w_i, psy_i, psx_i, poff_y_i, poff_x_i, acc_h_i, acc_w_i, sub_i};
   end else begin : gen_window
     logic [AccAw-1:0]   base_q, ystep_q, arow_q, apix_q, aline_q, a_d, apix_d, acc_w;
     logic signed [17:0] ty0_q, tx0_q, ty_q, tx_q, ty0_d, tx0_d;
@@ -85,8 +85,8 @@ module espl_window #(
       ystep_q <= AccAw'(psy_i) * acc_w;
       one_col_q <= win_w_i == 8'd1;
       one_row_q <= win_h_i == 8'd1;
-      if (load_i || row_i) arow_q <= apix_d;
-      if (load_i || row_i || pix_i || sub_i) begin
+      if (en_i && (load_i || row_i)) arow_q <= apix_d;
+      if (en_i && (load_i || row_i || pix_i || sub_i)) begin
         apix_q  <= apix_d;
         aline_q <= a_d;
         a_q     <= a_d;
@@ -99,7 +99,7 @@ module espl_window #(
         end_q   <= one_col_q;
         low_q   <= one_row_q;
         first_q <= 1'b1;
-      end else if (tap_i) begin
+      end else if (en_i) begin
         a_q     <= a_d;
         first_q <= 1'b0;
         if (line_end) begin

@@ -75,7 +75,7 @@ module espl_core #(
   localparam int BufAw      = (ActWgtAw > IdxParAw) ? ActWgtAw : IdxParAw;
 
   // run control
-  logic         running, unit_rst, stop, fin_ok, fin_err, freeze, clear, quiet, port_busy;
+  logic         running, unit_rst, stop, go, fin_ok, fin_err, freeze, clear, quiet, port_busy;
   logic [31:12] prog_addr;
   logic [27:0]  prog_cmds;
   logic [4:0]   outstanding;
@@ -258,6 +258,7 @@ module espl_core #(
     .err_idx_i   (err_idx),
     .now_idx_i   (q_in_idx),
     .stop_o      (stop),
+    .go_o        (go),
     .fin_o       (fin_err),
     .err_code_o  (watch_code),
     .err_idx_o   (watch_idx)
@@ -428,7 +429,7 @@ module espl_core #(
     .q_cmd_i         (q_cmd[255:128]),
     .q_idx_i         (q_idx[47:24]),
     .q_pop_o         (q_pop[1]),
-    .stop_i          (stop),
+    .stop_i          (!go),
     .idle_o          (idle[1]),
     .blocked_o       (blocked[1]),
     .wait_valid_o    (wait_valid[1]),
@@ -474,6 +475,7 @@ module espl_core #(
     .AccW       (AccW),
     .RqLanes    (RqLanes),
     .RqCycles   (RqCycles),
+    .MulStages  (MulStages),
     .Residual   (Residual),
     .MaxPool    (MaxPool),
     .AvgPool    (AvgPool),

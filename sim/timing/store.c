@@ -1,6 +1,6 @@
 /* The store unit as time: rtl/store, one step a burst. hw/spec/units.md, section Store, states the same recurrence.
  *
- * Constants: RqLat 6 or 21 (pipelined, serial), OpC = rq_cycles, Gap = RqLat + 1, Flush = RqLat + 4, NS = G / rq_lanes.
+ * Constants: RqLat 4 + 2 * mul_stages or 21 (pipelined, serial), OpC = rq_cycles, Gap = RqLat + 1, Flush = RqLat + 4, NS = G / rq_lanes.
  * Pixel period P = NS * W with W = T * OpC (T taps; 1 without pooling) or, with averaging, (T-1) * OpC + Gap + OpC.
  * First operation of a pixel: t = max(t_prev + P, start + 1, release of the staging slot if its word begins a burst, last beat + 1 of the
  * residual burst if its word begins one). Between such pixels nothing can wait, so the drain is placed in stretches of n pixels: the next stretch
@@ -15,7 +15,7 @@
 struct espl_tstore *espl_tstore_new(const espl_machine *m) {
   struct espl_tstore *u = calloc(1, sizeof *u);
   if (!u) return NULL;
-  int32_t lat = m->rq_cycles == 1 ? 6 : 21;
+  int32_t lat = m->rq_cycles == 1 ? 4 + 2 * m->mul_stages : 21;
   u->g = espl_g(m);
   u->bus = m->bus_bytes;
   u->subs = u->g / m->rq_lanes;

@@ -33,7 +33,8 @@ static const char *resource_name(int r) { return r == CARRY ? "carry" : espl_res
 
 /* The body of the array's multipliers for a family (rtl/array/espl_pe2.sv), and what it needs besides rtl/rtl.f. */
 static const struct body { const char *define, *source; } bodies[] = {[ESPL_ICE40UP] = {" -D ESPL_ICE40_DSP", " rtl/array/espl_pe2_ice40.sv"},
-                                                                     [ESPL_ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, [ESPL_ECP5] = {"", ""}, [ESPL_XC7] = {" -D ESPL_XC7_DSP", " rtl/array/espl_pe2_xc7.sv"}};
+                                                                     [ESPL_ICE40HX] = {" -D ESPL_SOFT_MUL", " rtl/array/espl_mul8.sv"}, 
+                                                                     [ESPL_ECP5] = {" -D ESPL_ECP5_DSP", " rtl/array/espl_mul_ecp5.sv rtl/array/espl_pe2_ecp5.sv"}, [ESPL_XC7] = {" -D ESPL_XC7_DSP", " rtl/array/espl_pe2_xc7.sv"}};
 
 /* What a cell takes. A name ending in '*' is a prefix; the first row that matches counts. Cells not listed (buffers, multiplexers
  * inside a slice, constants) take nothing. */

@@ -60,7 +60,7 @@ static void constants(map_estimator *e) {
   const map_geom *g = e->g;
   const espl_machine *m = g->m;
   const espl_qlayer *l = g->l;
-  int32_t rq = m->rq_cycles == 1 ? 6 : 21, taps = l->pool == ESPL_QPOOL_NONE ? 1 : l->win_h * l->win_w;
+  int32_t rq = m->rq_cycles == 1 ? 4 + 2 * m->mul_stages : 21, taps = l->pool == ESPL_QPOOL_NONE ? 1 : l->win_h * l->win_w;
   double full = 256.0 / m->bus_bytes;
   e->bus = m->bus_bytes;
   e->beat = (double)m->mem.den / m->mem.num;

@@ -42,18 +42,19 @@ $(eval $(call rtl_bench,tb_espl_compute,book3,Rows=4 Cols=4 BusBytes=8 ActAw=10 
 $(eval $(call rtl_bench,tb_espl_compute,book8,Rows=4 Cols=16 BusBytes=4 ActAw=10 DwBanks=1 WgtAw=12 IdxAw=5 AccAw=6 AccBanks=2 AccW=32 WInt4=1 WBook=8 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 $(eval $(call rtl_bench,tb_espl_compute,book5,Rows=2 Cols=2 BusBytes=32 ActAw=10 DwBanks=0 WgtAw=9 IdxAw=4 AccAw=6 AccBanks=2 AccW=32 WBook=5 MulStages=1,$(RTL_COMPUTE),$(BUILD)/sim/timing/compute.o))
 
-RTL_REQUANT := rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
-RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
+RTL_REQUANT := rtl/common/espl_hold.sv rtl/store/espl_satshift.sv $(addprefix rtl/store/espl_requant,_pipe.sv _serial.sv .sv)
+RTL_STORE := hw/gen/espl_pkg.sv rtl/common/espl_sdp_ram.sv rtl/common/espl_beatbuf.sv $(RTL_REQUANT) \
   $(addprefix rtl/store/espl_,parbuf.sv lanes.sv window.sv drain.sv residual.sv stage.sv store_cfg.sv store_ctrl.sv store_one.sv store.sv)
 RTL_STORE_TWIN := $(addprefix $(BUILD)/sim/timing/,store.o memtime.o)
-$(eval $(call rtl_bench,tb_espl_requant,pipe,RqCycles=1 Residual=1,$(RTL_REQUANT)))
-$(eval $(call rtl_bench,tb_espl_requant,serial,RqCycles=18 Residual=1,$(RTL_REQUANT)))
-$(eval $(call rtl_bench,tb_espl_requant,plain,RqCycles=18 Residual=0,$(RTL_REQUANT)))
-$(eval $(call rtl_bench,tb_espl_store,g8,Rows=8 Cols=16 BusBytes=16 RqLanes=4 RqCycles=1 AccW=32 ParAw=6 AccAw=7 StageBursts=4 ResBursts=4 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
-$(eval $(call rtl_bench,tb_espl_store,g2_serial,Rows=2 Cols=8 BusBytes=32 RqLanes=1 RqCycles=18 AccW=24 ParAw=4 AccAw=5 StageBursts=3 ResBursts=5 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
-$(eval $(call rtl_bench,tb_espl_store,g4,Rows=4 Cols=16 BusBytes=4 RqLanes=2 RqCycles=1 AccW=24 ParAw=6 AccAw=6 StageBursts=2 ResBursts=2 Residual=1 MaxPool=0 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
-$(eval $(call rtl_bench,tb_espl_store,g16,Rows=32 Cols=32 BusBytes=8 RqLanes=16 RqCycles=1 AccW=32 ParAw=7 AccAw=8 StageBursts=8 ResBursts=3 Residual=1 MaxPool=1 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
-$(eval $(call rtl_bench,tb_espl_store,g4_plain,Rows=4 Cols=4 BusBytes=32 RqLanes=4 RqCycles=18 AccW=24 ParAw=3 AccAw=6 StageBursts=4 ResBursts=4 Residual=0 MaxPool=0 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
+$(eval $(call rtl_bench,tb_espl_requant,pipe,RqCycles=1 Residual=1 MulStages=1,$(RTL_REQUANT)))
+$(eval $(call rtl_bench,tb_espl_requant,pipe_two,RqCycles=1 Residual=1 MulStages=2,$(RTL_REQUANT)))
+$(eval $(call rtl_bench,tb_espl_requant,serial,RqCycles=18 Residual=1 MulStages=1,$(RTL_REQUANT)))
+$(eval $(call rtl_bench,tb_espl_requant,plain,RqCycles=18 Residual=0 MulStages=1,$(RTL_REQUANT)))
+$(eval $(call rtl_bench,tb_espl_store,g8,Rows=8 Cols=16 BusBytes=16 RqLanes=4 RqCycles=1 MulStages=2 AccW=32 ParAw=6 AccAw=7 StageBursts=4 ResBursts=4 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
+$(eval $(call rtl_bench,tb_espl_store,g2_serial,Rows=2 Cols=8 BusBytes=32 RqLanes=1 RqCycles=18 MulStages=1 AccW=24 ParAw=4 AccAw=5 StageBursts=3 ResBursts=5 Residual=1 MaxPool=1 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
+$(eval $(call rtl_bench,tb_espl_store,g4,Rows=4 Cols=16 BusBytes=4 RqLanes=2 RqCycles=1 MulStages=1 AccW=24 ParAw=6 AccAw=6 StageBursts=2 ResBursts=2 Residual=1 MaxPool=0 AvgPool=1,$(RTL_STORE),$(RTL_STORE_TWIN)))
+$(eval $(call rtl_bench,tb_espl_store,g16,Rows=32 Cols=32 BusBytes=8 RqLanes=16 RqCycles=1 MulStages=1 AccW=32 ParAw=7 AccAw=8 StageBursts=8 ResBursts=3 Residual=1 MaxPool=1 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
+$(eval $(call rtl_bench,tb_espl_store,g4_plain,Rows=4 Cols=4 BusBytes=32 RqLanes=4 RqCycles=18 MulStages=1 AccW=24 ParAw=3 AccAw=6 StageBursts=4 ResBursts=4 Residual=0 MaxPool=0 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
 
 RTL_LOAD := hw/gen/espl_pkg.sv rtl/common/espl_fifo.sv rtl/tokens/espl_tokens.sv $(addprefix rtl/port/espl_port,_rd.sv _wr.sv .sv) \
   $(addprefix rtl/load/espl_load,_walk.sv _beat.sv .sv) tests/rtl/tb_espl_load_top.sv

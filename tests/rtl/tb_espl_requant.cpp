@@ -6,7 +6,7 @@
 #include "model/requant.h"
 #include "tb_util.hpp"
 
-static const int LAT = P_RqCycles == 1 ? 6 : 21;
+static const int LAT = P_RqCycles == 1 ? 4 + 2 * P_MulStages : 21;
 
 struct Op { int64_t at; int8_t want; };
 

@@ -253,7 +253,7 @@ struct Tb {
     fed = expected_at = 0;
     m = espl_machine{};
     m.rows = P_Rows, m.cols = P_Cols, m.bus_bytes = P_BusBytes, m.par_aw = P_ParAw, m.acc_aw = P_AccAw, m.acc_w = P_AccW, m.acc_banks = banks, m.w_bits = 8;
-    m.rq_lanes = P_RqLanes, m.rq_cycles = P_RqCycles, m.residual = P_Residual, m.maxpool = P_MaxPool, m.avgpool = P_AvgPool;
+    m.rq_lanes = P_RqLanes, m.rq_cycles = P_RqCycles, m.mul_stages = P_MulStages, m.residual = P_Residual, m.maxpool = P_MaxPool, m.avgpool = P_AvgPool;
     m.stage_bursts = P_StageBursts, m.res_bursts = P_ResBursts, m.token_max = rng.one_in(2) ? 1 : 3, m.queue_depth = QDEPTH, m.mem_bytes = MEM;
     m.mem = {.read_latency = rng.range(1, 60), .write_latency = rng.range(1, 40), .num = 1, .den = 1, .outstanding = rng.range(1, 16), .shared_path = (int32_t)rng.below(2), .stall_mod = 0, .stall_seed = rng.next()};
     if (rng.one_in(2)) m.mem.den = rng.range(2, 8), m.mem.num = rng.range(1, m.mem.den);
