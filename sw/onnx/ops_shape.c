@@ -237,7 +237,8 @@ static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
     f[2] = factor(s.h, sizes->i[2]);
     f[3] = factor(s.w, sizes->i[3]);
   }
-  if (op.axes.n >= 0 || f[0] != 1 || f[1] != 1 || op.mode == ESPL_WORD_OTHER || op.coordinates == ESPL_WORD_OTHER || op.nearest == ESPL_WORD_OTHER)
+  if (op.axes.n >= 0 || f[0] != 1 || f[1] != 1 || op.mode == ESPL_WORD_OTHER || op.coordinates == ESPL_WORD_OTHER || op.nearest == ESPL_WORD_OTHER ||
+      op.policy > ESPL_WORD_STRETCH || op.coordinates == ESPL_WORD_HALF_PIXEL_SYMMETRIC)
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "only H and W by constants, nearest or linear, have a form in the network graph");
   if (im->opset == 10 && op.mode != ESPL_WORD_LINEAR && fminf(f[2], f[3]) < 1 && fmaxf(f[2], f[3]) > 1)
     return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "grows one axis and shrinks the other; in operator set 10 they round in two ways");

@@ -58,7 +58,9 @@ static espl_status get_word(const decoding *d, espl_word *w) {
       {"constant", ESPL_WORD_CONSTANT}, {"reflect", ESPL_WORD_REFLECT}, {"edge", ESPL_WORD_EDGE}, {"wrap", ESPL_WORD_WRAP},
       {"nearest", ESPL_WORD_NEAREST}, {"linear", ESPL_WORD_LINEAR}, {"bilinear", ESPL_WORD_LINEAR}, {"half_pixel", ESPL_WORD_HALF_PIXEL},
       {"pytorch_half_pixel", ESPL_WORD_PYTORCH_HALF_PIXEL}, {"align_corners", ESPL_WORD_ALIGN_CORNERS}, {"asymmetric", ESPL_WORD_ASYMMETRIC},
-      {"tf_half_pixel_for_nn", ESPL_WORD_TF_HALF_PIXEL_FOR_NN}, {"round_prefer_floor", ESPL_WORD_ROUND_PREFER_FLOOR},
+      {"tf_half_pixel_for_nn", ESPL_WORD_TF_HALF_PIXEL_FOR_NN},
+      {"half_pixel_symmetric", ESPL_WORD_HALF_PIXEL_SYMMETRIC}, {"stretch", ESPL_WORD_STRETCH}, {"not_larger", ESPL_WORD_NOT_LARGER},
+      {"not_smaller", ESPL_WORD_NOT_SMALLER}, {"round_prefer_floor", ESPL_WORD_ROUND_PREFER_FLOOR},
       {"round_prefer_ceil", ESPL_WORD_ROUND_PREFER_CEIL}, {"floor", ESPL_WORD_FLOOR}, {"ceil", ESPL_WORD_CEIL}};
   *w = ESPL_WORD_OTHER;
   for (size_t k = 0; k < sizeof words / sizeof *words; k++)
@@ -164,7 +166,7 @@ static espl_status attribute(const decoding *d) {
   if (strcmp(s, "num_outputs") == 0) return want_int(d, (int64_t)d->n->n_output);
   if (strcmp(s, "spatial") == 0) return want_int(d, 1);
   if (strcmp(s, "training_mode") == 0 || strcmp(s, "antialias") == 0 || strcmp(s, "exclude_outside") == 0 || strcmp(s, "block_size") == 0) return want_int(d, 0);
-  if (strcmp(s, "keep_aspect_ratio_policy") == 0 && says(d, "stretch")) return ESPL_OK;
+  if (strcmp(s, "keep_aspect_ratio_policy") == 0) return get_word(d, &o->policy);
   return espl_fail(d->err, ESPL_E_UNSUPPORTED, "attribute %s is not supported", s);
 }
 

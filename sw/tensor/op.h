@@ -50,6 +50,7 @@ typedef enum espl_auto_pad { ESPL_PAD_NOTSET, ESPL_PAD_SAME_UPPER, ESPL_PAD_SAME
 typedef enum espl_word {
   ESPL_WORD_NONE, ESPL_WORD_CONSTANT, ESPL_WORD_REFLECT, ESPL_WORD_EDGE, ESPL_WORD_WRAP, ESPL_WORD_NEAREST, ESPL_WORD_LINEAR,
   ESPL_WORD_HALF_PIXEL, ESPL_WORD_PYTORCH_HALF_PIXEL, ESPL_WORD_ALIGN_CORNERS, ESPL_WORD_ASYMMETRIC, ESPL_WORD_TF_HALF_PIXEL_FOR_NN,
+  ESPL_WORD_HALF_PIXEL_SYMMETRIC, ESPL_WORD_STRETCH, ESPL_WORD_NOT_LARGER, ESPL_WORD_NOT_SMALLER,
   ESPL_WORD_ROUND_PREFER_FLOOR, ESPL_WORD_ROUND_PREFER_CEIL, ESPL_WORD_FLOOR, ESPL_WORD_CEIL,
   ESPL_WORD_OTHER /* a word that is not supported */
 } espl_word;
@@ -63,7 +64,7 @@ typedef struct espl_top {
   float alpha, beta, eps, lo, hi, fill;   /* lo, hi: Clip; fill: Pad */
   bool keepdims, noop_empty, ceil_mode, count_include_pad, column_major, trans_a, trans_b, allowzero;
   espl_auto_pad auto_pad;
-  espl_word mode, coordinates, nearest;
+  espl_word mode, coordinates, nearest, policy; /* policy: keep_aspect_ratio_policy */
   espl_ints kernel, strides, dilations, pads, out_pads, out_shape;
   espl_ints axes, starts, ends;           /* Slice; axes also of reductions, Squeeze, Pad, Resize */
   espl_ints list;                         /* shape of Reshape, perm of Transpose, split of Split */

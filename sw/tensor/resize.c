@@ -19,6 +19,7 @@ static double source(espl_word how, double x, double scale, int64_t in, int64_t 
     case ESPL_WORD_ALIGN_CORNERS: return out > 1 ? x * (double)(in - 1) / (scale * (double)in - 1) : 0; /* the unrounded extent, as ONNX has it */
     case ESPL_WORD_PYTORCH_HALF_PIXEL: return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
     case ESPL_WORD_TF_HALF_PIXEL_FOR_NN: return (x + 0.5) / scale;
+    case ESPL_WORD_HALF_PIXEL_SYMMETRIC: return (double)in / 2 * (1 - (double)out / (scale * (double)in)) + (x + 0.5) / scale - 0.5; /* both ends lose alike */
     default: return (x + 0.5) / scale - 0.5;
   }
 }
@@ -122,6 +123,27 @@ static espl_status extents(espli_call *c, plan *p) {
   return ESPL_OK;
 }
 
+/* keep_aspect_ratio_policy with sizes: one scale for the listed axes, the least or the greatest of theirs. */
+static espl_status keep_aspect(espli_call *c, plan *p) {
+  const espl_tensor *a = c->in[0];
+  const espl_ints *axes = &c->op->axes;
+  int listed = axes->n < 0 ? a->dims : axes->n, d = 0;
+  double scale = 0;
+  for (int k = 0; k < listed; k++) {
+    ESPL_TRY(espli_axis(c, axes->n < 0 ? k : axes->v[k], a->dims, &d));
+    bool better = c->op->policy == ESPL_WORD_NOT_LARGER ? p->scale[d] < scale : p->scale[d] > scale;
+    if (k == 0 || better) scale = p->scale[d];
+  }
+  for (int k = 0; k < listed; k++) {
+    ESPL_TRY(espli_axis(c, axes->n < 0 ? k : axes->v[k], a->dims, &d));
+    double size = floor(scale * (double)a->dim[d] + 0.5);
+    if (!(size <= (double)ESPL_TENSOR_ELEMS)) return espl_fail(c->err, ESPL_E_INPUT, "axis %d would get the extent %g", d, size);
+    p->dim[d] = (int64_t)size;
+    p->scale[d] = scale;
+  }
+  return ESPL_OK;
+}
+
 espl_status espli_resize(espli_call *c) {
   const espl_tensor *a = c->in[0];
   bool old = c->op->kind == ESPL_TOP_UPSAMPLE || c->op->opset < 11;
@@ -129,8 +151,10 @@ espl_status espli_resize(espli_call *c) {
             .coordinates = old ? ESPL_WORD_ASYMMETRIC : c->op->coordinates ? c->op->coordinates : ESPL_WORD_HALF_PIXEL,
             .nearest = old ? (c->op->kind == ESPL_TOP_RESIZE ? ESPL_WORD_NONE : ESPL_WORD_FLOOR) : c->op->nearest ? c->op->nearest : ESPL_WORD_ROUND_PREFER_FLOOR};
   if (p.mode != ESPL_WORD_NEAREST && p.mode != ESPL_WORD_LINEAR) return espl_fail(c->err, ESPL_E_UNSUPPORTED, "its mode is neither nearest nor linear");
-  if (p.coordinates == ESPL_WORD_OTHER || p.nearest == ESPL_WORD_OTHER) return espl_fail(c->err, ESPL_E_UNSUPPORTED, "its coordinate transformation or rounding is not supported");
+  if (p.coordinates == ESPL_WORD_OTHER || p.nearest == ESPL_WORD_OTHER || c->op->policy == ESPL_WORD_OTHER) return espl_fail(c->err, ESPL_E_UNSUPPORTED, "its coordinate transformation, rounding or policy is not supported");
   ESPL_TRY(extents(c, &p));
+  bool sizes = c->op->kind == ESPL_TOP_RESIZE && c->n_in > 3 && c->in[3] && c->in[3]->elems > 0;
+  if (sizes && c->op->policy > ESPL_WORD_STRETCH) ESPL_TRY(keep_aspect(c, &p));
   ESPL_TRY(espli_out(c, 0, a->type, a->dims, p.dim));
   if (p.mode == ESPL_WORD_LINEAR) ESPL_TRY(espli_want_real(c, 1));
   if (!c->out[0]->elems) return ESPL_OK;
