@@ -32,6 +32,7 @@ static int64_t nearest(espl_word how, double x, int64_t extent) {
 }
 
 espl_tap espl_resize_tap(espl_word mode, espl_word coordinates, espl_word how, double scale, int64_t in, int64_t out, int64_t x) {
+  if (scale == 1 && in == out) return (espl_tap){x, x, 0}; /* also where the formula would shift by half a pixel */
   const double at = source(coordinates, (double)x, scale, in, out), low = floor(at);
   if (mode == ESPL_WORD_LINEAR) return (espl_tap){clamped(low, in), clamped(low + 1, in), at - low};
   const int64_t one = nearest(how ? how : scale < 1 ? ESPL_WORD_CEIL : ESPL_WORD_FLOOR, at, in);

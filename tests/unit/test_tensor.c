@@ -123,6 +123,40 @@ Test(tensor, aligned_linear_resize_keeps_a_ramp) {
   espl_tensor_free(y);
 }
 
+/* One scale for both axes, and symmetric half pixels: 5x4 asked to become 10x6 is 8x6 (not larger) or 10x8 (not smaller); with a scale of 0.7 both
+ * ends of seven elements lose alike: 4 positions around the middle one, (x + 0.5)/0.7 - 0.5 moved by 7/2 * (1 - 4/4.9). An axis that keeps its extent
+ * stays what it is in every mode. */
+Test(tensor, resize_policies_and_symmetry) {
+  espl_top op;
+  espl_tensor *x = filled(ESPL_T_FLOAT, 2, (int64_t[]){5, 4}, 3), *sizes = ints(2, (int64_t[]){10, 6}), *row = espl_tensor_new(ESPL_T_FLOAT, 2, (int64_t[]){1, 7});
+  espl_tensor *scales = espl_tensor_new(ESPL_T_FLOAT, 1, &(int64_t){2}), *same = ints(2, (int64_t[]){5, 4});
+  for (int larger = 0; larger < 2; larger++) {
+    espl_top_init(&op, ESPL_TOP_RESIZE, 18);
+    op.mode = ESPL_WORD_NEAREST;
+    op.policy = larger ? ESPL_WORD_NOT_SMALLER : ESPL_WORD_NOT_LARGER;
+    espl_tensor *y = run(&op, 4, (const espl_tensor *[]){x, NULL, NULL, sizes});
+    cr_expect(y->dim[0] == (larger ? 10 : 8) && y->dim[1] == (larger ? 8 : 6), "%lld x %lld", (long long)y->dim[0], (long long)y->dim[1]);
+    espl_tensor_free(y);
+  }
+  for (int k = 0; k < 7; k++) row->f[k] = (float)k;
+  scales->f[0] = 1, scales->f[1] = 0.7f;
+  espl_top_init(&op, ESPL_TOP_RESIZE, 19);
+  op.mode = ESPL_WORD_LINEAR;
+  op.coordinates = ESPL_WORD_HALF_PIXEL_SYMMETRIC;
+  espl_tensor *y = run(&op, 3, (const espl_tensor *[]){row, NULL, scales});
+  cr_assert_eq(y->elems, 4);
+  for (int k = 0; k < 4; k++) {
+    cr_expect_float_eq(y->f[k], ((float)k + 0.5f) / 0.7f - 0.5f + 3.5f * (1 - 4 / 4.9f), 1e-5);
+    cr_expect_float_eq(y->f[k] + y->f[3 - k], 6, 1e-5);
+  }
+  espl_tensor_free(y);
+  op.coordinates = ESPL_WORD_TF_HALF_PIXEL_FOR_NN;
+  y = run(&op, 4, (const espl_tensor *[]){x, NULL, NULL, same});
+  for (int k = 0; k < 20; k++) cr_expect_eq(y->f[k], x->f[k]);
+  espl_tensor *all[] = {x, sizes, row, scales, same, y};
+  for (int j = 0; j < 6; j++) espl_tensor_free(all[j]);
+}
+
 /* Nearest in operator set 10: up where an axis shrinks (ONNX's example of that set: the first and the third of four columns), down where it grows. */
 Test(tensor, nearest_resize_of_set_10) {
   espl_top op;
