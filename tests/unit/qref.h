@@ -10,16 +10,16 @@
 #include "plain.h"
 #include "quant/qnet.h"
 
-static inline PLAIN int64_t qref_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
+static PLAIN int64_t qref_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* floor((x + 2^(s-1)) / 2^s), computed with 128-bit integers. */
-static inline PLAIN int64_t qref_shift(__int128 x, int s) {
+static PLAIN int64_t qref_shift(__int128 x, int s) {
   __int128 y = x + ((__int128)1 << (s - 1)), d = (__int128)1 << s, q = y / d;
   if (y % d < 0) q--;
   return (int64_t)q;
 }
 
-static inline PLAIN int64_t qref_sum(const espl_qlayer *l, const int8_t *in, espl_shape s, int32_t zi, int32_t o, int32_t y, int32_t x) {
+static PLAIN int64_t qref_sum(const espl_qlayer *l, const int8_t *in, espl_shape s, int32_t zi, int32_t o, int32_t y, int32_t x) {
   if (l->onehot) return in[((int64_t)o * s.h + y) * s.w + x];
   const int8_t *w = l->w + (int64_t)o * l->in_c * l->kh * l->kw;
   int64_t sum = 0;
@@ -36,7 +36,7 @@ static inline PLAIN int64_t qref_sum(const espl_qlayer *l, const int8_t *in, esp
 }
 
 /* tensor[]: plain [c][h][w] arrays; writes tensor[l->out]. */
-static inline PLAIN void qref_layer(const espl_qnet *q, int32_t layer, int8_t **tensor) {
+static PLAIN void qref_layer(const espl_qnet *q, int32_t layer, int8_t **tensor) {
   const espl_qlayer *l = &q->layer[layer];
   espl_shape in = q->tensor[l->in].shape, out = q->tensor[l->out].shape;
   int64_t px = (int64_t)l->conv_h * l->conv_w;
