@@ -1,5 +1,5 @@
-// iCEBreaker: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 24 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ; the PLL's own
-// oscillator runs at 768 MHz. Parameters of espl_board are set by the build (espalier synth --top board).
+// iCEBreaker: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 36 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ; the PLL's own
+// oscillator runs at 576 MHz. Parameters of espl_board are set by the build (espalier synth --top board).
 module espl_top_icebreaker (
   input  logic CLK,
   input  logic RX,
@@ -14,8 +14,8 @@ module espl_top_icebreaker (
   SB_PLL40_PAD #(
     .FEEDBACK_PATH("SIMPLE"),
     .DIVR         (4'd0),
-    .DIVF         (7'd63),
-    .DIVQ         (3'd5),
+    .DIVF         (7'd47),
+    .DIVQ         (3'd4),
     .FILTER_RANGE (3'd1)
   ) u_pll (
     .PACKAGEPIN  (CLK),
