@@ -126,9 +126,10 @@ int64_t espl_ram_blocks(const espl_machine *m, espl_family f) {
   return n;
 }
 
-/* Multipliers of addresses that fill a block where the family has any to infer (products of 9 bits and more): the row step, a tile's row (in
- * two halves in arrays of four rows), for sparse entries the plane, row and column of the kernel (dense walks count instead), and with
- * options the packed row, the residual run, two of a pooling window, two of a depthwise pass. */
+/* Multipliers of addresses that fill a block where the family has any to infer (products of 9 bits and more; which do was read from the
+ * netlists behind configs/cost/area.csv): the row step, a tile's row (in two halves in arrays of four rows), with an index buffer an entry's
+ * plane, row and column (without one none of the three takes a block), and with options the packed row, the residual run, two of a
+ * pooling window, two of a depthwise pass. */
 static int64_t address_products(const espl_machine *m) {
   const int formats = m->w_int4 || m->w_book, pool = (m->maxpool || m->avgpool) && m->acc_aw >= 9;
   return (m->rows >= 4 && m->rows < 8 ? 3 : 2) + 3 * (m->idx_aw > 0) + formats + m->residual + 2 * pool + 2 * (m->dw_banks > 0);
