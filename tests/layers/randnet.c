@@ -169,12 +169,13 @@ static void groups(draw *d, int32_t v) {
 
 static int32_t join2(draw *d, int32_t a, int32_t b) { return put(d, (espl_node){.op = ESPL_OP_CONCAT, .inputs = 2, .input = {a, b}}); }
 
-/* Two joins, one inside the other or behind a pooling: operands begin at multiples of 16 or (odd) elsewhere. */
+/* Two joins, one inside the other or behind a pooling: operands begin at multiples of 16 or (odd) elsewhere. Elsewhere the mapper copies them, which
+ * takes a residual operand: a machine without one gets multiples of 16 alone. */
 static void join(draw *d, int32_t v) {
   int32_t room = channels_most(d), wide = room >= 40 ? 2 * BLOCK : BLOCK;
-  bool odd = one_in(d, 2);
+  bool copies = d->m->residual, odd = copies && one_in(d, 2);
   v = pointwise(d, v, odd ? in(d, 1, 15) : BLOCK);
-  int32_t b = behind(d, conv_of(d, v, in(d, 3, BLOCK), same(3)));
+  int32_t b = behind(d, conv_of(d, v, copies ? in(d, 3, BLOCK) : BLOCK, same(3)));
   int32_t a = join2(d, odd || one_in(d, 2) ? pointwise(d, v, odd ? in(d, 5, 15) : wide) : v, b);
   if (one_in(d, 2)) a = pool(d, a, true);
   int32_t c = behind(d, conv_of(d, a, in(d, 2, BLOCK), same(one_in(d, 2) ? 1 : 3)));
