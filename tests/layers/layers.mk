@@ -1,4 +1,4 @@
-# Random small networks from an ONNX file to the Verilated cores that `make cosim` has built. Knobs: SEED=n (default: from the clock, printed), ONLY=n.
+# Random small networks from an ONNX file to the Verilated cores that `make cosim` has built. Knobs: SEED=n (cosim.mk), ONLY=n.
 .PHONY: layers
 TEST_TARGETS += layers
 LAYERS_OBJ := $(addprefix $(BUILD)/tests/layers/,layers.o randnet.o)
@@ -8,4 +8,4 @@ $(BUILD)/tests/layers/layers: $(LAYERS_OBJ) $(BUILD)/libespl.a
 -include $(LAYERS_OBJ:.o=.d)
 layers: ## random networks with every feature of the mapper, from ONNX to RTL (SEED= LAYERS_MACHINES="NAME:NETWORKS ...")
 	@$(SUB) $(BUILD)/tests/layers/layers
-	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' tests/layers/layers --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(LAYERS_MACHINES)
+	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' tests/layers/layers --seed $(TEST_SEED) $(if $(ONLY),--only $(ONLY)) $(LAYERS_MACHINES)

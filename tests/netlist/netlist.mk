@@ -15,4 +15,4 @@ netlist: ## array and requantizer as netlists of vendor cells against the defini
 TEST_TARGETS += netlist
 netlist-core: ## the whole core's netlist (4x4 with multiplier blocks) against the C model on random programs (SEED= PROGRAMS=)
 	@$(SUB) $(BUILD)/cosim $(BUILD)/espalier
-	$(Q)BUILD='$(BUILD)' tests/netlist/core $(BUILD)/espalier $(BUILD)/cosim icebreaker up5k $(SEED) $(or $(PROGRAMS),5)
+	$(Q)BUILD='$(BUILD)' tests/netlist/core $(BUILD)/espalier $(BUILD)/cosim icebreaker up5k $(TEST_SEED) $(or $(PROGRAMS),5)
