@@ -33,6 +33,8 @@ static int64_t cycles(const map_geom *g, int32_t rows, int32_t *cols) {
   if (room < 2 || pitch == 0 || pitch > 4095) return 0;
   int32_t across = map_div_up(span_cols(g), room), down = map_div_up(l->kh, rows);
   *cols = map_max(2, map_div_up(span_cols(g), across));
+  int32_t tile_rows = espl_dw_tile_rows(g->m, rows, *cols);
+  if (!map_weight_fits(g->m, tile_rows, tile_rows * espl_row_bytes(g->m, g->m->w_bits))) return 0;
   int64_t pass = g->mean ? *cols : (int64_t)l->conv_h * ((int64_t)(l->conv_w - 1) * l->sw + *cols);
   return (int64_t)across * down * (pass > g->m->rows ? pass : g->m->rows);
 }

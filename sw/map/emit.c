@@ -257,7 +257,7 @@ static int32_t bring_index(emit *e, int32_t t, int32_t t1) {
 /* Native depthwise: credits count tiles of R rows, so its weights are waited for by a token. */
 static int32_t bring_weights(emit *e, int32_t t, int32_t t1) {
   uint32_t bytes = (uint32_t)e->g->tile_bytes;
-  int32_t n = t1 - t, wait, unit = e->g->m->bus_bytes / map_min(e->g->m->bus_bytes, (int32_t)(bytes & -bytes));
+  int32_t n = t1 - t, wait, unit = map_weight_unit(e->g->m, e->g->tile_bytes);
   map_weight_load_cfg(e->g, e->l);
   int32_t at = ring_take(&e->weight, n, t % unit, unit, &wait);
   for (int32_t i = 0; i < n; i++) {
@@ -484,8 +484,7 @@ static bool start(emit *e) {
   e->slot = espl_calloc((size_t)e->p->slots + 1, sizeof *e->slot);
   e->wslot = malloc(tiles * sizeof(int32_t));
   e->islot = malloc(tiles * sizeof(int32_t));
-  int64_t wcap = (1ll << m->wgt_aw) / g->tile_bytes, by_row = 65536 / g->tile_rows;
-  bool ok = ring_init(&e->weight, (int32_t)(wcap < by_row ? wcap : by_row)) && ring_init(&e->index, m->idx_aw > 0 ? 1 << m->idx_aw : 0) &&
+  bool ok = ring_init(&e->weight, map_weight_slots(m, g->tile_rows, g->tile_bytes)) && ring_init(&e->index, m->idx_aw > 0 ? 1 << m->idx_aw : 0) &&
             ring_init(&e->param, (1 << m->par_aw) / m->cols);
   if (!ok || !e->rows_have || !e->rows_load || !e->held || !e->slot || !e->wslot || !e->islot) return false;
   e->held_user = e->held + copies;

@@ -76,8 +76,7 @@ static void constants(map_estimator *e) {
   e->flush = rq + 4;
   e->depth = map_max(1, map_min(m->queue_depth, QUEUE)); /* without queues a command is popped in the cycle after */
   e->banks = m->acc_banks;
-  int64_t cap = (1ll << m->wgt_aw) / g->tile_bytes, by_row = 65536 / g->tile_rows;
-  e->weight_cap = (int32_t)(cap < by_row ? cap : by_row);
+  e->weight_cap = map_weight_slots(m, g->tile_rows, g->tile_bytes);
   e->param_cap = (1 << m->par_aw) / m->cols;
 }
 

@@ -77,7 +77,7 @@ espl_status espl_program_run(const espl_program *p, const espl_qnet *q, espl_eng
                              espl_run_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 /* What espl_map_network and espl_simulate with the timing engine give, in every number, without a program: no memory image is built, equal
- * layers are timed once, and memory does not grow with the weights. */
+ * layers are timed once, and memory does not grow with the weights. Where memory has banks the commands of the whole program are timed in their places. */
 espl_status espl_time_network(const espl_qnet *q, const espl_machine *m, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 
 /* Cycles of one layer alone on a machine (its record), for cost tables. `zero_tiles`: how many of the layer's weight tiles are

@@ -185,6 +185,12 @@ uint32_t map_list_wait(map_list *l, map_token tok, int32_t producer);
 /* 16 bytes a command, in list order. */
 void map_list_encode(const map_list *l, uint8_t *out);
 
+/* Tiles of rows x bytes in all that the weight buffer holds, as far as a command can name them (weights.c). */
+int32_t map_weight_slots(const espl_machine *m, int32_t tile_rows, int32_t tile_bytes);
+/* A tile lies in the buffer at its place in the stream modulo so many tiles: bytes keep their address modulo the bus width. */
+int32_t map_weight_unit(const espl_machine *m, int32_t tile_bytes);
+/* The buffer has room for a tile at every such place. */
+bool map_weight_fits(const espl_machine *m, int32_t tile_rows, int32_t tile_bytes);
 /* Format of the layer's weights (weights.c); E_UNSUPPORTED when the machine has none that holds them. */
 espl_status map_weight_choose(map_geom *g, espl_err *err) ESPL_MUST_CHECK;
 /* C values of a weight row -> its ROW bytes. */
@@ -245,6 +251,8 @@ typedef struct map_net {
  * taken (set to NULL). */
 espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, map_net *n, espl_err *err) ESPL_MUST_CHECK;
 void map_net_clear(map_net *n);
+/* p->image with the commands of all layers in it, and nothing else: all that the timing model reads. */
+espl_status map_net_commands(const map_net *n, espl_err *err) ESPL_MUST_CHECK;
 /* espl_time_network; `wide`: MACs in 64 bits instead of the machine's 32. */
 espl_status map_time_network(const espl_qnet *q, const espl_machine *m, bool wide, espl_sim_result *out, espl_err *err) ESPL_MUST_CHECK;
 /* Names, roofs, sums and ratios of a finished result whose `raw` is filled. */

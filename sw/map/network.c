@@ -47,18 +47,23 @@ static espl_status emit_layer(const map_net *n, int32_t i, espl_err *err) {
   return s;
 }
 
-static espl_status fill_image(const map_net *n, espl_err *err) {
+espl_status map_net_commands(const map_net *n, espl_err *err) {
   espl_program *p = n->p;
   p->image = espl_calloc(p->mem_bytes, 1);
   if (!p->image) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", n->q->name);
-  for (int32_t i = 0; i < n->q->layers; i++) {
-    if (!n->q->layer[i].w && !n->q->layer[i].onehot) return espl_fail(err, ESPL_E_BUG, "layer %s: no weights to pack", n->q->layer[i].name);
-    pack_layer(n, i);
-    ESPL_TRY(emit_layer(n, i, err));
-  }
+  for (int32_t i = 0; i < n->q->layers; i++) ESPL_TRY(emit_layer(n, i, err));
   uint32_t w[4];
   espl_cmd_end_encode(w);
   memcpy(p->image + n->end_addr, w, 16);
+  return ESPL_OK;
+}
+
+static espl_status fill_image(const map_net *n, espl_err *err) {
+  ESPL_TRY(map_net_commands(n, err));
+  for (int32_t i = 0; i < n->q->layers; i++) {
+    if (!n->q->layer[i].w && !n->q->layer[i].onehot) return espl_fail(err, ESPL_E_BUG, "layer %s: no weights to pack", n->q->layer[i].name);
+    pack_layer(n, i);
+  }
   return ESPL_OK;
 }
 

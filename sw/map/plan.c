@@ -87,15 +87,10 @@ map_span map_col_span(const map_geom *g, int32_t o0, int32_t o1, int32_t done, b
   return s;
 }
 
-static int32_t weight_slots(const map_geom *g) {
-  int64_t by_row = 65536 / g->tile_rows, n = (1ll << g->m->wgt_aw) / g->tile_bytes;
-  return (int32_t)(n < by_row ? n : by_row);
-}
-
 /* Loops and segments that follow from what is resident. */
 static void finish(const map_geom *g, map_plan *p) {
-  int32_t slots = weight_slots(g);
-  p->seg_tiles = g->tiles <= slots ? g->tiles : map_max(1, slots / 4);
+  int32_t slots = map_weight_slots(g->m, g->tile_rows, g->tile_bytes);
+  p->seg_tiles = g->tiles <= slots ? g->tiles : map_max(1, map_min(slots / 4, slots + 1 - map_weight_unit(g->m, g->tile_bytes)));
   if (g->sparse && g->tiles > 1 << g->m->idx_aw) p->seg_tiles = map_min(p->seg_tiles, map_max(1, (1 << g->m->idx_aw) / 4));
   int32_t most = (1 << 19) / g->tile_bytes;
   p->seg_tiles = map_max(1, map_min(p->seg_tiles, most));

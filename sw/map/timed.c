@@ -1,6 +1,7 @@
 /* The timing engine on a network without a program in memory. Layers end in a barrier that leaves nothing behind, so the run of the whole
  * program is the runs of its layers alone one after the other, between the constants of its start and its end:
- *   cycles = start + sum over layers (counted cycles + cycles of the MARK) + cycles from the last MARK to the interrupt. */
+ *   cycles = start + sum over layers (counted cycles + cycles of the MARK) + cycles from the last MARK to the interrupt.
+ * With a memory of banks a layer's time depends on where everything lies, so there the program itself is timed, its commands in place. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,11 @@ static espl_status compose(const map_net *n, espl_run_result *r, espl_err *err) 
   return ESPL_OK;
 }
 
+static espl_status in_place(const map_net *n, espl_run_result *r, espl_err *err) {
+  ESPL_TRY(map_net_commands(n, err));
+  return espl_program_run(n->p, n->q, ESPL_ENGINE_TIMING, NULL, NULL, NULL, r, err);
+}
+
 static void widen(const map_net *n, espl_sim_result *r) {
   double macs_a_cycle = (double)n->m->rows * n->m->cols;
   r->total.macs = r->total.macs_dense = 0;
@@ -48,7 +54,7 @@ espl_status map_time_network(const espl_qnet *q, const espl_machine *m, bool wid
   *out = (espl_sim_result){0};
   if (q->layers < 1) return espl_fail(err, ESPL_E_INPUT, "network %s: no layers", q->name);
   espl_status s = map_net_plan(q, m, NULL, &n, err);
-  if (s == ESPL_OK) s = compose(&n, &out->raw, err);
+  if (s == ESPL_OK) s = m->mem.banks > 0 ? in_place(&n, &out->raw, err) : compose(&n, &out->raw, err);
   if (s == ESPL_OK) s = map_summarize(n.p, q, out, err);
   if (s == ESPL_OK && wide) widen(&n, out);
   if (s != ESPL_OK) espl_sim_result_clear(out);

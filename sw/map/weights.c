@@ -40,6 +40,19 @@ static void build_table(map_geom *g, const census *s) {
   }
 }
 
+int32_t map_weight_slots(const espl_machine *m, int32_t tile_rows, int32_t tile_bytes) {
+  int64_t by_row = 65536 / tile_rows, n = (1ll << m->wgt_aw) / tile_bytes;
+  return (int32_t)(n < by_row ? n : by_row);
+}
+
+int32_t map_weight_unit(const espl_machine *m, int32_t tile_bytes) { return m->bus_bytes / map_min(m->bus_bytes, tile_bytes & -tile_bytes); }
+
+bool map_weight_fits(const espl_machine *m, int32_t tile_rows, int32_t tile_bytes) {
+  return map_weight_slots(m, tile_rows, tile_bytes) >= map_weight_unit(m, tile_bytes);
+}
+
+static bool format_fits(const map_geom *g, int32_t bits) { return map_weight_fits(g->m, g->tile_rows, g->tile_rows * espl_row_bytes(g->m, bits)); }
+
 espl_status map_weight_choose(map_geom *g, espl_err *err) {
   const espl_machine *m = g->m;
   census s;
@@ -51,9 +64,9 @@ espl_status map_weight_choose(map_geom *g, espl_err *err) {
   if (m->w_bits == 4 && !small)
     return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: weights from %d to %d, machine %s stores -8..7 only (quantize with --weights int4)", g->l->name,
                      (int)s.lo, (int)s.hi, m->name);
-  if (small && m->w_int4) g->weight.bits = 4;
+  if (small && m->w_int4 && format_fits(g, 4)) g->weight.bits = 4;
   for (int32_t b = 2; b <= m->w_book && b < g->weight.bits; b++)
-    if (s.distinct < 1 << b) g->weight = (espl_weight_format){b, 1};
+    if (s.distinct < 1 << b && format_fits(g, b)) g->weight = (espl_weight_format){b, 1};
   if (g->weight.book) build_table(g, &s);
   g->tile_bytes = g->tile_rows * espl_row_bytes(m, g->weight.bits);
   return ESPL_OK;

@@ -122,7 +122,7 @@ static inline uint64_t mapped_check(const espl_qnet *q, const espl_machine *m, b
     espl_program_get_tensor(p, q, t, mem, got[t]);
     mapped_equal(q, m->name, t, want[t], got[t]);
   }
-  for (int32_t i = 0; i < q->layers; i++) {
+  for (int32_t i = 0; i < q->layers && m->mem.banks == 0; i++) { /* with banks a layer's time depends on where it lies */
     uint64_t alone = 0;
     cr_assert_eq(espl_layer_cost(q, i, m, -1, &alone, &err), ESPL_OK, "%s", err.msg);
     cr_assert_eq(alone, r.layer[i].counter[ESPL_CNT_CYCLES], "%s on %s: layer %d alone %llu cycles, in the network %u", q->name, m->name, i, (unsigned long long)alone,

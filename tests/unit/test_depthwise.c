@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "map/map_int.h"
-#include "qref.h"
+#include "mapnet.h"
 
 static espl_machine machine(const char *name, int32_t rows, int32_t cols, int32_t bus, int32_t dw_banks) {
   espl_machine m;
@@ -20,49 +20,6 @@ static espl_machine machine(const char *name, int32_t rows, int32_t cols, int32_
   m.fold = 0; /* not every shape below can fold */
   if (m.rq_lanes > espl_g(&m)) m.rq_lanes = espl_g(&m);
   return m;
-}
-
-typedef struct shape {
-  int32_t c, h, w, kh, kw, sh, sw, dh, dw, pt, pl;
-} shape;
-
-/* One depthwise layer from tensor 0 to tensor 1; pooled: with a 2x2 maximum behind it. */
-static espl_qnet *depthwise_net(const shape *s, bool pooled, espl_rng *r) {
-  espl_qnet *q = calloc(1, sizeof *q);
-  q->name = strdup("depthwise");
-  q->tensor = calloc(2, sizeof *q->tensor);
-  q->layer = calloc(1, sizeof *q->layer);
-  q->tensors = 2;
-  q->layers = 1;
-  q->output = 1;
-  q->tensor[0] = (espl_qtensor){.shape = {s->c, s->h, s->w}, .scale = 1, .zero = qref_in(r, -128, 127)};
-  espl_qlayer *l = &q->layer[0];
-  *l = (espl_qlayer){.out = 1, .res = -1, .in_c = s->c, .out_c = s->c, .groups = s->c, .kh = s->kh, .kw = s->kw, .sh = s->sh, .sw = s->sw, .dh = s->dh,
-                     .dw = s->dw, .pt = s->pt, .pl = s->pl, .pb = s->pt, .pr = s->pl, .win_h = 1, .win_w = 1, .psy = 1, .psx = 1};
-  while (s->h + l->pt + l->pb < (s->kh - 1) * s->dh + 1) l->pb++;
-  while (s->w + l->pl + l->pr < (s->kw - 1) * s->dw + 1) l->pr++;
-  l->conv_h = (s->h + l->pt + l->pb - (s->kh - 1) * s->dh - 1) / s->sh + 1;
-  l->conv_w = (s->w + l->pl + l->pr - (s->kw - 1) * s->dw - 1) / s->sw + 1;
-  q->tensor[1] = (espl_qtensor){.shape = {s->c, l->conv_h, l->conv_w}, .scale = 1};
-  if (pooled && l->conv_h > 1 && l->conv_w > 1) {
-    l->pool = ESPL_QPOOL_MAX;
-    l->win_h = l->win_w = l->psy = l->psx = 2;
-    q->tensor[1].shape = (espl_shape){s->c, l->conv_h / 2, l->conv_w / 2};
-  }
-  qref_fill(q, 0, r, 0, 1);
-  int64_t taps = (int64_t)s->kh * s->kw;
-  for (int32_t o = 0; o < s->c; o++) {
-    int64_t sum = 0;
-    for (int32_t i = 0; i < s->c; i++)
-      for (int64_t k = 0; k < taps; k++) {
-        int8_t *w = &l->w[((int64_t)o * s->c + i) * taps + k];
-        if (i != o) *w = 0;
-        sum += *w;
-      }
-    l->par[o].bias = (int32_t)(-q->tensor[0].zero * sum);
-  }
-  l->macs = l->macs_dense = (int64_t)s->c * taps * l->conv_h * l->conv_w;
-  return q;
 }
 
 /* Maps, checks and runs the layer; compares the output with the definition and the record with the timing engine's. False: refused. */
@@ -97,24 +54,13 @@ static bool run(const espl_qnet *q, const espl_machine *m, uint64_t seed, espl_r
   return ran;
 }
 
-static shape random_shape(espl_rng *r, int32_t most_c, int32_t most_px) {
-  shape s = {.c = qref_in(r, 2, most_c), .h = qref_in(r, 1, most_px), .w = qref_in(r, 1, most_px), .kh = qref_in(r, 1, qref_in(r, 2, 8)), .kw = qref_in(r, 1, qref_in(r, 2, 8)),
-             .sh = qref_in(r, 1, 4), .sw = qref_in(r, 1, 4), .dh = 1, .dw = 1};
-  if (qref_in(r, 0, 2)) s.kh = s.kw = 2 * qref_in(r, 1, 2) + 1;
-  if (qref_in(r, 0, 1)) s.sh = s.sw = qref_in(r, 1, 2);
-  if (qref_in(r, 0, 3) == 0) s.dh = qref_in(r, 1, 3), s.dw = qref_in(r, 1, 3);
-  s.pt = qref_in(r, 0, s.kh - 1);
-  s.pl = qref_in(r, 0, s.kw - 1);
-  return s;
-}
-
 /* least: how many of the layers must be run natively. */
 static void many(const espl_machine *m, int nets, int32_t most_c, int32_t most_px, int least) {
   int native = 0;
   for (int i = 0; i < nets; i++) {
     espl_rng r = {.seed = 21, .stream = (uint64_t)(m->rows * 1000 + m->cols), .counter = (uint64_t)i << 32};
-    shape s = random_shape(&r, most_c, most_px);
-    espl_qnet *q = depthwise_net(&s, i % 5 == 0, &r);
+    mapnet_shape s = mapnet_depthwise_shape(&r, most_c, most_px);
+    espl_qnet *q = mapnet_depthwise(&s, i % 5 == 0, &r);
     espl_err err = {0};
     map_geom g;
     espl_run_result res = {0};
@@ -152,9 +98,9 @@ Test(depthwise, tiny_buffers) {
 }
 
 /* Busy cycles of a layer whose tiles are whole rows: tiles * column blocks * out_h * ((out_w - 1) * stride + columns), from the contract. */
-static void takes(const espl_machine *m, shape s, uint32_t busy, uint32_t tiles) {
+static void takes(const espl_machine *m, mapnet_shape s, uint32_t busy, uint32_t tiles) {
   espl_rng r = {.seed = 5};
-  espl_qnet *q = depthwise_net(&s, false, &r);
+  espl_qnet *q = mapnet_depthwise(&s, false, &r);
   espl_run_result res = {0};
   cr_assert(run(q, m, 1, &res));
   cr_assert_eq(res.layer[0].counter[ESPL_CNT_TILES] % tiles, 0, "%u tiles", res.layer[0].counter[ESPL_CNT_TILES]);
@@ -166,16 +112,16 @@ static void takes(const espl_machine *m, shape s, uint32_t busy, uint32_t tiles)
 
 Test(depthwise, cycles_of_a_layer) {
   espl_machine m = machine("16x16", 16, 16, 16, 3);
-  takes(&m, (shape){32, 24, 24, 3, 3, 1, 1, 1, 1, 1, 1}, 2 * 24 * (23 + 3), 2);        /* 3x3: one tile */
-  takes(&m, (shape){16, 32, 32, 3, 3, 2, 2, 1, 1, 1, 1}, 16 * (15 * 2 + 3), 1);        /* stride 2 */
-  takes(&m, (shape){20, 20, 20, 5, 5, 1, 1, 1, 1, 2, 2}, 2 * 3 * 20 * (19 + 5), 6);    /* 5x5: two rows a tile, three tiles */
-  takes(&m, (shape){16, 20, 20, 3, 3, 1, 1, 1, 3, 1, 3}, 2 * 20 * (19 + 4), 2);        /* dilation 3 across: seven columns in two tiles */
+  takes(&m, (mapnet_shape){32, 24, 24, 3, 3, 1, 1, 1, 1, 1, 1}, 2 * 24 * (23 + 3), 2);        /* 3x3: one tile */
+  takes(&m, (mapnet_shape){16, 32, 32, 3, 3, 2, 2, 1, 1, 1, 1}, 16 * (15 * 2 + 3), 1);        /* stride 2 */
+  takes(&m, (mapnet_shape){20, 20, 20, 5, 5, 1, 1, 1, 1, 2, 2}, 2 * 3 * 20 * (19 + 5), 6);    /* 5x5: two rows a tile, three tiles */
+  takes(&m, (mapnet_shape){16, 20, 20, 3, 3, 1, 1, 1, 3, 1, 3}, 2 * 20 * (19 + 4), 2);        /* dilation 3 across: seven columns in two tiles */
   m.dw_banks = 1;
-  takes(&m, (shape){16, 24, 24, 3, 3, 1, 1, 1, 1, 1, 1}, 3 * 24 * (23 + 3), 3);        /* one bank: a tile for each kernel row */
+  takes(&m, (mapnet_shape){16, 24, 24, 3, 3, 1, 1, 1, 1, 1, 1}, 3 * 24 * (23 + 3), 3);        /* one bank: a tile for each kernel row */
   espl_machine small = machine("8x8", 8, 8, 8, 3);
-  takes(&small, (shape){8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 2 * 16 * (15 + 2), 2);     /* three rows, two columns a tile */
+  takes(&small, (mapnet_shape){8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 2 * 16 * (15 + 2), 2);     /* three rows, two columns a tile */
   small.dw_banks = 0;
-  takes(&small, (shape){8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 9 * 16 * 16, 9);           /* diagonal blocks */
+  takes(&small, (mapnet_shape){8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 9 * 16 * 16, 9);           /* diagonal blocks */
 }
 
 Test(depthwise, what_a_machine_cannot_have) {

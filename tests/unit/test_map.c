@@ -9,7 +9,7 @@
 #include "graph/zoo.h"
 #include "map/map_int.h"
 #include "onnx/onnx.h"
-#include "qref.h"
+#include "mapnet.h"
 
 static espl_machine machine(const char *name, int32_t rows, int32_t cols) {
   espl_machine m;
@@ -21,77 +21,6 @@ static espl_machine machine(const char *name, int32_t rows, int32_t cols) {
   if (m.rq_lanes > g) m.rq_lanes = g;
   m.fold = rows >= 8 && rows <= 16 && rows <= cols;
   return m;
-}
-
-/* Two layers over random tensors: a first that makes the operand, a second under test (residual: adds the first's output). */
-static espl_qnet *random_net(espl_rng *r, int32_t most_c, int32_t most_px, int32_t block) {
-  espl_qnet *q = calloc(1, sizeof *q);
-  q->name = strdup("random");
-  q->tensor = calloc(3, sizeof *q->tensor);
-  q->layer = calloc(2, sizeof *q->layer);
-  q->tensors = 3;
-  q->layers = 2;
-  q->output = 2;
-  bool residual = qref_in(r, 0, 3) == 0, pool = !residual && qref_in(r, 0, 2) == 0, fc = !residual && !pool && qref_in(r, 0, 5) == 0;
-  espl_shape in = {qref_in(r, 1, most_c), qref_in(r, 1, most_px), qref_in(r, 1, most_px)};
-  if (fc) in.h = in.h < 6 ? in.h : 6, in.w = in.w < 6 ? in.w : 6;
-  q->tensor[0] = (espl_qtensor){.shape = in, .scale = 1, .zero = qref_in(r, -128, 127)};
-  espl_qlayer *a = &q->layer[0], *b = &q->layer[1];
-  espl_qlayer base = {.res = -1, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1, .win_h = 1, .win_w = 1, .psy = 1, .psx = 1};
-  *a = base;
-  a->out = 1;
-  a->in_c = in.c;
-  a->out_c = qref_in(r, 0, 2) ? qref_in(r, 1, most_c) : in.c;
-  a->onehot = a->out_c == in.c && qref_in(r, 0, 1);
-  a->conv_h = in.h;
-  a->conv_w = in.w;
-  espl_shape mid = q->tensor[1].shape = (espl_shape){a->out_c, in.h, in.w};
-  q->tensor[1].scale = q->tensor[2].scale = 1;
-  qref_fill(q, 0, r, 0, block);
-  *b = base;
-  b->in = 1;
-  b->out = 2;
-  b->in_c = mid.c;
-  b->out_c = residual ? mid.c : qref_in(r, 1, most_c);
-  b->res = residual ? 1 : -1;
-  if (fc) {
-    b->kh = mid.h;
-    b->kw = mid.w;
-  } else if (residual) {
-    b->kh = 2 * qref_in(r, 0, 2) + 1;
-    b->kw = 2 * qref_in(r, 0, 2) + 1;
-    b->pt = b->pb = b->kh / 2;
-    b->pl = b->pr = b->kw / 2;
-  } else {
-    b->kh = qref_in(r, 1, qref_in(r, 1, 11));
-    b->kw = qref_in(r, 1, qref_in(r, 1, 11));
-    b->dh = b->kh > 5 ? 1 : qref_in(r, 1, 2);
-    b->dw = b->kw > 5 ? 1 : qref_in(r, 1, 2);
-    b->sh = qref_in(r, 1, 3);
-    b->sw = qref_in(r, 1, 3);
-    b->pt = qref_in(r, 0, b->kh - 1);
-    b->pl = qref_in(r, 0, b->kw - 1);
-    while (mid.h + b->pt + b->pb < (b->kh - 1) * b->dh + 1) b->pb++;
-    while (mid.w + b->pl + b->pr < (b->kw - 1) * b->dw + 1) b->pr++;
-  }
-  b->conv_h = (mid.h + b->pt + b->pb - (b->kh - 1) * b->dh - 1) / b->sh + 1;
-  b->conv_w = (mid.w + b->pl + b->pr - (b->kw - 1) * b->dw - 1) / b->sw + 1;
-  espl_shape out = {b->out_c, b->conv_h, b->conv_w};
-  if (pool) {
-    b->pool = qref_in(r, 0, 1) ? ESPL_QPOOL_MAX : ESPL_QPOOL_AVG;
-    b->win_h = qref_in(r, 1, b->conv_h < 4 ? b->conv_h : 4);
-    b->win_w = qref_in(r, 1, b->conv_w < 4 ? b->conv_w : 4);
-    b->psy = qref_in(r, 1, 3);
-    b->psx = qref_in(r, 1, 3);
-    b->ppt = qref_in(r, 0, b->win_h - 1);
-    b->ppl = qref_in(r, 0, b->win_w - 1);
-    b->pool_fixed = qref_in(r, 0, 1);
-    out.h = (b->conv_h + b->ppt - b->win_h) / b->psy + 1;
-    out.w = (b->conv_w + b->ppl - b->win_w) / b->psx + 1;
-  }
-  q->tensor[2].shape = out;
-  qref_fill(q, 1, r, qref_in(r, 0, 1) ? qref_in(r, 2, 16) : 0, block);
-  return q;
 }
 
 static void compare(const char *who, uint64_t seed, const espl_qnet *q, int32_t t, const int8_t *want, const int8_t *got) {
@@ -198,29 +127,14 @@ static int check_net(const espl_qnet *q, const espl_machine *m, uint64_t seed, c
   return 1;
 }
 
-/* Weights of four bits, or of few distinct values, layer by layer; zeros stay zeros. */
-static void narrow(espl_qnet *q, espl_rng *r) {
-  for (int32_t i = 0; i < q->layers; i++) {
-    espl_qlayer *l = &q->layer[i];
-    int64_t n = (int64_t)l->in_c * l->out_c * l->kh * l->kw;
-    int32_t values = qref_in(r, 0, 1) ? qref_in(r, 1, 15) : 0, value[15];
-    for (int32_t k = 0; k < 15; k++) value[k] = qref_in(r, 0, 1) ? qref_in(r, -127, -1) : qref_in(r, 1, 127);
-    for (int64_t j = 0; l->w && j < n; j++) {
-      int32_t v = l->w[j];
-      l->w[j] = (int8_t)(v == 0 ? 0 : values ? value[(v + 127) % values] : v / 16);
-    }
-    for (int32_t o = 0; l->w && !values && o < l->out_c; o++) l->par[o].s = (uint8_t)(l->par[o].s - 4);
-  }
-}
-
 static bool narrow_weights;
 
 static void many(const espl_machine *m, int nets, int32_t most_c, int32_t most_px, const char *must_fit) {
   int ran = 0;
   for (int i = 0; i < nets; i++) {
     espl_rng r = {.seed = 20, .stream = (uint64_t)(m->rows * 1000 + m->cols), .counter = (uint64_t)i << 32};
-    espl_qnet *q = random_net(&r, most_c, most_px, m->rows < m->cols ? m->rows : m->cols);
-    if (narrow_weights) narrow(q, &r);
+    espl_qnet *q = mapnet_random(&r, most_c, most_px, m->rows < m->cols ? m->rows : m->cols);
+    if (narrow_weights) mapnet_narrow(q, &r);
     ran += check_net(q, m, (uint64_t)i, must_fit);
     espl_qnet_free(q);
   }
@@ -299,7 +213,7 @@ Test(map, small_sizes_depthwise_4x4) { espl_machine m = small_sizes("sizes-dw", 
 
 static espl_qnet *pool_net(int32_t px) {
   espl_rng r = {.seed = 3};
-  espl_qnet *q = random_net(&r, 4, 4, 4);
+  espl_qnet *q = mapnet_random(&r, 4, 4, 4);
   espl_qlayer *l = &q->layer[1];
   q->layer[0].conv_h = q->layer[0].conv_w = q->tensor[0].shape.h = q->tensor[0].shape.w = q->tensor[1].shape.h = q->tensor[1].shape.w = px;
   q->layer[0].macs = q->layer[0].macs_dense = q->layer[0].onehot ? 0 : (int64_t)q->layer[0].in_c * q->layer[0].out_c * px * px;
