@@ -60,6 +60,7 @@ void espl_graph_free(espl_graph *g) {
   if (!g) return;
   for (int32_t i = 0; i < g->nodes; i++) node_clear(&g->node[i]);
   free(g->node);
+  free(g->names.slot);
   free(g->name);
   free(g->input_name);
   free(g->output_name);
@@ -84,7 +85,7 @@ espl_graph *espl_graph_new(const char *name, espl_shape input) {
   g->node[0].shape = input;
   g->node[0].name = espl_strdup("input");
   g->nodes = 1;
-  if (!g->node[0].name) {
+  if (!g->node[0].name || espli_names_reserve(g, 1, NULL) != ESPL_OK) {
     espl_graph_free(g);
     return NULL;
   }
@@ -146,15 +147,10 @@ espl_graph *espl_graph_clone(const espl_graph *g) {
     for (int k = 0; k < ESPL_PARAM_COUNT; k++) n->param[k] = param_clone(g->node[i].param[k], &ok);
     c->nodes = i + 1;
   }
+  if (ok) ok = espli_names_reserve(c, c->nodes, NULL) == ESPL_OK;
   if (ok) return c;
   espl_graph_free(c);
   return NULL;
-}
-
-int32_t espl_graph_find(const espl_graph *g, const char *node_name) {
-  for (int32_t i = 0; node_name && i < g->nodes; i++)
-    if (g->node[i].name && strcmp(g->node[i].name, node_name) == 0) return i;
-  return -1;
 }
 
 /* "<op>_<id>" in lower case, with underscores appended while the name is taken. */
@@ -186,6 +182,7 @@ espl_status espl_graph_add(espl_graph *g, const espl_node *proto, int32_t *id, e
   for (int k = 0; k < ESPL_PARAM_COUNT; k++)
     if (proto->param[k]) return espl_fail(err, ESPL_E_BUG, "%s: a new node must come without params", g->name);
   ESPL_TRY(grow(g, err));
+  ESPL_TRY(espli_names_reserve(g, g->nodes + 1, err));
   espl_node *n = &g->node[g->nodes];
   *n = *proto;
   n->name = proto->name ? espl_strdup(proto->name) : fresh_name(g, proto->op, g->nodes);
@@ -197,7 +194,7 @@ espl_status espl_graph_add(espl_graph *g, const espl_node *proto, int32_t *id, e
   }
   g->output = g->nodes;
   if (id) *id = g->nodes;
-  g->nodes++;
+  espli_names_add(g, g->nodes++);
   return ESPL_OK;
 }
 
@@ -265,6 +262,29 @@ espl_status espl_graph_remove(espl_graph *g, int32_t id, int keep, espl_err *err
       *in = *in == id ? src : *in > id ? *in - 1 : *in;
     }
   g->output = g->output == id ? src : g->output > id ? g->output - 1 : g->output;
+  espli_names_again(g);
+  return ESPL_OK;
+}
+
+espl_status espl_graph_prune(espl_graph *g, int32_t *to, espl_err *err) {
+  int32_t kept = 0;
+  if (g->output < 0 || g->output >= g->nodes) return espl_fail(err, ESPL_E_BUG, "%s: output is value %d of %d", g->name, g->output, g->nodes);
+  for (int32_t i = 0; i < g->nodes; i++) to[i] = i == 0 || i == g->output ? 0 : -1; /* needed by what has been seen so far, or not */
+  for (int32_t i = g->nodes - 1; i > 0; i--)
+    for (int k = 0; to[i] == 0 && k < g->node[i].inputs; k++) to[g->node[i].input[k]] = 0;
+  for (int32_t i = 0; i < g->nodes; i++) {
+    espl_node *n = &g->node[i];
+    if (to[i] < 0) {
+      node_clear(n);
+      continue;
+    }
+    for (int k = 0; k < n->inputs; k++) n->input[k] = to[n->input[k]];
+    to[i] = kept;
+    g->node[kept++] = *n;
+  }
+  g->nodes = kept;
+  g->output = to[g->output];
+  espli_names_again(g);
   return ESPL_OK;
 }
 

@@ -111,7 +111,7 @@ typedef struct espl_resize_attr {
 
 typedef struct espl_node {
   espl_op op;
-  char *name; /* unique, kept from ONNX where there was one */
+  char *name; /* unique, kept from ONNX where there was one; changed by espl_graph_rename only */
   int inputs;
   int32_t input[ESPL_MAX_INPUTS]; /* value ids */
   espl_shape shape;               /* of the value this node defines */
@@ -124,6 +124,12 @@ typedef struct espl_node {
   espl_param *param[ESPL_PARAM_COUNT]; /* by kind; NULL where absent */
 } espl_node;
 
+/* Where names.c finds nodes by name; nobody else's. */
+typedef struct espl_graph_names {
+  int32_t *slot;
+  size_t cap;
+} espl_graph_names;
+
 typedef struct espl_graph {
   char *name;
   int32_t nodes, cap;
@@ -133,6 +139,7 @@ typedef struct espl_graph {
   int input_rank, output_rank;    /* dimensions they have there: 4 for [N,C,H,W], 3 for [N,C,L], 2 for [N,C]; 0: as the extents say */
   char *preprocess;  /* JSON of ONNX metadata `espalier.preprocess`, or NULL */
   char *history;     /* JSON array of what was done to it (metadata `espalier.history`), or NULL */
+  espl_graph_names names;
 } espl_graph;
 
 /* ---- build ---- */
@@ -158,6 +165,11 @@ espl_status espl_graph_infer(espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_graph_check(const espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
 /* Removes node `id`; its readers read its input `keep` instead (keep = 0 for one-input nodes). Ids above shift down. */
 espl_status espl_graph_remove(espl_graph *g, int32_t id, int keep, espl_err *err) ESPL_MUST_CHECK;
+/* Gives a node another name; E_INPUT when a node has it. Takes a walk over all nodes. */
+espl_status espl_graph_rename(espl_graph *g, int32_t id, const char *name, espl_err *err) ESPL_MUST_CHECK;
+/* Removes every node that the output does not need (the input stays) in one walk. to[nodes as they were]: the new id of each, -1 for those
+ * removed. */
+espl_status espl_graph_prune(espl_graph *g, int32_t *to, espl_err *err) ESPL_MUST_CHECK;
 /* Number of nodes that read value `id` (the graph output counts as one reader). */
 int espl_graph_readers(const espl_graph *g, int32_t id);
 int64_t espl_graph_macs(const espl_graph *g);   /* multiply-accumulates an image: convolutions and gemm, padding taps included */

@@ -64,21 +64,43 @@ static espl_status input_value(espli_import *im, const Onnx__NodeProto *n, size_
   return espli_refuse(im, n, ESPL_E_INPUT, "reads %s, which no earlier node, input or initializer defines", n->input[k]);
 }
 
-espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t) {
+espl_status espli_const_pair(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t, const espl_tensor **other) {
   espli_value *v;
-  *t = NULL;
+  *t = *other = NULL;
   if (!espli_has_input(n, k)) return ESPL_OK;
   ESPL_TRY(input_value(im, n, k, &v));
   if (v->state == ESPLI_CONST && !v->konst) ESPL_TRY(espli_tensor_take(v->proto, &v->konst, im->err));
   if (v->state == ESPLI_CONST) *t = v->konst;
+  *other = v->varied ? v->varied : *t;
   return ESPL_OK;
 }
 
-espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) {
+static espl_status depends(espli_import *im, const Onnx__NodeProto *n, const char *what) {
+  return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s depends on the batch, which may vary (input %s has no fixed first dimension)", what, im->g->input_name);
+}
+
+espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t) {
+  const espl_tensor *other;
+  ESPL_TRY(espli_const_pair(im, n, k, t, &other));
+  return other == *t ? ESPL_OK : depends(im, n, n->input[k]);
+}
+
+/* The one element of two lists that is the batch; false when they differ in another way. */
+static bool find_batch(const espl_tensor *t, const espl_tensor *other, int *batch) {
+  if (!other->i || other->elems != t->elems) return false;
+  for (int64_t j = 0; j < t->elems; j++) {
+    if (t->i[j] == other->i[j]) continue;
+    if (*batch >= 0 || t->i[j] != 1 || other->i[j] != ESPLI_OTHER_BATCH) return false;
+    *batch = (int)j;
+  }
+  return true;
+}
+
+espl_status espli_ints_or_batch(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count, int *batch) {
   const Onnx__AttributeProto *a = espli_attr(n, attr);
-  const espl_tensor *t = NULL;
-  *count = -1;
-  if (!a && k) ESPL_TRY(espli_const(im, n, k, &t));
+  const espl_tensor *t = NULL, *other = NULL;
+  *count = *batch = -1;
+  if (!a && k) ESPL_TRY(espli_const_pair(im, n, k, &t, &other));
   if (!a && !t) {
     if (!a && k && espli_has_input(n, k)) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s is computed at run time", attr);
     return ESPL_OK;
@@ -86,9 +108,16 @@ espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *a
   if (!a && !t->i) return espli_refuse(im, n, ESPL_E_INPUT, "%s is not a list of integers", attr);
   size_t have = a ? a->n_ints : (size_t)t->elems;
   if (have > ESPLI_ONNX_DIMS) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "%s has %zu values, at most %d are supported", attr, have, ESPLI_ONNX_DIMS);
+  if (other != t && !find_batch(t, other, batch)) return depends(im, n, attr);
   for (size_t j = 0; j < have; j++) out[j] = a ? a->ints[j] : t->i[j];
   *count = (int)have;
   return ESPL_OK;
+}
+
+espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) {
+  int batch;
+  ESPL_TRY(espli_ints_or_batch(im, n, attr, k, out, count, &batch));
+  return batch < 0 ? ESPL_OK : depends(im, n, attr);
 }
 
 espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, bool pads_ok, espli_value **v) {
@@ -110,17 +139,19 @@ static espl_status output_value(espli_import *im, const Onnx__NodeProto *n, size
   return ESPL_OK;
 }
 
-espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t) {
+espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t, espl_tensor *varied) {
   espli_value *v = NULL;
   espl_status s = t ? output_value(im, n, k, &v) : espli_refuse(im, n, ESPL_E_NOMEM, "out of memory for a folded constant");
-  if (s == ESPL_OK && (im->folded += t->elems) > im->fold_limit)
+  if (s == ESPL_OK && (im->folded += t->elems + (varied ? varied->elems : 0)) > im->fold_limit)
     s = espli_refuse(im, n, ESPL_E_UNSUPPORTED, "constant arithmetic makes more than %lld elements", (long long)im->fold_limit);
   if (s != ESPL_OK) {
     espl_tensor_free(t);
+    espl_tensor_free(varied);
     return s;
   }
   v->state = ESPLI_CONST;
   v->konst = t;
+  v->varied = varied;
   return ESPL_OK;
 }
 
@@ -145,7 +176,8 @@ espl_status espli_define_node(espli_import *im, const Onnx__NodeProto *n, espl_n
   char name[256]; /* names are kept; a taken one gets a number */
   const char *label = espli_node_label(n);
   snprintf(name, sizeof name, "%s", label);
-  for (int k = im->g->nodes; espl_graph_find(im->g, name) >= 0; k++) snprintf(name, sizeof name, "%.230s_%d", label, k);
+  for (int32_t k = im->g->nodes > im->number ? im->g->nodes : im->number; espl_graph_find(im->g, name) >= 0; im->number = ++k)
+    snprintf(name, sizeof name, "%.230s_%d", label, k); /* numbers only rise: names taken on purpose cost one try each */
   int32_t at;
   proto->name = name;
   espl_status s = espl_graph_add(im->g, proto, &at, im->err);
@@ -187,7 +219,7 @@ static espl_status input_shape(espli_import *im, const Onnx__ValueInfoProto *in,
   if ((int64_t)extent[0] * extent[1] > INT32_MAX || (int64_t)extent[0] * extent[1] * extent[2] > INT32_MAX)
     return espl_fail(im->err, ESPL_E_INPUT, "input %s: more than 2^31-1 elements an image", name);
   const Onnx__TensorShapeProto__Dimension *n = shape->dim[0];
-  im->batch = n->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? n->dim_value : 0;
+  im->batch = n->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && n->dim_value > 0 ? n->dim_value : 0;
   *s = (espl_shape){extent[0], extent[1], extent[2]};
   *rank = (int)shape->n_dim;
   return ESPL_OK;
@@ -217,7 +249,7 @@ static espl_status start_graph(espli_import *im) {
   im->g = espl_graph_new(espli_text(s->name)[0] ? s->name : "network", shape);
   if (!im->g) return espl_fail(im->err, ESPL_E_NOMEM, "out of memory");
   ESPL_TRY(replace_text(im, &im->g->input_name, espli_text(in->name)));
-  ESPL_TRY(replace_text(im, &im->g->node[0].name, espli_text(in->name)));
+  ESPL_TRY(espl_graph_rename(im->g, 0, espli_text(in->name), im->err));
   ESPL_TRY(replace_text(im, &im->g->output_name, espli_text(s->output[0]->name)));
   espli_value *v = espli_find(im, espli_text(in->name));
   v->state = ESPLI_FLOW;
@@ -254,11 +286,7 @@ static espl_status finish_graph(espli_import *im) {
   ESPL_TRY(espli_qdq_finish(im));
   im->g->output = v->id;
   im->g->output_rank = v->rank;
-  for (int32_t i = im->g->nodes - 1; i > 0; i--) {
-    if (espl_graph_readers(im->g, i)) continue;
-    espl_qgiven_removed(im->given, i);
-    ESPL_TRY(espl_graph_remove(im->g, i, 0, im->err));
-  }
+  ESPL_TRY(espl_qgiven_prune(im->given, im->g, im->err));
   for (size_t k = 0; k < im->model->n_metadata_props; k++) {
     const Onnx__StringStringEntryProto *p = im->model->metadata_props[k];
     if (strcmp(espli_text(p->key), "espalier.preprocess") == 0) ESPL_TRY(replace_text(im, &im->g->preprocess, espli_text(p->value)));
@@ -287,7 +315,10 @@ static espl_status import_model(espli_import *im) {
 }
 
 static void import_free(espli_import *im) {
-  for (size_t k = 0; im->value && k < im->cap; k++) espl_tensor_free(im->value[k].konst);
+  for (size_t k = 0; im->value && k < im->cap; k++) {
+    espl_tensor_free(im->value[k].konst);
+    espl_tensor_free(im->value[k].varied);
+  }
   free(im->value);
   espl_qgiven_free(im->given);
   espl_graph_free(im->g);

@@ -130,6 +130,24 @@ static bool old_but_same(const Onnx__GraphProto *g, int64_t opset) {
   return g->n_node > 0;
 }
 
+/* Refuses a node whose operator is not in the operator set that the model names: it came later (sets up to 7 have the rest), or was taken out. */
+static espl_status check_operators(const Onnx__ModelProto *m, int64_t opset, espl_err *err) {
+  static const struct { const char *op; int64_t from, to; } t[] = {
+      {"Expand", 8, INT64_MAX}, {"Where", 9, INT64_MAX}, {"ConstantOfShape", 9, INT64_MAX}, {"QuantizeLinear", 10, INT64_MAX},
+      {"DequantizeLinear", 10, INT64_MAX}, {"Resize", 10, INT64_MAX}, {"Range", 11, INT64_MAX}, {"HardSwish", 14, INT64_MAX},
+      {"GroupNormalization", 18, INT64_MAX}, {"Upsample", 1, 9}};
+  for (size_t k = 0; k < m->graph->n_node; k++) {
+    const Onnx__NodeProto *n = m->graph->node[k];
+    char why[64];
+    for (size_t j = 0; espli_is_onnx_domain(n->domain) && j < sizeof t / sizeof *t; j++) {
+      if (strcmp(t[j].op, espli_text(n->op_type)) || (opset >= t[j].from && opset <= t[j].to)) continue;
+      snprintf(why, sizeof why, opset < t[j].from ? "came with operator set %lld" : "left with operator set %lld", (long long)(opset < t[j].from ? t[j].from : t[j].to + 1));
+      return espli_refuse_operator(m, n, why, err);
+    }
+  }
+  return ESPL_OK;
+}
+
 static espl_status check_versions(const Onnx__ModelProto *m, int64_t *opset, espl_err *err) {
   if (!m->graph || !m->has_ir_version) return espl_fail(err, ESPL_E_INPUT, "not an ONNX file, or truncated: it has no %s", m->graph ? "IR version" : "graph");
   if (m->ir_version < ESPLI_IR_MIN || m->ir_version > ESPLI_IR_MAX)
@@ -154,6 +172,7 @@ static espl_status unpack(const char *path, const uint8_t *data, size_t n, Onnx_
   Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, data);
   if (!m) return espl_fail(err, ESPL_E_INPUT, "not an ONNX file: its fields do not unpack");
   espl_status s = check_versions(m, opset, err);
+  if (s == ESPL_OK) s = check_operators(m, *opset, err);
   if (s == ESPL_OK) s = all_external(path, m->graph, err);
   if (s == ESPL_OK) *out = m;
   else onnx__model_proto__free_unpacked(m, NULL);

@@ -2,7 +2,8 @@
  *
  * Nouns: a `tensor` is a constant of the file (tensor/tensor.h); a `value` is a name of the ONNX graph and is either such a
  * constant or flows through our graph.
- * Law: shapes of flowing values are per image. In the file's own shape computations a batch that may vary counts as 1. */
+ * Laws: shapes of flowing values are per image. The file's own shape computations are made for a batch of 1 and, where the batch may vary,
+ * for one of ESPLI_OTHER_BATCH as well; what comes out different depends on the batch and may stand only where the batch itself does. */
 #ifndef ESPL_ONNX_ONNX_INT_H
 #define ESPL_ONNX_ONNX_INT_H
 #include <stdbool.h>
@@ -19,7 +20,8 @@
 #define ESPLI_OPSET_MAX 21
 #define ESPLI_IR_MIN 3
 #define ESPLI_IR_MAX 10
-#define ESPLI_MAX_NODES 16384
+#define ESPLI_MAX_NODES 131072
+#define ESPLI_OTHER_BATCH 1010 /* one less is a prime: no remainder but that by 1009 is the one of a batch of 1 */
 
 typedef enum espli_state { ESPLI_UNDEFINED, ESPLI_CONST, ESPLI_FLOW } espli_state;
 
@@ -28,6 +30,7 @@ typedef struct espli_value {
   espli_state state;
   Onnx__TensorProto *proto;       /* CONST not decoded yet */
   espl_tensor *konst;            /* CONST, owned */
+  espl_tensor *varied;           /* CONST that depends on a batch that may vary: what it is for ESPLI_OTHER_BATCH; owned */
   int32_t id;                     /* FLOW: value of our graph */
   int rank;                       /* FLOW: 4 for [N,C,H,W], 3 for [N,C,L] (H = 1, W = L in the graph), 2 for [N,C] */
   int32_t pad[4];                 /* FLOW: zero padding top, left, bottom, right that the next convolution takes over */
@@ -43,7 +46,8 @@ typedef struct espli_import {
   const Onnx__ModelProto *model;
   int64_t opset;
   int64_t folded, fold_limit; /* elements made by folding so far, and how many may be */
-  int64_t batch; /* fixed batch of the file's input, 0 when it is symbolic */
+  int64_t batch; /* fixed batch of the file's input, 0 when it may vary */
+  int32_t number; /* where the search for a free number of a name begins */
   espl_graph *g;
   espl_qgiven *given; /* notes of quantized values and weights; NULL: none so far */
   int quantized;      /* QuantizeLinear nodes so far */
@@ -89,14 +93,19 @@ espl_status espli_refuse(espli_import *im, const Onnx__NodeProto *n, espl_status
 /* ---- import.c ---- */
 espli_value *espli_find(const espli_import *im, const char *name); /* NULL when the file never mentions it */
 bool espli_has_input(const Onnx__NodeProto *n, size_t k);
-/* Input k as a constant: *t is NULL when it flows (no error) or is absent. */
+/* Input k as a constant: *t is NULL when it flows (no error) or is absent. One that depends on the batch is refused. */
 espl_status espli_const(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t) ESPL_MUST_CHECK;
-/* Integer list from attribute `attr`, or from constant input k (k = 0: attribute only). *count = -1 when absent. */
+/* The same for a batch of 1 and for ESPLI_OTHER_BATCH: *other is *t when it does not depend on the batch. */
+espl_status espli_const_pair(espli_import *im, const Onnx__NodeProto *n, size_t k, const espl_tensor **t, const espl_tensor **other) ESPL_MUST_CHECK;
+/* Integer list from attribute `attr`, or from constant input k (k = 0: attribute only). *count = -1 when absent. *batch: which of them is
+ * the batch that may vary, -1 for none; any other dependence on the batch is refused. */
+espl_status espli_ints_or_batch(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count, int *batch) ESPL_MUST_CHECK;
+/* The same where the batch may not stand. */
 espl_status espli_ints(espli_import *im, const Onnx__NodeProto *n, const char *attr, size_t k, int64_t out[ESPLI_ONNX_DIMS], int *count) ESPL_MUST_CHECK;
 /* Input k as a flowing value. Pending spatial padding is refused unless `pads_ok`. */
 espl_status espli_flow(espli_import *im, const Onnx__NodeProto *n, size_t k, bool pads_ok, espli_value **v) ESPL_MUST_CHECK;
-/* Defines output k as a constant (takes t over, also on error), or output 0 as alias of a graph value or by adding a node. */
-espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t) ESPL_MUST_CHECK;
+/* Defines output k as a constant (takes t and `varied` over, also on error; `varied` NULL: the same for every batch), or output 0 as alias of a graph value or by adding a node. */
+espl_status espli_define_const(espli_import *im, const Onnx__NodeProto *n, size_t k, espl_tensor *t, espl_tensor *varied) ESPL_MUST_CHECK;
 espl_status espli_define_flow(espli_import *im, const Onnx__NodeProto *n, int32_t id, int rank) ESPL_MUST_CHECK;
 espl_status espli_define_alias(espli_import *im, const Onnx__NodeProto *n, const espli_value *src, int rank) ESPL_MUST_CHECK;
 espl_status espli_define_node(espli_import *im, const Onnx__NodeProto *n, espl_node *proto, int rank, int32_t *id) ESPL_MUST_CHECK;

@@ -53,13 +53,15 @@ static bool resolve_target(const int64_t have[4], int rank, int64_t elems, int64
 static espl_status op_reshape(espli_import *im, const Onnx__NodeProto *n) {
   espli_value *v = NULL;
   int64_t dim[ESPLI_ONNX_DIMS] = {0};
-  int dims;
+  int dims, batch;
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
-  ESPL_TRY(espli_ints(im, n, "shape", 1, dim, &dims));
+  ESPL_TRY(espli_ints_or_batch(im, n, "shape", 1, dim, &dims, &batch));
+  if (batch > 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its target has the batch, which may vary, as dimension %d", batch);
   if (dims < 1) return espli_refuse(im, n, ESPL_E_INPUT, "has no target shape");
   espl_shape s = im->g->node[v->id].shape;
   int64_t have[4] = {1, s.c, v->rank == 3 ? s.w : s.h, s.w};
   if (im->batch > 1 && dim[0] == 1) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "makes one row of a batch of %lld", (long long)im->batch);
+  if (!im->batch && batch < 0 && dim[0] == 1) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "makes one row of a batch that may vary; is the batch of input %s meant to be 1?", im->g->input_name);
   if (im->batch > 1 && dim[0] == im->batch) dim[0] = 1;
   if (espli_attr_int(n, "allowzero", 0))
     for (int d = 0; d < dims; d++)
@@ -97,9 +99,9 @@ static espl_status op_squeeze(espli_import *im, const Onnx__NodeProto *n) {
 /* Slice arguments: attributes before operator set 10, inputs 1 to 4 since; *count axes. */
 static espl_status slice_args(espli_import *im, const Onnx__NodeProto *n, int rank, int64_t start[], int64_t end[], int64_t axis[], int64_t step[], int *count) {
   size_t since = im->opset >= 10;
-  int ends, axes, steps = -1;
+  int ends, axes, steps = -1, batch;
   ESPL_TRY(espli_ints(im, n, "starts", since * 1, start, count));
-  ESPL_TRY(espli_ints(im, n, "ends", since * 2, end, &ends));
+  ESPL_TRY(espli_ints_or_batch(im, n, "ends", since * 2, end, &ends, &batch));
   ESPL_TRY(espli_ints(im, n, "axes", since * 3, axis, &axes));
   if (since) ESPL_TRY(espli_ints(im, n, "steps", 4, step, &steps));
   if (*count < 0 || ends != *count || (axes >= 0 && axes != *count) || (steps >= 0 && steps != *count) || *count > rank)
@@ -110,6 +112,9 @@ static espl_status slice_args(espli_import *im, const Onnx__NodeProto *n, int ra
     if (axis[k] < 0) axis[k] += rank;
     if (axis[k] < 0 || axis[k] >= rank) return espli_refuse(im, n, ESPL_E_INPUT, "axis %lld does not exist", (long long)axis[k]);
   }
+  if (batch < 0) return ESPL_OK;
+  if (axis[batch] != 0) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "axis %lld ends at the batch, which may vary", (long long)axis[batch]);
+  end[batch] = INT64_MAX;
   return ESPL_OK;
 }
 
@@ -120,7 +125,7 @@ static espl_status op_slice(espli_import *im, const Onnx__NodeProto *n) {
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   ESPL_TRY(slice_args(im, n, v->rank, start, end, axis, step, &count));
   espl_shape s = im->g->node[v->id].shape;
-  int64_t extent[4] = {im->batch > 1 ? im->batch : 1, s.c, v->rank == 3 ? s.w : s.h, s.w}, stride[4] = {1, 1, 1, 1};
+  int64_t extent[4] = {im->batch ? im->batch : INT32_MAX, s.c, v->rank == 3 ? s.w : s.h, s.w}, stride[4] = {1, 1, 1, 1};
   for (int k = 0; k < count; k++) {
     int64_t e = extent[axis[k]];
     bool whole = (start[k] == 0 || start[k] <= -e) && end[k] >= e && step[k] >= 1 && step[k] <= 65535;
@@ -218,7 +223,9 @@ static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
   espl_top op;
   espl_tensor *ignored = NULL;
   espli_value *v = NULL;
-  const espl_tensor *scales = NULL, *sizes = NULL;
+  const espl_tensor *scales = NULL;
+  int64_t size[ESPLI_ONNX_DIMS] = {0};
+  int sizes = -1, batch = -1;
   espl_err why = {0};
   ESPL_TRY(espli_flow(im, n, 0, false, &v));
   if (v->rank != 4) return espli_refuse(im, n, ESPL_E_UNSUPPORTED, "its input has %d dimensions, expected 4", v->rank);
@@ -227,15 +234,15 @@ static espl_status op_resize(espli_import *im, const Onnx__NodeProto *n) {
   if (st != ESPL_OK) return espli_refuse(im, n, st, "%s", why.msg);
   bool old = im->opset < 11;
   if (op.n_scales < 0) ESPL_TRY(espli_const(im, n, old ? 1 : 2, &scales));
-  if (!old) ESPL_TRY(espli_const(im, n, 3, &sizes));
-  bool four = scales && scales->f && scales->elems == 4, size4 = sizes && sizes->i && sizes->elems == 4 && !(scales && scales->elems);
+  if (!old && !(scales && scales->elems)) ESPL_TRY(espli_ints_or_batch(im, n, "sizes", 3, size, &sizes, &batch));
+  bool four = scales && scales->f && scales->elems == 4, whole = batch == 0 || (batch < 0 && size[0] == im->batch);
   espl_shape s = im->g->node[v->id].shape;
   float f[4] = {0};
   for (int k = 0; k < 4; k++) f[k] = op.n_scales == 4 ? op.scales[k] : four ? scales->f[k] : 0;
-  if (size4 && sizes->i[1] == s.c && sizes->i[2] > 0 && sizes->i[3] > 0 && sizes->i[2] <= 65535 && sizes->i[3] <= 65535) {
+  if (sizes == 4 && whole && size[1] == s.c && size[2] > 0 && size[3] > 0 && size[2] <= 65535 && size[3] <= 65535) {
     f[0] = f[1] = 1;
-    f[2] = factor(s.h, sizes->i[2]);
-    f[3] = factor(s.w, sizes->i[3]);
+    f[2] = factor(s.h, size[2]);
+    f[3] = factor(s.w, size[3]);
   }
   if (op.axes.n >= 0 || f[0] != 1 || f[1] != 1 || op.mode == ESPL_WORD_OTHER || op.coordinates == ESPL_WORD_OTHER || op.nearest == ESPL_WORD_OTHER ||
       op.policy > ESPL_WORD_STRETCH || op.coordinates == ESPL_WORD_HALF_PIXEL_SYMMETRIC)

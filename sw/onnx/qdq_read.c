@@ -96,7 +96,7 @@ static espl_status dequantize_constant(espli_import *im, const Onnx__NodeProto *
     int64_t ch = channel_of(&g, k);
     t->f[k] = (float)(g.q->i[k] - zero_of(&g, ch)) * g.s->f[ch];
   }
-  ESPL_TRY(espli_define_const(im, n, 0, t));
+  ESPL_TRY(espli_define_const(im, n, 0, t, NULL));
   espli_find(im, n->output[0])->dequantizer = n;
   return ESPL_OK;
 }

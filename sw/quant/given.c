@@ -44,6 +44,19 @@ void espl_qgiven_removed(espl_qgiven *v, int32_t node) {
   v->note[v->cap - 1] = (espl_qnote){0};
 }
 
+espl_status espl_qgiven_prune(espl_qgiven *v, espl_graph *g, espl_err *err) {
+  int32_t nodes = g->nodes, *to = espl_calloc((size_t)nodes, sizeof *to);
+  espl_status s = to ? espl_graph_prune(g, to, err) : espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", g->name);
+  for (int32_t i = 0; v && s == ESPL_OK && i < nodes && i < v->cap; i++) {
+    if (to[i] == i) continue;
+    if (to[i] < 0) note_clear(&v->note[i]);
+    else v->note[to[i]] = v->note[i];
+    v->note[i] = (espl_qnote){0};
+  }
+  free(to);
+  return s;
+}
+
 /* ---- from an integer network ---- */
 
 static espl_status no_memory(espl_err *err) { return espl_fail(err, ESPL_E_NOMEM, "quantized graph: out of memory"); }

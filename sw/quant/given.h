@@ -33,6 +33,8 @@ espl_qnote *espl_qgiven_note(espl_qgiven *v, int32_t node);
 bool espl_qgiven_has(const espl_qgiven *v, int32_t node);
 /* Node `node` leaves the graph: the notes above it shift down. */
 void espl_qgiven_removed(espl_qgiven *v, int32_t node);
+/* Removes every node that the graph's output does not need, and moves the notes along. v may be NULL. */
+espl_status espl_qgiven_prune(espl_qgiven *v, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
 
 /* The graph q was made from, with BatchNorm inside the integer weights (sign) and their scales, and the notes of q. g is not changed. */
 espl_status espl_qgiven_of(const espl_graph *g, const espl_qnet *q, espl_graph **folded, espl_qgiven **out, espl_err *err) ESPL_MUST_CHECK;

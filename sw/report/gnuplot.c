@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,6 +11,8 @@
 #include "base/fsio.h"
 #include "base/text.h"
 #include "report/report_int.h"
+
+enum { DIR_ROOM = 1024, FILE_ROOM = DIR_ROOM + 16 };
 
 extern char **environ;
 
@@ -66,7 +69,7 @@ static char *inline_svg(const char *xml, int serial) {
 }
 
 static espl_status fetch(const char *dir, const char *script, int serial, char **svg, int *present, espl_err *err) {
-  char path[128], log[128], out[128];
+  char path[FILE_ROOM], log[FILE_ROOM], out[FILE_ROOM];
   int status = 0;
   size_t n = 0;
   char *text = NULL;
@@ -92,7 +95,7 @@ static espl_status fetch(const char *dir, const char *script, int serial, char *
 
 static void remove_files(const char *dir) {
   static const char *const names[] = {"plot.gp", "log", "plot.svg"};
-  char path[128];
+  char path[FILE_ROOM];
   for (size_t i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s/%s", dir, names[i]);
     unlink(path);
@@ -101,9 +104,13 @@ static void remove_files(const char *dir) {
 }
 
 espl_status espli_gnuplot(const char *script, int width, int height, int serial, char **svg, int *present, espl_err *err) {
-  char dir[] = "/tmp/espl-plot-XXXXXX";
+  const char *below = getenv("TMPDIR");
+  char dir[DIR_ROOM];
   *svg = NULL;
-  if (!mkdtemp(dir)) return espl_fail(err, ESPL_E_IO, "/tmp: cannot make a folder for gnuplot: %s", strerror(errno));
+  if (!below || !*below) below = "/tmp";
+  errno = ENAMETOOLONG;
+  if (snprintf(dir, sizeof dir, "%s/espl-plot-XXXXXX", below) >= DIR_ROOM || !mkdtemp(dir))
+    return espl_fail(err, ESPL_E_IO, "%s: cannot make a folder for gnuplot: %s", below, strerror(errno));
   char *whole = espl_format(
       "set encoding utf8\nset terminal svg size %d,%d dynamic noenhanced fontscale 1 font 'sans-serif,13' background '#ffffff'\n"
       "set output '%s/plot.svg'\n"

@@ -278,7 +278,7 @@ static espl_status start_graph(espli_tfl *im, espli_table sub, espli_vec inputs)
   im->given = espl_qgiven_new();
   if (!im->g || !im->given || !espl_qgiven_note(im->given, 0)) return espl_fail(im->err, ESPL_E_NOMEM, "out of memory");
   ESPL_TRY(replace_text(im, &im->g->input_name, name));
-  ESPL_TRY(replace_text(im, &im->g->node[0].name, name));
+  ESPL_TRY(espl_graph_rename(im->g, 0, name, im->err));
   im->value[index] = (espli_tfl_value){.flows = true, .id = 0, .rank = t.rank};
   espli_tfl_op o = {.index = -1, .code = ESPLI_TFL_QUANTIZE};
   if (t.type == ESPLI_TFL_F32) return ESPL_OK;
@@ -330,11 +330,7 @@ static espl_status finish_graph(espli_tfl *im, espli_vec outputs) {
   if (!v->flows) return espl_fail(im->err, ESPL_E_INPUT, "output %s is defined by no operator", name);
   if (v->pad[0] || v->pad[1] || v->pad[2] || v->pad[3] || v->nhwc) return espl_fail(im->err, ESPL_E_UNSUPPORTED, "output %s is a padded or flattened image", name);
   im->g->output = v->id;
-  for (int32_t i = im->g->nodes - 1; i > 0; i--) {
-    if (espl_graph_readers(im->g, i)) continue;
-    espl_qgiven_removed(im->given, i);
-    ESPL_TRY(espl_graph_remove(im->g, i, 0, im->err));
-  }
+  ESPL_TRY(espl_qgiven_prune(im->given, im->g, im->err));
   ESPL_TRY(replace_text(im, &im->g->output_name, name));
   return espl_graph_check(im->g, im->err);
 }

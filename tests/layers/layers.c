@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/clock.h"
 #include "device/rtl.h"
 #include "map/machine_yaml.h"
@@ -100,15 +101,13 @@ static const char *draw_weights(espl_rng *r) {
 
 /* Through a file: the float network before it is quantized, or the quantized one. */
 static espl_status through_file(espl_rng *r, subject *s, espl_err *err) {
-  char file[] = "/tmp/espl-layers-XXXXXX";
+  char file[SCRATCH];
   espl_quant_config c;
   espl_quant_default(&c);
   c.weights = draw_weights(r);
   bool quantized = in(r, 0, 1);
   espl_graph *drawn = s->g;
-  int fd = mkstemp(file);
-  if (fd < 0) return espl_fail(err, ESPL_E_IO, "layers: no temporary file");
-  close(fd);
+  scratch_file(file, "espl-layers");
   s->g = NULL;
   espl_status st = espl_onnx_write(drawn, file, err);
   if (st == ESPL_OK) st = espl_onnx_read(file, &s->g, err);

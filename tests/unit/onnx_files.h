@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -16,19 +17,16 @@
 
 #define OK(expr) cr_assert_eq((expr), ESPL_OK, "%s", err.msg)
 
-static char dir[64], file[96];
+static char dir[SCRATCH], file[SCRATCH_FILE];
 static espl_arena *room;
 
 static inline void make_dir(void) {
-  strcpy(dir, "/tmp/espl-onnx-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-onnx");
   snprintf(file, sizeof file, "%s/t.onnx", dir);
   room = espl_arena_new(16 << 20);
 }
 static inline void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
   espl_arena_free(room);
 }
 

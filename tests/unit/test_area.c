@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "cost/area.h"
 #include "cost/area_int.h"
@@ -42,7 +43,7 @@ Test(area, solver_finds_the_law_and_keeps_to_zero) {
 
 /* --- tables in text ------------------------------------------------------------------------------------------------- */
 
-static char header[4096], path[64];
+static char header[4096], path[SCRATCH];
 
 static void make_header(const char *without) {
   size_t n = (size_t)snprintf(header, sizeof header, "board,family,point,mem_aw,lut,ff,dsp,bram,cells,tool,sources,date");
@@ -71,7 +72,7 @@ static espl_status load(const char *text, espl_area_model **a, espl_err *err) {
   espl_err io = {0};
   *err = (espl_err){0};
   *a = NULL;
-  snprintf(path, sizeof path, "/tmp/espl_area_%d.csv", (int)getpid());
+  scratch_file(path, "espl_area");
   cr_assert_eq(espl_write_file(path, text, strlen(text), &io), ESPL_OK, "%s", io.msg);
   espl_status s = espl_area_load(path, a, err);
   unlink(path);

@@ -5,16 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "cost/clock.h"
 
 #define HEAD "board,top,machine,rows,cols,mhz,asked,tool,sources,date\n"
 
-static char path[64];
+static char path[SCRATCH];
 static espl_status load(const char *text, espl_clock_table *t, espl_err *err) {
   espl_err io = {0};
   *err = (espl_err){0};
-  snprintf(path, sizeof path, "/tmp/espl_clock_%d.csv", (int)getpid());
+  scratch_file(path, "espl_clock");
   cr_assert_eq(espl_write_file(path, text, strlen(text), &io), ESPL_OK, "%s", io.msg);
   espl_status s = espl_clock_load(path, t, err);
   unlink(path);

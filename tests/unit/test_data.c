@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../scratch.h"
 #include "base/text.h"
 #include "data/data.h"
 
@@ -16,16 +17,13 @@
 /* FNV-1a of the test file of seed 1: two builds (-O0 without vector instructions, -O2 -march=native) agree on it. */
 #define BUILTIN_TEST_DIGEST 0x44a0c70a6f3b61e4u
 
-static char dir[64];
+static char dir[SCRATCH];
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-data-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-data");
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(data, .init = make_dir, .fini = remove_dir);
@@ -40,7 +38,7 @@ static char *shared(const char *name) {
 }
 
 static void put_file(const char *name, const uint8_t *data, size_t n, int gz) {
-  char path[256];
+  char path[SCRATCH_FILE];
   snprintf(path, sizeof path, "%s/%s", dir, name);
   if (gz) {
     gzFile f = gzopen(path, "wb");
@@ -233,7 +231,7 @@ Test(data, cifar100_bad) {
 /* Every prefix of a packed file is refused, whatever packed it. */
 Test(data, packed_files_truncated_bad) {
   uint8_t labels[20] = {0}, packed[512];
-  char path[128], *name = NULL;
+  char path[SCRATCH_FILE], *name = NULL;
   labels[1] = 1;
   for (int xz = 0; xz < 2; xz++) {
     put_idx("train", 20, labels, 0x803, 0, !xz);

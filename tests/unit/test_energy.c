@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "cost/energy.h"
 
@@ -33,8 +34,8 @@ Test(energy, tables_load_or_are_refused_by_place) {
   cr_expect_float_eq(t.bus_byte_pj, 240, 1e-9);
   cr_expect_eq(espl_energy_load("asic-44nm", &t, &err), ESPL_E_INPUT);
   cr_expect(strstr(err.msg, "asic-44nm") && strstr(err.msg, "there are ") && strstr(err.msg, "asic-45nm"), "%s", err.msg);
-  char path[64];
-  snprintf(path, sizeof path, "/tmp/espl_energy_%d.yaml", (int)getpid());
+  char path[SCRATCH];
+  scratch_file(path, "espl_energy");
   static const struct { const char *text, *says; } bad[] = {{"mac: 1\nbuffer_byte: 1\nbus_byte: 1\n", "cycle"},
                                                             {"mac: -1\nbuffer_byte: 1\nbus_byte: 1\ncycle: 0\n", ":1:"},
                                                             {"mac: 1\nbufer_byte: 1\nbus_byte: 1\ncycle: 0\n", "buffer_byte"}};

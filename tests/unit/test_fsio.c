@@ -10,18 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 
-static char dir[64];
+static char dir[SCRATCH];
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-fsio-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-fsio");
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 static int entries(void) {
   int n = 0;
@@ -133,7 +131,7 @@ Test(fsio, failing_write_is_reported_and_leaves_nothing_bad) {
 
 Test(fsio, mkdirs_makes_all_and_accepts_existing) {
   espl_err e = {0};
-  char deep[128], file[160];
+  char deep[SCRATCH_FILE], file[SCRATCH_FILE];
   struct stat st;
   snprintf(deep, sizeof deep, "%s/a/b//c/", dir);
   cr_expect_eq(espl_mkdirs(deep, &e), ESPL_OK);

@@ -15,6 +15,7 @@ int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile
 
 #include <jpeglib.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/rng.h"
 #include "cli/npy.c"
@@ -26,16 +27,13 @@ int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile
 
 #define LARGEST ((size_t)300 << 20)
 
-static char dir[64];
+static char dir[SCRATCH];
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-fuzz-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-fuzz");
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(fuzz, .init = make_dir, .fini = remove_dir, .timeout = 200);
@@ -169,8 +167,8 @@ static espl_status read_tflite(const bytes *b, espl_err *err) {
 
 Test(fuzz, tflite) {
   static const char *const names[] = {"mobile", "surround", "asymmetric"};
-  char cmd[160], path[128];
-  snprintf(cmd, sizeof cmd, "python3 tests/tflite/make.py %s", dir);
+  char cmd[SCRATCH_COMMAND], path[SCRATCH_FILE];
+  snprintf(cmd, sizeof cmd, "python3 tests/tflite/make.py '%s'", dir);
   cr_assert_eq(system(cmd), 0);
   for (int k = 0; k < 3; k++) {
     snprintf(path, sizeof path, "%s/%s.tflite", dir, names[k]);
@@ -257,7 +255,7 @@ Test(fuzz, bmp) {
 
 /* ---- data sets: the mutant stands in the place of one file of a sound set ---- */
 
-static char victim[160];
+static char victim[SCRATCH_FILE];
 static bool is_test_split;
 
 static espl_status read_set(const bytes *b, espl_err *err) {
@@ -271,7 +269,7 @@ static espl_status read_set(const bytes *b, espl_err *err) {
 }
 
 static void write_idx(const char *name, int dims, int n, uint8_t *out, size_t *bytes_out) {
-  char path[160];
+  char path[SCRATCH_FILE];
   espl_err err = {0};
   size_t at = 4 + 4 * (size_t)dims, body = (size_t)n * (dims == 3 ? 12 : 1);
   memset(out, 0, at);
@@ -285,7 +283,7 @@ static void write_idx(const char *name, int dims, int n, uint8_t *out, size_t *b
 
 Test(fuzz, idx_plain_and_packed) {
   uint8_t file[1024];
-  char cmd[400];
+  char cmd[2 * SCRATCH_COMMAND];
   bytes b = {file, 0};
   write_idx("t10k-images-idx3-ubyte", 3, 20, file, &b.n);
   write_idx("t10k-labels-idx1-ubyte", 1, 20, file, &b.n);
@@ -300,22 +298,22 @@ Test(fuzz, idx_plain_and_packed) {
   write_idx("train-images-idx3-ubyte", 3, 60, file, &b.n);
   static const char *const packers[] = {"gzip -9n", "xz"}, *const ends[] = {"gz", "xz"};
   for (int k = 0; k < 2; k++) {
-    snprintf(cmd, sizeof cmd, "cd %s && %s <t10k-labels-idx1-ubyte >t10k-labels-idx1-ubyte.%s && mv t10k-labels-idx1-ubyte kept", dir, packers[k], ends[k]);
+    snprintf(cmd, sizeof cmd, "cd '%s' && %s <t10k-labels-idx1-ubyte >t10k-labels-idx1-ubyte.%s && mv t10k-labels-idx1-ubyte kept", dir, packers[k], ends[k]);
     cr_assert_eq(system(cmd), 0);
     snprintf(victim, sizeof victim, "%s/t10k-labels-idx1-ubyte.%s", dir, ends[k]);
     bytes packed = file_bytes(victim);
     is_test_split = true;
     fuzz(ends[k], read_set, &packed, 400);
     free(packed.p);
-    snprintf(cmd, sizeof cmd, "cd %s && rm t10k-labels-idx1-ubyte.%s && mv kept t10k-labels-idx1-ubyte", dir, ends[k]);
+    snprintf(cmd, sizeof cmd, "cd '%s' && rm t10k-labels-idx1-ubyte.%s && mv kept t10k-labels-idx1-ubyte", dir, ends[k]);
     cr_assert_eq(system(cmd), 0);
   }
 }
 
 /* A short file in the place of a CIFAR batch: of the wrong size, or packed so. */
 Test(fuzz, cifar_batches) {
-  char cmd[300];
-  snprintf(cmd, sizeof cmd, "cd %s && for f in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do head -c 3073 /dev/zero | xz >$f.bin.xz; done", dir);
+  char cmd[SCRATCH_COMMAND];
+  snprintf(cmd, sizeof cmd, "cd '%s' && for f in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do head -c 3073 /dev/zero | xz >$f.bin.xz; done", dir);
   cr_assert_eq(system(cmd), 0);
   snprintf(victim, sizeof victim, "%s/test_batch.bin.xz", dir);
   bytes b = file_bytes(victim);

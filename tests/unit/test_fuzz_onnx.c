@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../fuzz/inputs.h"
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -26,7 +28,7 @@ typedef struct seed {
   size_t n;
 } seed;
 
-static char dir[64], file[96];
+static char dir[SCRATCH], file[SCRATCH_FILE];
 static espl_rng rng;
 
 static uint64_t next(uint64_t below) { return espl_rng_next(&rng) % below; }
@@ -37,8 +39,7 @@ static int from_environment(const char *name, int otherwise) {
 }
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-fuzz-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-fuzz");
   snprintf(file, sizeof file, "%s/t.onnx", dir);
 }
 
@@ -113,27 +114,10 @@ static bool lawful(espl_status s, const espl_err *e, bool names_file) {
   return (s == ESPL_E_INPUT || s == ESPL_E_UNSUPPORTED || s == ESPL_E_NOMEM) && e->msg[0] && (!names_file || strstr(e->msg, file));
 }
 
-/* Inputs of small extents as the program wants them; false when one would be large. */
-static bool make_inputs(const espl_tprogram *p, espl_tensor **in) {
-  for (int k = 0; k < p->n_inputs; k++) {
-    int64_t dim[ESPL_TENSOR_DIMS], elems = 1;
-    int dims = p->input[k].dims < 0 ? 2 : p->input[k].dims;
-    for (int d = 0; d < dims; d++) {
-      dim[d] = p->input[k].dims < 0 || p->input[k].dim[d] < 0 ? 3 : p->input[k].dim[d];
-      if (dim[d] > 4096 || (elems *= dim[d]) > 1 << 16) return false;
-    }
-    in[k] = espl_tensor_new(p->input[k].type, dims, dim);
-    for (int64_t j = 0; in[k] && j < in[k]->elems; j++)
-      if (in[k]->f) in[k]->f[j] = (float)j * 0.25f - 2;
-      else in[k]->i[j] = j % 5;
-  }
-  return true;
-}
-
 static void try_program(const espl_tprogram *p, int *ran) {
   espl_tensor **t = espl_calloc((size_t)(p->n_inputs + p->n_outputs) + 1, sizeof *t);
   espl_err err = {0};
-  if (make_inputs(p, t)) {
+  if (small_inputs(p, 1 << 16, t)) {
     espl_status s = espl_tprogram_run(p, (const espl_tensor *const *)t, t + p->n_inputs, (espl_tlimits){1 << 18, 1 << 24}, &err);
     cr_assert(lawful(s, &err, false), "run: %d %s", (int)s, err.msg);
     *ran += s == ESPL_OK;

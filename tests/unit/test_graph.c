@@ -2,6 +2,7 @@
  * multiply-accumulate counts of our networks. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/graph.h"
@@ -194,6 +195,52 @@ Test(graph, remove_joins_readers) {
   OK(espl_graph_remove(g, fc, 0, &err));
   cr_expect_str_eq(g->node[g->output].name, "flatten");
   cr_expect_eq(espl_graph_remove(g, 0, 0, &err), ESPL_E_BUG);
+  espl_graph_free(g);
+}
+
+/* Names are found after growth, renaming, removal and copying; one that is gone is free again. */
+Test(graph, names_follow_the_nodes) {
+  espl_err err = {0};
+  espl_graph *g = espl_graph_new("many", (espl_shape){1, 2, 2});
+  char name[16];
+  for (int k = 1; k <= 300; k++) {
+    snprintf(name, sizeof name, "n%d", k);
+    OK(espl_graph_add(g, &(espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {k - 1}, .name = name}, NULL, &err));
+  }
+  cr_expect_eq(espl_graph_add(g, &(espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {0}, .name = name}, NULL, &err), ESPL_E_INPUT);
+  cr_expect(strstr(err.msg, "two nodes are called n300"), "%s", err.msg);
+  OK(espl_graph_rename(g, 7, "seven", &err));
+  cr_expect_eq(espl_graph_rename(g, 8, "n9", &err), ESPL_E_INPUT);
+  OK(espl_graph_remove(g, 100, 0, &err));
+  espl_graph *c = espl_graph_clone(g);
+  cr_expect(espl_graph_find(c, "n7") == -1 && espl_graph_find(c, "seven") == 7 && espl_graph_find(c, "n100") == -1 && espl_graph_find(c, "input") == 0);
+  for (int k = 101; k <= 300; k++) {
+    snprintf(name, sizeof name, "n%d", k);
+    cr_expect(espl_graph_find(c, name) == k - 1 && espl_graph_find(g, name) == k - 1, "%s", name);
+  }
+  OK(espl_graph_add(c, &(espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {c->output}, .name = (char *)"n100"}, NULL, &err));
+  OK(espl_graph_check(c, &err));
+  espl_graph_free(g);
+  espl_graph_free(c);
+}
+
+/* in -> a -> b -> d, in -> c -> (e, f): with output d only a, b, d are needed; ids and readers move down. */
+Test(graph, prune_keeps_what_the_output_needs) {
+  espl_err err = {0};
+  espl_graph *g = espl_graph_new("tree", (espl_shape){1, 2, 2});
+  static const struct { const char *name; int from; } t[] = {{"c", 0}, {"a", 0}, {"e", 1}, {"b", 2}, {"f", 1}, {"d", 4}, {"last", 5}};
+  for (int k = 0; k < 7; k++)
+    OK(espl_graph_add(g, &(espl_node){.op = ESPL_OP_RELU, .inputs = 1, .input = {t[k].from}, .name = (char *)(uintptr_t)t[k].name}, NULL, &err));
+  g->output = 6;
+  int32_t to[8];
+  static const int32_t want[8] = {0, -1, 1, -1, 2, -1, 3, -1};
+  OK(espl_graph_prune(g, to, &err));
+  cr_expect_arr_eq(to, want, sizeof want);
+  cr_assert(g->nodes == 4 && g->output == 3);
+  static const char *const names[] = {"input", "a", "b", "d"};
+  for (int k = 0; k < 4; k++) cr_expect(espl_graph_find(g, names[k]) == k && (k == 0 || g->node[k].input[0] == k - 1), "%s", names[k]);
+  cr_expect_eq(espl_graph_find(g, "last"), -1);
+  OK(espl_graph_check(g, &err));
   espl_graph_free(g);
 }
 

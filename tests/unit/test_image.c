@@ -9,6 +9,7 @@
 
 #include <jpeglib.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/text.h"
 #include "data/data.h"
@@ -16,19 +17,16 @@
 #include "nn/nn.h"
 #include "onnx/onnx.h"
 
-static char dir[64];
+static char dir[SCRATCH];
 static espl_err err;
 
 #define OK(expr) cr_assert_eq((expr), ESPL_OK, "%s", err.msg)
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-image-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-image");
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(image, .init = make_dir, .fini = remove_dir, .timeout = 120);
@@ -297,12 +295,12 @@ Test(image, order_of_channels) {
 Test(image, photographs_are_recognised) {
   static const struct { int32_t cls; float p; } want[] = {{20, 0.98f}, {286, 0.78f}, {320, 0.98f}, {653, 0.93f}, {935, 0.88f}}; /* bird, cat, dragonfly, grace_hopper, hot_dog */
   const char *shared = getenv("ESPL_SHARED");
-  char cmd[1200];
+  char cmd[4096];
   shared = shared ? shared : "../shared";
   snprintf(cmd, sizeof cmd, "test -r %s/data/imagenet-samples/cat.bmp && test -r %s/models/mobilenetv2_1.0_224_dequantised.onnx.xz", shared, shared);
   if (system(cmd) != 0) cr_skip_test("%s has no photographs or no MobileNetV2 (set ESPL_SHARED)", shared);
-  snprintf(cmd, sizeof cmd, "xz -dkc %s/models/mobilenetv2_1.0_224_dequantised.onnx.xz >%s/net.onnx && for k in bird cat dragonfly grace_hopper hot_dog; do "
-           "mkdir -p %s/p/train/$k %s/p/test/$k && cp %s/data/imagenet-samples/$k.* %s/p/train/$k/ && cp %s/data/imagenet-samples/$k.* %s/p/test/$k/ || exit 1; done",
+  snprintf(cmd, sizeof cmd, "xz -dkc %s/models/mobilenetv2_1.0_224_dequantised.onnx.xz >'%s'/net.onnx && for k in bird cat dragonfly grace_hopper hot_dog; do "
+           "mkdir -p '%s'/p/train/$k '%s'/p/test/$k && cp %s/data/imagenet-samples/$k.* '%s'/p/train/$k/ && cp %s/data/imagenet-samples/$k.* '%s'/p/test/$k/ || exit 1; done",
            shared, dir, dir, dir, shared, dir, shared, dir);
   cr_assert_eq(system(cmd), 0);
   espl_graph *g = NULL;

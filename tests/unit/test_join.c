@@ -2,6 +2,7 @@
  * tensor on the machine is what the definition says. */
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "mapped.h"
 #include "nn_graphs.h"
 #include "onnx/qdq.h"
@@ -135,11 +136,10 @@ Test(join, what_cannot_lie_in_place_is_copied) {
 Test(join, files_keep_slices) {
   espl_graph *made[] = {fires(), inception()};
   for (int k = 0; k < 2; k++) {
-    char file[] = "/tmp/espl-join-XXXXXX";
+    char file[SCRATCH];
     espl_graph *h = NULL;
     espl_qnet *q = quantized(made[k]), *r = NULL;
-    int fd = mkstemp(file);
-    cr_assert_geq(fd, 0);
+    scratch_file(file, "espl-join");
     OK(espl_qdq_write(made[k], q, file, &err));
     OK(espl_qdq_read(file, &h, &r, &err));
     cr_assert(q->layers == r->layers && q->tensors == r->tensors, "%d layers, were %d", (int)r->layers, (int)q->layers);
@@ -154,7 +154,6 @@ Test(join, files_keep_slices) {
     espl_graph_free(h);
     espl_graph_free(made[k]);
     cr_assert_eq(remove(file), 0);
-    close(fd);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "mapped.h"
 #include "nn/nn.h"
 #include "nn_graphs.h"
@@ -30,14 +31,12 @@ static espl_graph *graph_of(const conv_case *c) {
 
 /* Through a file. */
 static espl_graph *reread(espl_graph *g) {
-  char file[] = "/tmp/espl-layers-XXXXXX";
+  char file[SCRATCH];
   espl_graph *h = NULL;
-  int fd = mkstemp(file);
-  cr_assert_geq(fd, 0);
+  scratch_file(file, "espl-layers");
   OK(espl_graph_check(g, &err));
   OK(espl_onnx_write(g, file, &err));
   OK(espl_onnx_read(file, &h, &err));
-  close(fd);
   cr_assert_eq(remove(file), 0);
   espl_graph_free(g);
   return h;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "nn_graphs.h"
 #include "onnx/qdq.h"
 #include "quant/narrow.h"
@@ -157,8 +158,8 @@ Test(mixed, chosen_forms_go_through_a_file) {
   espl_preprocess pp;
   espl_quant_config cfg;
   espl_mixed m;
-  char path[64];
-  snprintf(path, sizeof path, "/tmp/espl_mixed_%d.onnx", (int)getpid());
+  char path[SCRATCH];
+  scratch_file(path, "espl_mixed");
   espl_preprocess_default(&pp);
   espl_quant_default(&cfg);
   OK(espl_mixed_choose(g, &d, &d, &pp, &cfg, 5.5, 0, 0, NULL, &m, &err));

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "graph/zoo.h"
+#include "nn/nn.h"
+#include "onnx/program.h"
 #include "onnx_files.h"
 
 TestSuite(onnx, .init = make_dir, .fini = remove_dir, .timeout = 240);
@@ -150,6 +152,62 @@ Test(onnx, every_operator_round_trip) {
   ADD(.op = ESPL_OP_SOFTMAX, .inputs = 1, .input = {v});
 #undef ADD
   round_trip(g);
+  espl_graph_free(g);
+}
+
+/* Operator set and dilations of the AveragePool that is written for a window of 3x2 taken every dh rows and dw columns. */
+static int64_t pool_written(int32_t dh, int32_t dw, int64_t dilation[2]) {
+  espl_err err = {0};
+  espl_graph *g = espl_graph_new("pool", (espl_shape){1, 9, 10});
+  char *data = NULL;
+  size_t n = 0;
+  OK(espl_graph_add(g, &(espl_node){.op = ESPL_OP_AVGPOOL, .inputs = 1, .conv = {3, 2, 1, 1, dh, dw, 0, 0, 0, 0, 0, false}}, NULL, &err));
+  round_trip(g);
+  espl_graph_free(g);
+  OK(espl_read_file(file, 1 << 20, &data, &n, &err));
+  Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, (uint8_t *)data);
+  cr_assert(m && m->graph->n_node == 1 && strcmp(m->graph->node[0]->op_type, "AveragePool") == 0);
+  dilation[0] = dilation[1] = 0;
+  for (size_t k = 0; k < m->graph->node[0]->n_attribute; k++) {
+    const Onnx__AttributeProto *a = m->graph->node[0]->attribute[k];
+    if (strcmp(a->name, "dilations") == 0 && a->n_ints == 2) dilation[0] = a->ints[0], dilation[1] = a->ints[1];
+  }
+  int64_t opset = m->opset_import[0]->version;
+  onnx__model_proto__free_unpacked(m, NULL);
+  free(data);
+  return opset;
+}
+
+/* AveragePool has dilations as of operator set 19: only a file that needs them is written in it. The mean of 10h + w over rows h, h+2, h+4 and
+ * columns w, w+3 is 10(h+2) + w + 1.5, operator by operator and in the network graph. */
+Test(onnx, dilated_average_pool) {
+  espl_err err = {0};
+  espl_graph *g = NULL;
+  espl_tprogram *p = NULL;
+  espl_exec *e = NULL;
+  espl_tensor *x = espl_tensor_new(ESPL_T_FLOAT, 4, (int64_t[]){1, 1, 9, 10}), *y = NULL;
+  int64_t dilation[2];
+  float out[5 * 7];
+  cr_expect_eq(pool_written(1, 1, dilation), 13);
+  cr_expect_eq(dilation[0], 0);
+  cr_expect_eq(pool_written(2, 3, dilation), 19);
+  cr_expect(dilation[0] == 2 && dilation[1] == 3);
+  for (int k = 0; k < 90; k++) x->f[k] = (float)k;
+  OK(espl_onnx_program(file, &p, &err));
+  OK(espl_tprogram_run(p, (const espl_tensor *const *)&x, &y, ESPL_TLIMITS_DEFAULT, &err));
+  cr_assert_eq(y->elems, 5 * 7);
+  OK(espl_onnx_read(file, &g, &err));
+  OK(espl_exec_new(g, ESPL_MODE_INFER, ESPL_F32, 1, &e, &err));
+  OK(espl_exec_forward(e, x->f, out, &err));
+  espl_exec_free(e);
+  for (int h = 0; h < 5; h++)
+    for (int w = 0; w < 7; w++) {
+      float want = 10 * ((float)h + 2) + (float)w + 1.5f;
+      cr_expect(fabsf(y->f[h * 7 + w] - want) < 1e-4f && fabsf(out[h * 7 + w] - want) < 1e-4f, "%d %d: %g %g", h, w, (double)y->f[h * 7 + w], (double)out[h * 7 + w]);
+    }
+  espl_tensor_free(x);
+  espl_tensor_free(y);
+  espl_tprogram_free(p);
   espl_graph_free(g);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
@@ -143,14 +144,16 @@ static bool same_values(const espl_graph *a, const espl_graph *b) {
   return true;
 }
 
-static const char *temp(char path[64], const char *what) {
-  snprintf(path, 64, "/tmp/espl_ckpt_%d_%s", (int)getpid(), what);
+static const char *temp(char path[SCRATCH], const char *what) {
+  char name[64];
+  snprintf(name, sizeof name, "espl_ckpt_%d_%s", (int)getpid(), what);
+  scratch_name(path, name);
   unlink(path);
   return path;
 }
 
 Test(checkpoint, stopped_and_continued_equals_uninterrupted) {
-  char path[64];
+  char path[SCRATCH];
   espl_preprocess pp;
   espl_preprocess_default(&pp);
   espl_dataset d = stripes(300);
@@ -181,7 +184,7 @@ Test(checkpoint, stopped_and_continued_equals_uninterrupted) {
 }
 
 Test(checkpoint, foreign_and_damaged_files_are_refused) {
-  char path[64], bad[64];
+  char path[SCRATCH], bad[SCRATCH];
   espl_preprocess pp;
   espl_preprocess_default(&pp);
   espl_dataset d = stripes(96);

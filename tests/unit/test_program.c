@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/text.h"
 #include "onnx.pb-c.h"
@@ -13,18 +14,15 @@
 
 #define OK(expr) cr_assert_eq((expr), ESPL_OK, "%s", err.msg)
 
-static char dir[64], file[96];
+static char dir[SCRATCH], file[SCRATCH_FILE];
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-prog-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-prog");
   snprintf(file, sizeof file, "%s/t.onnx", dir);
 }
 
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(program, .init = make_dir, .fini = remove_dir, .timeout = 60);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/text.h"
 #include "data/data.h"
 #include "nn_graphs.h"
@@ -15,17 +16,14 @@
 #include "qdq_float.h"
 #include "quant/given.h"
 
-static char dir[64], file[96];
+static char dir[SCRATCH], file[SCRATCH_FILE];
 
 static void make_dir(void) {
-  strcpy(dir, "/tmp/espl-qdq-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-qdq");
   snprintf(file, sizeof file, "%s/q.onnx", dir);
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(qdq, .init = make_dir, .fini = remove_dir, .timeout = 400);
@@ -197,7 +195,7 @@ static void run_images(const pair *p, int32_t images, int32_t checked) {
 
 static void check_with_onnx(void) {
   if (system("/usr/bin/python3 -c 'import onnx' 2>/dev/null") != 0) return;
-  char cmd[256];
+  char cmd[SCRATCH_COMMAND];
   snprintf(cmd, sizeof cmd, "/usr/bin/python3 -c \"import onnx; onnx.checker.check_model(onnx.load('%s'), full_check=True)\"", file);
   cr_expect_eq(system(cmd), 0, "the ONNX checker refuses the file");
 }

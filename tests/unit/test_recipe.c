@@ -7,14 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "nn/recipe.h"
 
 static espl_status load(const char *text, espl_recipe *r, espl_err *err) {
-  char path[] = "/tmp/espl_recipe_XXXXXX";
-  int fd = mkstemp(path);
-  cr_assert_geq(fd, 0);
-  close(fd);
+  char path[SCRATCH];
+  scratch_file(path, "espl_recipe");
   cr_assert_eq(espl_write_file(path, text, strlen(text), err), ESPL_OK);
   espl_status s = espl_recipe_load(path, r, err);
   unlink(path);

@@ -6,26 +6,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/json.h"
 #include "report/report.h"
 #include "report/report_int.h"
 #include "store/store.h"
 
-static char dir[64], db[96], out[96];
+static char dir[SCRATCH], db[SCRATCH_FILE], out[SCRATCH_FILE];
 static espl_err e;
 
 static void make_dir(void) {
   e = (espl_err){0};
-  strcpy(dir, "/tmp/espl-report-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-report");
   snprintf(db, sizeof db, "%s/r.db", dir);
   snprintf(out, sizeof out, "%s/page", dir);
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 TestSuite(report, .init = make_dir, .fini = remove_dir, .timeout = 60);
 

@@ -10,22 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "store/store.h"
 
-static char dir[64], db[96];
+static char dir[SCRATCH], db[SCRATCH_FILE];
 static espl_err e;
 
 static void make_dir(void) {
   e = (espl_err){0};
-  strcpy(dir, "/tmp/espl-store-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
+  scratch_folder(dir, "espl-store");
   snprintf(db, sizeof db, "%s/r.db", dir);
 }
 static void remove_dir(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 TestSuite(store, .init = make_dir, .fini = remove_dir);
 

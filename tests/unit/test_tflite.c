@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "nn/nn.h"
 #include "onnx/onnx.h"
@@ -14,22 +15,19 @@
 #include "quant/tfl.h"
 #include "tflite/tflite.h"
 
-static char dir[64];
+static char dir[SCRATCH];
 static espl_err err;
 
 #define OK(expr) cr_assert_eq((expr), ESPL_OK, "%s", err.msg)
 
 static void make_files(void) {
-  char cmd[160];
-  strcpy(dir, "/tmp/espl-tflite-XXXXXX");
-  cr_assert_not_null(mkdtemp(dir));
-  snprintf(cmd, sizeof cmd, "python3 tests/tflite/make.py %s", dir);
+  char cmd[SCRATCH_COMMAND];
+  scratch_folder(dir, "espl-tflite");
+  snprintf(cmd, sizeof cmd, "python3 tests/tflite/make.py '%s'", dir);
   cr_assert_eq(system(cmd), 0);
 }
 static void remove_files(void) {
-  char cmd[128];
-  snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-  cr_assert_eq(system(cmd), 0);
+  cr_assert_eq(scratch_remove(dir), 0);
 }
 
 TestSuite(tflite, .init = make_files, .fini = remove_files, .timeout = 300);
@@ -41,7 +39,7 @@ typedef struct net {
 
 static net read_net(const char *name) {
   net n = {0};
-  char path[256];
+  char path[SCRATCH_FILE];
   if (strcmp(name, "resnet8") == 0) {
     const char *shared = getenv("ESPL_SHARED");
     snprintf(path, sizeof path, "%s/models/resnet8_ic01_int8.tflite", shared ? shared : "../shared");
@@ -135,7 +133,7 @@ Test(tflite, reference_kernels_mobile) { expect_golden("mobile", 20); }
 Test(tflite, reference_kernels_surround) { expect_golden("surround", 20); }
 Test(tflite, reference_kernels_resnet8) {
   const char *shared = getenv("ESPL_SHARED");
-  char path[256];
+  char path[SCRATCH_FILE];
   snprintf(path, sizeof path, "%s/models/resnet8_ic01_int8.tflite", shared ? shared : "../shared");
   if (access(path, R_OK) != 0) cr_skip_test("%s is absent (set ESPL_SHARED)", path);
   expect_golden("resnet8", 12);
@@ -218,7 +216,7 @@ Test(tflite, preprocessing_of_pixels) {
 }
 
 Test(tflite, as_float_network) {
-  char path[128];
+  char path[SCRATCH_FILE];
   espl_graph *g = NULL;
   snprintf(path, sizeof path, "%s/mobile.tflite", dir);
   OK(espl_onnx_read(path, &g, &err));
@@ -229,7 +227,7 @@ Test(tflite, as_float_network) {
 /* Written as ONNX with the scales of the file, and read again: the same integers. */
 static void through_onnx(const char *name) {
   net n = read_net(name), m = {0};
-  char path[128];
+  char path[SCRATCH_FILE];
   int8_t in[512], a[16], b[16];
   espl_qexec *x = NULL, *y = NULL;
   snprintf(path, sizeof path, "%s/%s.onnx", dir, name);
@@ -260,7 +258,7 @@ static void expect_refusal(const uint8_t *data, size_t n, espl_status code, cons
 }
 
 Test(tflite, refusals_name_the_operator) {
-  char path[128], *data = NULL;
+  char path[SCRATCH_FILE], *data = NULL;
   size_t n = 0;
   snprintf(path, sizeof path, "%s/refused.tflite", dir);
   OK(espl_read_file(path, 1 << 20, &data, &n, &err));
@@ -271,7 +269,7 @@ Test(tflite, refusals_name_the_operator) {
 }
 
 Test(tflite, every_prefix_is_refused) {
-  char path[128], *data = NULL;
+  char path[SCRATCH_FILE], *data = NULL;
   size_t n = 0;
   snprintf(path, sizeof path, "%s/surround.tflite", dir);
   OK(espl_read_file(path, 1 << 20, &data, &n, &err));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/rng.h"
 #include "map/scale.h"
@@ -308,8 +309,8 @@ static void check_report(const char *dir, int k, const char *rows) {
 }
 
 Test(topology, report_files_hold_what_scale_sim_wrote) {
-  char dir[] = "/tmp/espl-topo-XXXXXX";
-  cr_assert_not_null(mkdtemp(dir));
+  char dir[SCRATCH];
+  scratch_folder(dir, "espl-topo");
   for (size_t i = 0; i < sizeof reports / sizeof reports[0]; i++) {
     espl_err err = {0};
     espl_topology *t = parse(reports[i].table, ESPL_TOPO_AUTO);

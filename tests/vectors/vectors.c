@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -149,7 +150,7 @@ static Onnx__TensorProto *read_proto(const char *path) {
 /* The model with all inputs but the first made constants of the values in `set`: most vectors give weights as inputs, the network graph wants
  * them constant. NULL when the graph has no form for it. */
 static espl_graph *bound_graph(const char *model, const char *set) {
-  char *data = NULL, *path = NULL;
+  char *data = NULL, *path = NULL, whole_file[SCRATCH];
   size_t n = 0;
   espl_err err = {0};
   espl_graph *g = NULL;
@@ -175,11 +176,9 @@ static espl_graph *bound_graph(const char *model, const char *set) {
     n = onnx__model_proto__get_packed_size(m);
     uint8_t *out = malloc(n);
     onnx__model_proto__pack(m, out);
-    path = espl_format("/tmp/espl-vector-%d.onnx", (int)getpid());
-    remove(path);
-    if (espl_write_file(path, out, n, &err) == ESPL_OK && espl_onnx_read(path, &g, &err) != ESPL_OK) g = NULL;
-    remove(path);
-    free(path);
+    scratch_file(whole_file, "espl-vector");
+    if (espl_write_file(whole_file, out, n, &err) == ESPL_OK && espl_onnx_read(whole_file, &g, &err) != ESPL_OK) g = NULL;
+    remove(whole_file);
     free(out);
     m->graph->initializer = own;
     m->graph->n_initializer = had;
