@@ -87,8 +87,10 @@ static uint32_t lowest_waiting(const espl_tsim *s, int64_t t) {
   return low;
 }
 
+/* Cycle t may be the one in which `stop` is first seen, which no unit has been evaluated for. */
 static void finish(espl_tsim *s, int64_t t) {
   s->done = true;
+  if (!s->frozen) espl_tcompute_account(s, t);
   s->end_at = t + 1 + (s->m->queue_depth == 0);
 }
 

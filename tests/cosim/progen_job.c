@@ -295,21 +295,24 @@ void pg_store_job(pg *g, const pg_job *j, uint32_t bank, uint32_t budget) {
 
 static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Share `slot` of `slots` of every buffer. Buffers too small to be cut are shared whole. */
-static pg_share share_of(pg *g, uint32_t slot, uint32_t slots) {
+/* Shares of the weight buffer that hold a tile. */
+static uint32_t weight_shares(const espl_machine *m, uint32_t slots) { return min_u32(slots, (1u << m->wgt_aw) / (uint32_t)espl_tile_bytes(m, m->w_bits)); }
+
+/* What job `t` takes of every buffer: they take turns in shares, `slots` of them or as many as the buffer is large enough for. */
+static pg_share share_of(pg *g, uint32_t t, uint32_t slots) {
   const espl_machine *m = g->m;
   uint32_t gr = (uint32_t)espl_g(m), words = min_u32((1u << m->act_aw) / gr, 65535), bytes = 1u << m->wgt_aw, row = (uint32_t)espl_row_bytes(m, m->w_bits);
   uint32_t entries = m->idx_aw ? 1u << m->idx_aw : 0, params = (1u << m->par_aw) / gr * gr;
   pg_share s = {.act_n = words, .wgt_n = bytes, .idx_n = entries, .par_n = params};
-  uint32_t wgt_slots = min_u32(slots, bytes / ((uint32_t)m->rows * row)), par_slots = min_u32(slots, params / gr);
+  uint32_t wgt_slots = weight_shares(m, slots), par_slots = min_u32(slots, params / gr);
   s.act_n = words / slots;
-  s.act_lo = slot * s.act_n;
+  s.act_lo = t % slots * s.act_n;
   s.wgt_n = bytes / wgt_slots / row * row;
-  s.wgt_lo = slot % wgt_slots * s.wgt_n;
+  s.wgt_lo = t % wgt_slots * s.wgt_n;
   s.idx_n = entries / slots;
-  s.idx_lo = slot * s.idx_n;
+  s.idx_lo = t % slots * s.idx_n;
   s.par_n = params / par_slots / gr * gr;
-  s.par_lo = slot % par_slots * s.par_n;
+  s.par_lo = t % par_slots * s.par_n;
   return s;
 }
 
@@ -317,13 +320,13 @@ void pg_job_stream(pg *g, int jobs) {
   enum { WINDOW = 4 };
   pg_job job[WINDOW];
   uint32_t bank_of[WINDOW] = {0}, slots = pg_range(g, 1, 4), banks = (uint32_t)g->m->acc_banks, first = pg_below(g, banks);
-  int ahead = (int)pg_below(g, min_u32(slots, 3)), late = banks == 2 && pg_chance(g, 50);
+  int ahead = (int)pg_below(g, min_u32(weight_shares(g->m, slots), 3)), late = banks == 2 && pg_chance(g, 50);
   uint32_t budget = pg_chance(g, g->m->acc_aw == 12 ? 30 : 10) ? 5000 : pg_range(g, 100, 1200); /* 4095 pixels now and then, where they fit */
   for (int t = 0; t < jobs + ahead + late; t++) {
     int c = t - ahead, s = t - ahead - late;
     if (t < jobs && !pg_room(g)) jobs = t; /* no more of them; what was begun is finished */
     if (t < jobs) {
-      pg_share share = share_of(g, (uint32_t)t % slots, slots);
+      pg_share share = share_of(g, (uint32_t)t, slots);
       pg_job *j = &job[t % WINDOW];
       memset(j, 0, sizeof *j);
       pg_plan_job(g, j, &share, budget);

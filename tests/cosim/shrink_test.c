@@ -1,4 +1,4 @@
-/* The shrinker and the case file without any RTL: a stand-in for a wrong core "differs" on programs with a certain trait; what is left must still be legal,
+/* The shrinker, the case file and programs for tight buffers without any RTL: a stand-in for a wrong core "differs" on programs with a certain trait; what is left must still be legal,
  * still have the trait, be small, and come back from its file as it was. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +94,26 @@ static void one(const espl_machine *m, const pg_fields *fields, uint64_t seed, p
   pg_free(p);
 }
 
+/* Buffers of hardly more than what one job needs: programs are legal all the same. */
+static void tight_buffers(void) {
+  espl_machine m;
+  espl_err err = {0};
+  pg_shrunk none = {0};
+  espl_machine_default(&m);
+  m.wgt_aw = 9; /* two tiles */
+  m.act_aw = 9;
+  m.par_aw = 4;
+  m.acc_aw = 5;
+  m.idx_aw = 4;
+  m.bus_bytes = 4;
+  check(espl_machine_check(&m, &err) == ESPL_OK, err.msg, 0, &none);
+  for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    pg_program *p = pg_make(&m, seed, PG_LEGAL, 40);
+    check(p && legal(p), "a program for tight buffers is legal", seed, &none);
+    pg_free(p);
+  }
+}
+
 int main(void) {
   espl_machine m;
   espl_err err = {0};
@@ -109,6 +129,7 @@ int main(void) {
     one(&m, fields, seed, PG_READ, slow_memory, 12);    /* the faulty load or store, and what it needs to be legal otherwise */
     one(&m, fields, seed, PG_TRUNCATED, slow_memory, 2);
   }
+  tight_buffers();
   free(fields);
   if (passed < 4 * SEEDS) printf("FAIL: only %d checks were made\n", passed), failed++;
   printf("%d passed, %d failed\n", passed, failed);

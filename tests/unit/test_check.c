@@ -159,6 +159,29 @@ Test(check, credit_orders_weights_without_token) {
   free(p.mem);
 }
 
+/* units.md: met in the 64th dead cycle; `stop` is seen two cycles later, and from then on no head waits for anything. Without queues the first dead cycle is
+ * the one in which the COMPUTE shows; with them that of the first CFG, a cycle of which counts as fill. */
+Test(exec, deadlock_counts) {
+  for (int32_t depth = 0; depth < 5; depth += 4) {
+    struct prog p = start();
+    uint32_t w[4];
+    p.m.queue_depth = depth;
+    espl_cmd_comp_geom_encode(&p.geom, w), put(&p, w);
+    espl_cmd_comp_taps_encode(&p.taps, w), put(&p, w);
+    espl_cmd_compute_encode(&p.comp, w), put(&p, w); /* a token that no load pushes */
+    espl_cmd_end_encode(w), put(&p, w);
+    espl_err err = {0};
+    espl_run run = {.machine = &p.m, .memory = p.mem, .prog_addr = PROG, .prog_bytes = 16 * p.n};
+    espl_run_result r = {0};
+    cr_assert_eq(espl_device_model(&run, &r, &err), ESPL_OK, "%s", err.msg);
+    cr_assert(r.hw_status == ESPL_HW_DEADLOCK && r.err_index == 2, "status %d at command %u", (int)r.hw_status, (unsigned)r.err_index);
+    uint32_t waits = r.counter[ESPL_CNT_STALL_LOAD] + (depth ? r.counter[ESPL_CNT_STALL_FILL] : 0);
+    cr_expect_eq(waits, 64 + 1, "queues of %d: %u cycles", (int)depth, (unsigned)waits);
+    espl_run_result_clear(&r);
+    free(p.mem);
+  }
+}
+
 Test(exec, one_tile_layer) {
   struct prog p = start();
   finish(&p);
