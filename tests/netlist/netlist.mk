@@ -12,7 +12,7 @@ netlist: ## array and requantizer as netlists of vendor cells against the defini
 	$(Q)$(NETLIST) array-ecp5 ecp5 tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=4 MulStages=1 -- rtl/array/espl_mul_ecp5.sv rtl/array/espl_pe2_ecp5.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) array-ecp5-two ecp5 tb_espl_array espl_array $(RTL_SEED) Rows=4 Cols=2 MulStages=2 -- rtl/array/espl_mul_ecp5.sv rtl/array/espl_pe2_ecp5.sv $(NETLIST_ARRAY)
 	$(Q)$(NETLIST) requant-ice40-serial ice40hx tb_espl_requant espl_requant $(RTL_SEED) RqCycles=18 Residual=1 MulStages=1 -- $(NETLIST_REQUANT)
-TEST_TARGETS += netlist
 netlist-core: ## the whole core's netlist (4x4 with multiplier blocks) against the C model on random programs (SEED= PROGRAMS=)
 	@$(SUB) $(BUILD)/cosim $(BUILD)/espalier
-	$(Q)BUILD='$(BUILD)' tests/netlist/core $(BUILD)/espalier $(BUILD)/cosim icebreaker up5k $(TEST_SEED) $(or $(PROGRAMS),5)
+	$(Q)BUILD='$(BUILD)' tests/netlist/core $(BUILD)/espalier $(BUILD)/cosim icebreaker up5k $(TEST_SEED) $(or $(PROGRAMS),40)
+TEST_TARGETS += netlist netlist-core
