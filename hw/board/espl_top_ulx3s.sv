@@ -1,5 +1,5 @@
 // ULX3S: 25 MHz oscillator, PLL, serial line through the FTDI chip. The PLL's own oscillator runs at 600 MHz = 25 MHz * CLKFB_DIV * CLKOP_DIV, the core
-// at 40 MHz = 600 MHz / CLKOS_DIV. Parameters of espl_board are set by the build (espalier synth --top board).
+// at 60 MHz = 600 MHz / CLKOS_DIV. Parameters of espl_board are set by the build (espalier synth --top board).
 module espl_top_ulx3s (
   input  logic       clk_25mhz,
   output logic       ftdi_rxd,
@@ -11,7 +11,7 @@ module espl_top_ulx3s (
   logic clk, feedback, locked, rst;
   logic [1:0] lights;
 
-  (* FREQUENCY_PIN_CLKI = "25", FREQUENCY_PIN_CLKOP = "50", FREQUENCY_PIN_CLKOS = "40", ICP_CURRENT = "12", LPF_RESISTOR = "8" *)
+  (* FREQUENCY_PIN_CLKI = "25", FREQUENCY_PIN_CLKOP = "50", FREQUENCY_PIN_CLKOS = "60", ICP_CURRENT = "12", LPF_RESISTOR = "8" *)
   EHXPLLL #(
     .PLLRST_ENA      ("DISABLED"),
     .INTFB_WAKE      ("DISABLED"),
@@ -25,7 +25,7 @@ module espl_top_ulx3s (
     .CLKOP_CPHASE    (5),
     .CLKOP_FPHASE    (0),
     .CLKOS_ENABLE    ("ENABLED"),
-    .CLKOS_DIV       (15),
+    .CLKOS_DIV       (10),
     .CLKOS_CPHASE    (5),
     .CLKOS_FPHASE    (0),
     .FEEDBK_PATH     ("CLKOP")
