@@ -13,11 +13,15 @@
 #include "base/progress.h"
 #include "base/status.h"
 
+struct espl_opt_spec;
+
 typedef struct espl_cli {
   espl_err err;
   const char *json_path; /* --json FILE, "-" is standard output; NULL when not asked for */
   uint64_t seed;         /* --seed N, default 1 */
   int seed_given;
+  const struct espl_opt_spec *spec; /* the command's options, while it runs, and which were given (bit i: its row i) */
+  uint64_t given;
   int help;              /* --help was printed: return ESPL_OK at once */
   espl_progress *progress; /* the job's progress on stderr; NULL with --quiet */
 } espl_cli;

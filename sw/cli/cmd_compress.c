@@ -95,12 +95,12 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.out, .required = 1, .help = "ONNX file to write"},
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &o.machine, .help = "machine file, or a name in configs/machines (default 16x16)"},
       {.name = "budget", .type = ESPL_OPT_NUMBER, .arg = "SHARE", .value = &o.budget, .min = 0.05, .max = 1, .help = "cycles allowed, as a share of the network's (default 0.65)"},
-      {.name = "rule", .type = ESPL_OPT_CHOICE, .arg = "RULE", .value = &o.rule, .choices = rules, .help = "what chooses the channels (dense only)"},
+      {.name = "rule", .type = ESPL_OPT_CHOICE, .arg = "RULE", .value = &o.rule, .choices = rules, .with = "kind=dense", .help = "what chooses the channels"},
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning (default 2)"},
-      {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .min = 1e-9, .max = 100, .help = "learning rate of fine-tuning (default 0.05)"},
+      {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .min = 1e-9, .max = 100, .with = "tune-epochs", .help = "learning rate of fine-tuning (default 0.05)"},
       {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of the integer network that is measured: int8 (default), int4 or codebook:B"},
       {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training for these integers behind fine-tuning (default 0)"},
-      {.name = "int-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.rounded_lr, .min = 1e-9, .max = 100, .help = "its learning rate (default 0.002)"},
+      {.name = "int-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.rounded_lr, .min = 1e-9, .max = 100, .with = "int-epochs", .help = "its learning rate (default 0.002)"},
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},
       {.name = "raw", .type = ESPL_OPT_FLAG, .value = &o.raw, .help = "pixels stay 0-255"},
@@ -113,7 +113,6 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
   espl_single r;
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, network, &n_args));
   if (cli->help) return ESPL_OK;
-  if (o.rule != 0 && o.kind != 0) return espl_fail(&cli->err, ESPL_E_INPUT, "--rule %s: only --kind dense has rules beside cycles", rules[o.rule]);
   ESPL_TRY(espl_check_writable("--out", o.out, &cli->err));
   ESPL_TRY(settings(cli, &o, network[0], &s));
   ESPL_TRY(espl_study_single(&s, kind_of[o.kind], (espl_width_rule)o.rule, o.out, cli->progress, &r, &cli->err));

@@ -303,8 +303,8 @@ espl_status espl_cmd_cost(espl_cli *cli, int argc, char **argv) {
   cost c = {.cli = cli};
   int n_args = 0;
   const espl_opt opts[] = {
-      {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &c.machine_name, .help = "machine point, a name or a file (default: the board's)"},
-      {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &c.board_name, .help = "a name in configs/boards or a file (default: a line for each)"},
+      {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &c.machine_name, .without = "check", .help = "machine point, a name or a file (default: the board's)"},
+      {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &c.board_name, .without = "check", .help = "a name in configs/boards or a file (default: a line for each)"},
       {.name = "check", .type = ESPL_OPT_FLAG, .value = &c.check, .help = "errors of the estimates on held-out points"}};
   const espl_opt_spec spec = {.usage = "--machine M [--board B] | --check",
                               .summary = "Estimates tables, flip-flops, multiplier and memory blocks and the clock of a machine point on boards, from the synthesized and "

@@ -85,9 +85,9 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
       {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &o.q.data, .required = 1, .help = "folder of a data set, or builtin"},
       {.name = "split", .type = ESPL_OPT_CHOICE, .arg = "val|test", .value = &o.split, .choices = splits, .help = "which images (default test)"},
       {.name = "int8", .type = ESPL_OPT_FLAG, .value = &o.int8, .help = "the machine's integers, bit for bit; a float network takes ranges from training images of --data"},
-      {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite|both", .value = &o.arithmetic, .choices = arithmetics,
-       .help = "with --int8: the machine's rule (default), that of TFLite's reference kernels, or both compared"},
-      ESPL_QUANTIZED_OPTIONS(o.q),
+      {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite|both", .value = &o.arithmetic, .choices = arithmetics, .with = "int8",
+       .help = "the machine's rule (default), that of TFLite's reference kernels, or both compared"},
+      ESPL_QUANTIZED_OPTIONS(o.q, NULL, "int8", "int8"),
       {.name = "limit", .type = ESPL_OPT_INT, .arg = "N", .value = &o.limit, .min = 1, .max = 2147483647.0, .help = "only the first N images"},
   };
   const espl_opt_spec spec = {.usage = "NETWORK --data DIR [--split val|test] [--int8]",
@@ -95,7 +95,6 @@ espl_status espl_cmd_eval(espl_cli *cli, int argc, char **argv) {
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, network, &n_args));
   if (cli->help) return ESPL_OK;
-  if (o.arithmetic != MACHINE && !o.int8) return espl_fail(&cli->err, ESPL_E_INPUT, "--arithmetic %s needs --int8", arithmetics[o.arithmetic]);
   espl_graph *g = NULL;
   espl_qnet *q = NULL;
   espl_dataset *d = NULL;

@@ -184,9 +184,6 @@ static espl_status run(job *j) {
   ESPL_TRY(espl_cli_network(j->cli, &j->a, j->network, 1, &j->g, &j->q));
   bool given = j->q != NULL;
   if (!given && !j->a.data) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--data is missing: %s is a float network, which is calibrated on training images", j->network);
-  if (given && (j->tune > 0 || j->a.weights))
-    return espl_fail(&j->cli->err, ESPL_E_INPUT, "%s: is quantized already; --tune and --weights are for float networks", j->network);
-  if (j->tune > 0 && j->a.per_tensor) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--tune: trains for one scale a channel, --per-tensor asks for one a layer");
   if (!given) ESPL_TRY(espl_cli_equalize(j->cli, &j->a, j->g, &j->equalized));
   if (!given) ESPL_TRY(choose_mixed(j));
   if (!given && j->tune > 0) ESPL_TRY(tune(j, &cfg));
@@ -201,11 +198,11 @@ espl_status espl_cmd_quantize(espl_cli *cli, int argc, char **argv) {
   const char *args[1];
   int n_args = 0;
   const espl_opt opts[] = {
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "a float network: calibrate on training images of this folder, or builtin"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .only = "float", .help = "a float network: calibrate on training images of this folder, or builtin"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "Q.onnx", .value = &j.out, .required = 1, .help = "the quantized network"},
-      {.name = "tune", .type = ESPL_OPT_NUMBER, .arg = "EPOCHS", .value = &j.tune, .min = 0.001, .max = 1e5, .help = "train on with rounded values and weights before quantizing (default: not)"},
-      {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &j.tune_lr, .min = 1e-9, .max = 10, .help = "highest learning rate of --tune (default 0.002)"},
-      ESPL_QUANTIZED_OPTIONS(j.a),
+      {.name = "tune", .type = ESPL_OPT_NUMBER, .arg = "EPOCHS", .value = &j.tune, .min = 0.001, .max = 1e5, .only = "float", .help = "train on with rounded values and weights before quantizing (default: not)"},
+      {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &j.tune_lr, .min = 1e-9, .max = 10, .with = "tune", .help = "highest learning rate of --tune (default 0.002)"},
+      ESPL_QUANTIZED_OPTIONS(j.a, NULL, NULL, "data"),
   };
   const espl_opt_spec spec = {.usage = "NETWORK [--data DIR] -o Q.onnx",
                               .summary = "Writes the network in int8 as ONNX (QuantizeLinear/DequantizeLinear pairs): eval --int8, run --int8 and sim take it as it is. A network that is "

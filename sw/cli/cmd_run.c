@@ -137,19 +137,6 @@ static espl_status run_board(job *j, const char *first, int n, const char **more
   return s;
 }
 
-/* What goes with what; --device means integers. */
-static espl_status check_options(job *j, int reference) {
-  const espl_board_args *b = &j->board;
-  if (!b->tty && (b->machine || b->baud || b->seconds > 0 || b->check))
-    return espl_fail(&j->cli->err, ESPL_E_INPUT, "--machine, --baud, --timeout and --check go with --device");
-  if (b->tty && !b->machine) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--device needs --machine, the machine point of the board's bitstream");
-  if (b->tty && j->tflite) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--arithmetic tflite is not what a board computes; it does not go with --device");
-  if (b->tty) j->int8 = 1;
-  if (j->tflite && !j->int8) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--arithmetic tflite needs --int8");
-  if (reference && j->int8) return espl_fail(&j->cli->err, ESPL_E_INPUT, "--reference is in floating point; it does not go with --int8 or --device");
-  return ESPL_OK;
-}
-
 espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   static const char *const arithmetics[] = {"machine", "tflite", NULL};
   job j = {.cli = cli};
@@ -158,23 +145,23 @@ espl_status espl_cmd_run(espl_cli *cli, int argc, char **argv) {
   const espl_opt opts[] = {
       {.name = "input", .type = ESPL_OPT_STRING, .arg = "T.npy", .value = &first, .required = 1, .help = "tensor (.npy, or ONNX .pb) as the network takes it; more files may follow, several inputs in order"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.out, .required = 1, .help = "folder for the outputs"},
-      {.name = "reference", .type = ESPL_OPT_FLAG, .value = &reference, .help = "operator by operator as ONNX defines them, which every network that is read can do (slow)"},
+      {.name = "reference", .type = ESPL_OPT_FLAG, .value = &reference, .without = "int8|device", .help = "operator by operator as ONNX defines them, which every network that is read can do (slow)"},
       {.name = "int8", .type = ESPL_OPT_FLAG, .value = &j.int8, .help = "the machine's integers, bit for bit"},
-      {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite", .value = &j.tflite, .choices = arithmetics,
-       .help = "with --int8: the machine's rule (default) or that of TFLite's reference kernels"},
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .help = "with --int8: calibrate a float network on its training images"},
-      {.name = "device", .type = ESPL_OPT_STRING, .arg = "TTY", .value = &j.board.tty, .help = "run on the board behind this serial line (bit for bit; cycles are checked)"},
-      {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j.board.machine, .help = "device: the machine point of its bitstream"},
-      {.name = "baud", .type = ESPL_OPT_INT, .arg = "N", .value = &j.board.baud, .min = 9600, .max = 4e6, .help = "device: rate of the line (default 1000000)"},
-      {.name = "timeout", .type = ESPL_OPT_NUMBER, .arg = "S", .value = &j.board.seconds, .min = 0.01, .max = 600, .help = "device: seconds an answer may take (default 1)"},
-      {.name = "check", .type = ESPL_OPT_FLAG, .value = &j.board.check, .help = "device: compare every output with the integer model"},
-      ESPL_QUANTIZED_OPTIONS(j.a),
+      {.name = "arithmetic", .type = ESPL_OPT_CHOICE, .arg = "machine|tflite", .value = &j.tflite, .choices = arithmetics, .with = "int8", .without = "device",
+       .help = "the machine's rule (default) or that of TFLite's reference kernels"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j.a.data, .with = "int8|device", .only = "float", .help = "calibrate a float network on its training images"},
+      {.name = "device", .type = ESPL_OPT_STRING, .arg = "TTY", .value = &j.board.tty, .with = "machine", .help = "run on the board behind this serial line (bit for bit; cycles are checked)"},
+      {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j.board.machine, .with = "device", .help = "the machine point of its bitstream"},
+      {.name = "baud", .type = ESPL_OPT_INT, .arg = "N", .value = &j.board.baud, .min = 9600, .max = 4e6, .with = "device", .help = "rate of the line (default 1000000)"},
+      {.name = "timeout", .type = ESPL_OPT_NUMBER, .arg = "S", .value = &j.board.seconds, .min = 0.01, .max = 600, .with = "device", .help = "seconds an answer may take (default 1)"},
+      {.name = "check", .type = ESPL_OPT_FLAG, .value = &j.board.check, .with = "device", .help = "compare every output with the integer model"},
+      ESPL_QUANTIZED_OPTIONS(j.a, "data", "int8|device", "data"),
   };
   const espl_opt_spec spec = {.usage = "NETWORK --input T.npy ... -o DIR [--int8 [--data DIR]] [--device TTY --machine M]", .summary = "Runs tensors through a network.",
                               .options = opts, .n_options = sizeof opts / sizeof *opts, .min_args = 1, .max_args = 1 + MAX_FILES};
   ESPL_TRY(espl_opt_parse(cli, &spec, argc, argv, args, &n_args));
   if (cli->help) return ESPL_OK;
-  ESPL_TRY(check_options(&j, reference));
+  if (j.board.tty) j.int8 = 1;
   espl_status s = reference ? ESPL_OK : espl_cli_network(cli, &j.a, args[0], j.int8, &j.g, &j.q);
   if (reference || ((s == ESPL_E_UNSUPPORTED || s == ESPL_E_INPUT) && !j.int8 && !espl_tflite_is_file(args[0]))) {
     const char *network = args[0];

@@ -225,15 +225,15 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   int n_args = 0;
   const espl_opt opts[] = {
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &s.machine_name, .help = "a file, or a name in configs/machines"},
-      {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .help = "C model (default), Verilated RTL, or both compared"},
-      {.name = "batch", .type = ESPL_OPT_INT, .arg = "N", .value = &s.batch, .min = 1, .max = 1024, .help = "images of one run, in one program (default 1)"},
-      {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace_path, .help = "FST waveform of the RTL"},
-      {.name = "trace-from", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_from, .min = 0, .max = 1e15, .help = "first cycle of the waveform (default 0, the start)"},
-      {.name = "trace-to", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_to, .min = 0, .max = 1e15, .help = "its last cycle (default: to the end)"},
-      {.name = "energy", .type = ESPL_OPT_STRING, .arg = "TABLE", .value = &s.energy_name, .help = "estimate energy by a table: a file, or a name in configs/energy"},
-      {.name = "board", .type = ESPL_OPT_STRING, .arg = "B", .value = &s.board_name, .help = "estimate the time on a board of configs/boards, and whether the core fits"},
-      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
-      ESPL_QUANTIZED_OPTIONS(s.a),
+      {.name = "engine", .type = ESPL_OPT_CHOICE, .arg = "model|rtl|both", .value = &s.engine, .choices = engines, .without = "timing=scale-sim", .help = "C model (default), Verilated RTL, or both compared"},
+      {.name = "batch", .type = ESPL_OPT_INT, .arg = "N", .value = &s.batch, .min = 1, .max = 1024, .only = "network", .help = "images of one run, in one program (default 1)"},
+      {.name = "trace", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &s.trace_path, .with = "engine=rtl|engine=both", .help = "FST waveform of the RTL"},
+      {.name = "trace-from", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_from, .min = 0, .max = 1e15, .with = "trace", .help = "first cycle of the waveform (default 0, the start)"},
+      {.name = "trace-to", .type = ESPL_OPT_INT, .arg = "CYCLE", .value = &s.trace_to, .min = 0, .max = 1e15, .with = "trace", .help = "its last cycle (default: to the end)"},
+      {.name = "energy", .type = ESPL_OPT_STRING, .arg = "TABLE", .value = &s.energy_name, .without = "timing=scale-sim", .help = "estimate energy by a table: a file, or a name in configs/energy"},
+      {.name = "board", .type = ESPL_OPT_STRING, .arg = "B", .value = &s.board_name, .without = "timing=scale-sim", .help = "estimate the time on a board of configs/boards, and whether the core fits"},
+      {.name = "data", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &s.a.data, .only = "network", .help = "calibrate a float network on its training images and run a validation image (default: seeded random input)"},
+      ESPL_QUANTIZED_OPTIONS(s.a, "data", NULL, "data"),
       ESPL_TOPOLOGY_OPTIONS(s.t),
   };
   const espl_opt_spec spec = {.usage = "NETWORK.onnx|TABLE.csv --machine M [--engine model|rtl|both]",
@@ -245,13 +245,9 @@ espl_status espl_cmd_sim(espl_cli *cli, int argc, char **argv) {
   s.network = args[0];
   int table_given = espl_is_topology(s.network);
   ESPL_TRY(espl_cli_topology_check(cli, &s.t, table_given, s.machine_name));
-  if (table_given && s.batch > 1) return espl_fail(&cli->err, ESPL_E_INPUT, "--batch needs a network, %s is a table of layers", s.network);
-  if (s.energy_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--energy needs the exact machine's event counts: --timing exact");
-  if (s.board_name && s.t.timing) return espl_fail(&cli->err, ESPL_E_INPUT, "--board needs the exact machine's cycles: --timing exact");
+  if (table_given) ESPL_TRY(espl_opt_none(cli, "network", "is for networks, %s is a table of layers", s.network));
   if (s.energy_name) ESPL_TRY(espl_energy_load(s.energy_name, &s.energy, &cli->err));
-  if (s.trace_path && s.engine == MODEL) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace needs --engine rtl or both");
   if (s.trace_path) ESPL_TRY(espl_check_writable("--trace", s.trace_path, &cli->err));
-  if (!s.trace_path && (s.trace_from != 0 || s.trace_to >= 0)) return espl_fail(&cli->err, ESPL_E_INPUT, "--trace-from and --trace-to need --trace");
   if (s.trace_to >= 0 && s.trace_to < s.trace_from)
     return espl_fail(&cli->err, ESPL_E_INPUT, "--trace-to %lld comes before --trace-from %lld", (long long)s.trace_to, (long long)s.trace_from);
   s.trace = (espl_trace){s.trace_path, (uint64_t)s.trace_from, s.trace_to < 0 ? UINT64_MAX : (uint64_t)s.trace_to};

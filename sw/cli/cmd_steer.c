@@ -26,9 +26,9 @@ static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
   if (o->data) s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data;
   if (o->resize) ESPL_TRY(espl_cli_size(o->resize, &s->width, &s->height, &cli->err));
   if (o->network) {
-    const char *file = strrchr(o->network, '/');
+    const char *slash = strrchr(o->network, '/');
     s->network = o->network;
-    s->name = file ? file + 1 : o->network;
+    s->name = slash ? slash + 1 : o->network;
   }
   if (o->out) s->out = o->out;
   if (o->budget > 0) s->budget = o->budget;
@@ -45,6 +45,8 @@ static espl_status apply(espl_cli *cli, struct overrides *o, espl_study *s) {
     ESPL_TRY(espl_root_path(FAST_NETWORK, o->trained, sizeof o->trained, &cli->err));
     s->trained = o->trained;
   }
+  const char *file = s->trained ? s->trained : espl_path_exists(s->network) ? s->network : NULL;
+  if (o->train >= 0 && file) return espl_fail(&cli->err, ESPL_E_INPUT, "--train-epochs is for networks that are trained here, the network %s is loaded", file);
   if (!o->mean && !o->std && !o->raw) return ESPL_OK;
   s->preprocess_given = 1;
   return espl_preprocess_parse(&s->preprocess, o->mean, o->std, o->raw, &cli->err);
@@ -63,7 +65,7 @@ static espl_status run(espl_cli *cli, int argc, char **argv, int from_file) {
       {.name = "raw", .type = ESPL_OPT_FLAG, .value = &o.raw, .help = "keep pixels 0-255"},
       {.name = "machine", .type = ESPL_OPT_STRING, .arg = "M", .value = &o.machine, .help = "machine file, or a name in configs/machines"},
       {.name = "budget", .type = ESPL_OPT_NUMBER, .arg = "SHARE", .value = &o.budget, .min = 0.05, .max = 1, .help = "cycles allowed, as a share of the baseline's"},
-      {.name = "train-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.train, .min = 0, .max = 10000, .help = "epochs of training the own network"},
+      {.name = "train-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.train, .min = 0, .max = 10000, .without = "fast", .help = "epochs of training the own network"},
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning each variant"},
       {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of integer networks: int8 (default), int4 or codebook:B"},
       {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training each variant for its integers behind fine-tuning (default 0)"},

@@ -49,7 +49,6 @@ static espl_status apply(const options *o, uint64_t seed, espl_recipe *r, espl_e
   if (o->epochs_given) r->train.epochs = o->epochs;
   if (o->lr_given) r->train.lr = (float)o->lr;
   if (o->batch_given) r->train.batch = (int32_t)o->batch;
-  if (o->bf16 && o->f32) return espl_fail(err, ESPL_E_INPUT, "--bf16 and --f32 exclude each other");
   if (o->bf16) r->train.dtype = ESPL_BF16;
   if (o->f32) r->train.dtype = ESPL_F32;
   espl_preprocess given;
@@ -60,7 +59,6 @@ static espl_status apply(const options *o, uint64_t seed, espl_recipe *r, espl_e
   r->train.checkpoint = o->checkpoint;
   r->train.checkpoint_every = o->every;
   r->train.resume = o->elsewhere ? ESPL_RESUME_ELSEWHERE : o->resume ? ESPL_RESUME_SAME : ESPL_RESUME_NO;
-  if (!o->checkpoint && (o->resume || o->elsewhere)) return espl_fail(err, ESPL_E_INPUT, "--resume needs --checkpoint FILE");
   return ESPL_OK;
 }
 
@@ -135,10 +133,10 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},
       {.name = "checkpoint", .type = ESPL_OPT_STRING, .arg = "FILE", .value = &o.checkpoint, .help = "file that keeps the training at each epoch and on Ctrl-C"},
-      {.name = "checkpoint-every", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.every, .min = 0.001, .max = 1e5, .help = "epochs between two checkpoints (default 1)"},
-      {.name = "resume", .type = ESPL_OPT_FLAG, .value = &o.resume, .help = "continue from the checkpoint when there is one"},
-      {.name = "resume-elsewhere", .type = ESPL_OPT_FLAG, .value = &o.elsewhere, .help = "the same for one made on another kind of machine or with other threads"},
-      {.name = "bf16", .type = ESPL_OPT_FLAG, .value = &o.bf16, .help = "compute in bfloat16 (default where the CPU has it)"},
+      {.name = "checkpoint-every", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.every, .min = 0.001, .max = 1e5, .with = "checkpoint", .help = "epochs between two checkpoints (default 1)"},
+      {.name = "resume", .type = ESPL_OPT_FLAG, .value = &o.resume, .with = "checkpoint", .without = "resume-elsewhere", .help = "continue from the checkpoint when there is one"},
+      {.name = "resume-elsewhere", .type = ESPL_OPT_FLAG, .value = &o.elsewhere, .with = "checkpoint", .help = "the same for one made on another kind of machine or with other threads"},
+      {.name = "bf16", .type = ESPL_OPT_FLAG, .value = &o.bf16, .without = "f32", .help = "compute in bfloat16 (default where the CPU has it)"},
       {.name = "f32", .type = ESPL_OPT_FLAG, .value = &o.f32, .help = "compute in float32"},
   };
   const espl_opt_spec spec = {.usage = "CONFIG [--data DIR] [--out FILE.onnx]",

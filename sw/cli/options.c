@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,21 +34,6 @@ static espl_status fill(struct table *t, espl_cli *cli, const espl_opt_spec *spe
   for (int i = 0; i < spec->n_options; i++) t->row[t->n++] = &spec->options[i];
   for (int i = 0; i < 4; i++) t->row[t->n++] = &t->common[i];
   return ESPL_OK;
-}
-
-static void print_help(const espl_opt_spec *spec, const struct table *t, const char *command) {
-  printf("usage: espalier %s %s\n\n%s\n\n", command, spec->usage, spec->summary);
-  for (int i = 0; i < t->n; i++) {
-    const espl_opt *o = t->row[i];
-    char left[64];
-    char letter[8] = "    ";
-    if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-    printf("  %-28s %s%s", left, o->help, o->required ? " (required)" : "");
-    if (o->type == ESPL_OPT_CHOICE)
-      for (int k = 0; o->choices[k]; k++) printf("%s%s", k ? " | " : ": ", o->choices[k]);
-    putchar('\n');
-  }
 }
 
 static int find_name(const struct table *t, const char *name, size_t n) {
@@ -113,6 +99,100 @@ static espl_status set(espl_cli *cli, const espl_opt *o, const char *text) {
   return ESPL_OK;
 }
 
+/* Does one alternative of `with` or `without` hold? n characters of text; *other: the row it names, NULL when there is none. */
+static int holds(const struct table *t, const char *text, size_t n, const espl_opt **other) {
+  size_t name = 0;
+  while (name < n && text[name] != '=') name++;
+  int at = find_name(t, text, name);
+  *other = at < 0 ? NULL : t->row[at];
+  if (at < 0) return 0;
+  const espl_opt *o = t->row[at];
+  if (name < n) {
+    const char *now = o->choices[*(const int *)o->value];
+    return strlen(now) == n - name - 1 && strncmp(now, text + name + 1, n - name - 1) == 0;
+  }
+  if (o->type == ESPL_OPT_INT) return *(const int64_t *)o->value != 0;
+  if (o->type == ESPL_OPT_NUMBER) return *(const double *)o->value != 0;
+  return t->seen[at];
+}
+
+/* "--engine rtl or --engine both" from "engine=rtl|engine=both". */
+static void spell(const char *list, char *text, size_t room) {
+  size_t n = 0;
+  text[0] = 0;
+  for (const char *p = list; *p && n + 12 < room; p++) {
+    if (p == list || p[-1] == '|') n += (size_t)snprintf(text + n, room - n, "--");
+    if (*p == '|') n += (size_t)snprintf(text + n, room - n, " or ");
+    else text[n++] = *p == '=' ? ' ' : *p, text[n] = 0;
+  }
+}
+
+static void print_help(const espl_opt_spec *spec, const struct table *t, const char *command) {
+  printf("usage: espalier %s %s\n\n%s\n\n", command, spec->usage, spec->summary);
+  for (int i = 0; i < t->n; i++) {
+    const espl_opt *o = t->row[i];
+    char left[64];
+    char letter[8] = "    ";
+    if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    printf("  %-28s %s%s", left, o->help, o->required ? " (required)" : "");
+    if (o->type == ESPL_OPT_CHOICE)
+      for (int k = 0; o->choices[k]; k++) printf("%s%s", k ? " | " : ": ", o->choices[k]);
+    if (o->with) {
+      char needs[160];
+      spell(o->with, needs, sizeof needs);
+      printf(" [with %s]", needs);
+    }
+    putchar('\n');
+  }
+}
+
+/* Options that would have no effect beside the others. */
+static espl_status check_pair(espl_cli *cli, const struct table *t, const espl_opt *o) {
+  const espl_opt *other = NULL, *off = NULL;
+  int met = !o->with;
+  char needs[160];
+  for (const char *p = o->with; p && *p && !met; p += strcspn(p, "|"), p += *p == '|') {
+    met = holds(t, p, strcspn(p, "|"), &other);
+    if (!met && other && (other->type == ESPL_OPT_INT || other->type == ESPL_OPT_NUMBER)) off = other;
+  }
+  if (!met && off && t->seen[find_name(t, off->name, strlen(off->name))])
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--%s does nothing with --%s 0", o->name, off->name);
+  if (!met) {
+    spell(o->with, needs, sizeof needs);
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--%s needs %s", o->name, needs);
+  }
+  for (const char *p = o->without; p && *p; p += strcspn(p, "|"), p += *p == '|') {
+    if (!holds(t, p, strcspn(p, "|"), &other)) continue;
+    char one[64];
+    snprintf(one, sizeof one, "%.*s", (int)strcspn(p, "|"), p);
+    spell(one, needs, sizeof needs);
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--%s does not go with %s", o->name, needs);
+  }
+  return ESPL_OK;
+}
+
+static int has_word(const char *list, const char *word) {
+  size_t n = strlen(word);
+  for (const char *p = list; p && *p; p += strcspn(p, " "), p += *p == ' ')
+    if (strcspn(p, " ") == n && strncmp(p, word, n) == 0) return 1;
+  return 0;
+}
+
+espl_status espl_opt_none(espl_cli *cli, const char *word, const char *fmt, ...) {
+  char why[256];
+  for (int i = 0; cli->spec && i < cli->spec->n_options; i++) {
+    const espl_opt *o = &cli->spec->options[i];
+    if (!(cli->given >> i & 1) || !has_word(o->only, word)) continue;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof why, fmt, ap);
+    va_end(ap);
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--%s %s", o->name, why);
+  }
+  return ESPL_OK;
+}
+
 /* One option at argv[*i]; moves *i over a value in the next word. */
 static espl_status take(espl_cli *cli, struct table *t, int argc, char **argv, int *i) {
   const char *word = argv[*i], *value = NULL;
@@ -127,6 +207,7 @@ static espl_status take(espl_cli *cli, struct table *t, int argc, char **argv, i
   }
   if (at < 0) return unknown(cli, t, word);
   const espl_opt *o = t->row[at];
+  if (t->seen[at]) return espl_fail(&cli->err, ESPL_E_INPUT, "--%s is given twice", o->name);
   t->seen[at] = 1;
   if (o->given) *o->given = 1;
   if (o->type == ESPL_OPT_FLAG) {
@@ -144,6 +225,8 @@ static espl_status check_all(espl_cli *cli, const struct table *t, const espl_op
   for (int i = 0; i < t->n; i++)
     if (t->row[i]->required && !t->seen[i])
       return espl_fail(&cli->err, ESPL_E_INPUT, "--%s is missing; usage: espalier %s %s", t->row[i]->name, command, spec->usage);
+  for (int i = 0; i < t->n; i++)
+    if (t->seen[i]) ESPL_TRY(check_pair(cli, t, t->row[i]));
   if (cli->json_path && strcmp(cli->json_path, "-") != 0) return espl_check_writable("--json", cli->json_path, &cli->err);
   return ESPL_OK;
 }
@@ -170,6 +253,9 @@ espl_status espl_opt_parse(espl_cli *cli, const espl_opt_spec *spec, int argc, c
   ESPL_TRY(fill(&t, cli, spec));
   ESPL_TRY(take_all(cli, &t, spec, argc, argv, args, n_args));
   cli->seed = (uint64_t)t.seed;
+  cli->spec = spec;
+  cli->given = 0;
+  for (int i = 0; i < spec->n_options; i++) cli->given |= (uint64_t)t.seen[i] << i;
   if (t.help) {
     print_help(spec, &t, argv[0]);
     cli->help = 1;

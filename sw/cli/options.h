@@ -11,6 +11,9 @@
  *   if (cli->help) return ESPL_OK;
  * Accepted: --name value, --name=value, -l value, flags alone; `--` ends options. Options and arguments may mix.
  * --help, --json FILE, --seed N and --quiet are added to every command and land in espl_cli.
+ * An option that has no effect in the given combination is refused: what it needs and what it does not go with stands in its row (`with`,
+ * `without`), what only the arguments tell (a table or a network, floats or integers) in its `only`, which the command asks for afterwards
+ * (espl_opt_none). An option may be given once.
  * Every refusal is E_INPUT (exit status 2). Strings point into argv. */
 #ifndef ESPL_CLI_OPTIONS_H
 #define ESPL_CLI_OPTIONS_H
@@ -37,6 +40,11 @@ typedef struct espl_opt {
   const char *const *choices; /* CHOICE: NULL-terminated */
   int required;
   int *given; /* set to 1 when the option is present; may be NULL */
+  /* Options of the same table, separated by '|': NAME (it is given; of an INT or NUMBER: its value, default or not, is not 0), or
+   * NAME=VALUE (a CHOICE has that value, by default or not). NULL: none. A name that the table does not have never holds. */
+  const char *with;    /* one of these must hold */
+  const char *without; /* none of these may hold */
+  const char *only;    /* words for espl_opt_none, or NULL */
 } espl_opt;
 
 typedef struct espl_opt_spec {
@@ -49,5 +57,7 @@ typedef struct espl_opt_spec {
 
 /* args[max_args] receives the positional arguments. */
 espl_status espl_opt_parse(espl_cli *cli, const espl_opt_spec *spec, int argc, char **argv, const char **args, int *n_args) ESPL_MUST_CHECK;
+/* After parsing, while the table lives: refuses the first given option that has `word` in its `only`, as "--NAME " and the formatted reason. */
+espl_status espl_opt_none(espl_cli *cli, const char *word, const char *fmt, ...) ESPL_PRINTF(3, 4) ESPL_MUST_CHECK;
 
 #endif

@@ -10,6 +10,7 @@ espl_status espl_cli_preprocess(const espl_quantized_args *a, const espl_graph *
   bool given = a->mean || a->std || a->raw;
   if (a->order && strcmp(a->order, "rgb") && strcmp(a->order, "bgr")) return espl_fail(err, ESPL_E_INPUT, "--order: found '%s', expected rgb or bgr", a->order);
   ESPL_TRY(given ? espl_preprocess_parse(pp, a->mean, a->std, a->raw, err) : espl_preprocess_from_json(pp, g->preprocess, err));
+  if (a->order && g->node[0].shape.c != 3) return espl_fail(err, ESPL_E_INPUT, "--order %s: the network takes %d channels, the order is for 3", a->order, (int)g->node[0].shape.c);
   if (a->order) pp->bgr = a->order[0] == 'b';
   return ESPL_OK;
 }
@@ -31,7 +32,6 @@ espl_status espl_cli_open(espl_cli *cli, const espl_quantized_args *a, espl_spli
   return espl_data_open_sized(a->data, split, 1, w, h, d, &cli->err);
 }
 
-/* --calibration: also replaces --percentile. */
 static espl_status read_calibration(const char *text, espl_quant_config *cfg, espl_err *err) {
   char *end = NULL;
   if (!text) return ESPL_OK;
@@ -70,7 +70,6 @@ espl_status espl_cli_calibrate(espl_cli *cli, const espl_quantized_args *a, espl
 
 espl_status espl_cli_equalize(espl_cli *cli, const espl_quantized_args *a, espl_graph *g, espl_equalized *out) {
   *out = (espl_equalized){0};
-  if (a->open_relu6 && !a->equalize) return espl_fail(&cli->err, ESPL_E_INPUT, "--open-relu6 goes with --equalize");
   int32_t opened = a->open_relu6 ? espl_open_clamps(g) : 0;
   if (a->equalize) ESPL_TRY(espl_equalize(g, out, &cli->err));
   out->opened = opened;
@@ -85,6 +84,9 @@ espl_status espl_cli_quantize(espl_cli *cli, const espl_quantized_args *a, espl_
 }
 
 espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const char *path, int integers, espl_graph **g, espl_qnet **q) {
+  const char *w = a->weights;
+  if (a->keep_range && !(w && (strstr(w, "int4") || strncmp(w, "mixed", 5) == 0)))
+    return espl_fail(&cli->err, ESPL_E_INPUT, "--keep-range is for int4 weights, --weights asks for %s", w ? w : "int8");
   ESPL_TRY(espl_qdq_read(path, g, q, &cli->err));
   if (!*q) return ESPL_OK;
   if (!integers) {
@@ -92,7 +94,5 @@ espl_status espl_cli_network(espl_cli *cli, const espl_quantized_args *a, const 
     *q = NULL;
     return ESPL_OK;
   }
-  if (a->calib > 0 || a->percentile > 0 || a->calibration || a->correct_bias || a->equalize || a->open_relu6 || a->per_tensor || a->keep_range || a->weights)
-    return espl_fail(&cli->err, ESPL_E_INPUT, "%s: is quantized already; --calib, --percentile, --calibration, --bias-correction, --equalize, --open-relu6, --per-tensor, --keep-range and --weights are for float networks", path);
-  return ESPL_OK;
+  return espl_opt_none(cli, "float", "is for float networks: %s is quantized already", path);
 }

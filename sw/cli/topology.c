@@ -18,9 +18,7 @@ int espl_is_topology(const char *path) {
 
 espl_status espl_cli_topology_check(espl_cli *cli, const espl_topology_args *t, int table, const char *machine) {
   espl_err *err = &cli->err;
-  if (!table && (t->timing || t->input_given)) return espl_fail(err, ESPL_E_INPUT, "--%s is for layer tables (.csv)", t->timing ? "timing scale-sim" : "input");
-  if (!t->timing && (t->dataflow_given || t->config || t->report))
-    return espl_fail(err, ESPL_E_INPUT, "--%s needs --timing scale-sim", t->dataflow_given ? "dataflow" : t->config ? "config" : "report");
+  if (!table) ESPL_TRY(espl_opt_none(cli, "table", "is for layer tables (.csv)"));
   if (!machine && !t->config) return espl_fail(err, ESPL_E_INPUT, "--machine is missing; usage: espalier sim NETWORK.onnx|TABLE.csv --machine M");
   return ESPL_OK;
 }

@@ -14,14 +14,14 @@ typedef struct espl_topology_args {
 extern const char *const espl_topology_inputs[], *const espl_topology_timings[], *const espl_topology_dataflows[];
 
 #define ESPL_TOPOLOGY_OPTIONS(t)                                                                                                                     \
-  {.name = "input", .type = ESPL_OPT_CHOICE, .arg = "conv|gemm", .value = &(t).input, .choices = espl_topology_inputs, .given = &(t).input_given,    \
+  {.name = "input", .type = ESPL_OPT_CHOICE, .arg = "conv|gemm", .value = &(t).input, .choices = espl_topology_inputs, .given = &(t).input_given, .only = "table",    \
    .help = "table: its form (default: from its header)"},                                                                                            \
-  {.name = "timing", .type = ESPL_OPT_CHOICE, .arg = "exact|scale-sim", .value = &(t).timing, .choices = espl_topology_timings,                      \
+  {.name = "timing", .type = ESPL_OPT_CHOICE, .arg = "exact|scale-sim", .value = &(t).timing, .choices = espl_topology_timings, .only = "table",     \
    .help = "table: our machine (default), or SCALE-Sim's closed form"},                                                                              \
   {.name = "dataflow", .type = ESPL_OPT_CHOICE, .arg = "ws|os|is", .value = &(t).dataflow, .choices = espl_topology_dataflows,                       \
-   .given = &(t).dataflow_given, .help = "scale-sim: what stays in the array (default ws)"},                                                         \
-  {.name = "config", .type = ESPL_OPT_STRING, .arg = "FILE.cfg", .value = &(t).config, .help = "scale-sim: its configuration; --machine and --dataflow win over it"}, \
-  {.name = "report", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &(t).report, .help = "scale-sim: write its three report files here"}
+   .given = &(t).dataflow_given, .with = "timing=scale-sim", .help = "what stays in the array (default ws)"},                                                         \
+  {.name = "config", .type = ESPL_OPT_STRING, .arg = "FILE.cfg", .value = &(t).config, .with = "timing=scale-sim", .help = "SCALE-Sim's configuration; --machine and --dataflow win over it"}, \
+  {.name = "report", .type = ESPL_OPT_STRING, .arg = "DIR", .value = &(t).report, .with = "timing=scale-sim", .help = "write SCALE-Sim's three report files here"}
 
 int espl_is_topology(const char *path); /* ends in .csv */
 /* E_INPUT for options that do not go together; table: the argument is a layer table. */
