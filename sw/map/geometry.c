@@ -231,6 +231,20 @@ static espl_status limit(const map_geom *g, const char *what, int64_t found, int
   return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: %s is %lld, the machine takes %lld..%lld", g->l->name, what, (long long)found, (long long)lo, (long long)hi);
 }
 
+/* Tensors of an image, those they are slices of included, have addresses of 32 bits; from here on their bytes are counted in as many. */
+static espl_status check_bytes(const map_geom *g, espl_err *err) {
+  const struct { const char *what; int32_t tensor; } t[] = {{"input", g->l->in}, {"output", g->l->out}, {"residual operand", g->l->res}};
+  for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+    int32_t first;
+    if (t[i].tensor < 0) continue;
+    espl_shape s = g->q->tensor[espl_qnet_root(g->q, t[i].tensor, &first)].shape;
+    int64_t bytes = ((int64_t)s.h * s.w * g->g + g->m->bus_bytes) * map_div_up(s.c, g->g);
+    if (bytes > UINT32_MAX || (int64_t)s.h * s.w * g->g > INT32_MAX)
+      return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: its %s [%d,%d,%d] takes %lld bytes, more than 32-bit addresses reach", g->l->name, t[i].what, (int)s.c, (int)s.h, (int)s.w, (long long)bytes);
+  }
+  return ESPL_OK;
+}
+
 static espl_status check_limits(const map_geom *g, espl_err *err) {
   const espl_qlayer *l = g->l;
   const espl_machine *m = g->m;
@@ -242,6 +256,7 @@ static espl_status check_limits(const map_geom *g, espl_err *err) {
       {"padding bottom", (int64_t)(l->conv_h - 1) * l->sh - l->pt - (g->in.h - 1), INT32_MIN, off},
       {"padding right", (int64_t)(l->conv_w - 1) * l->sw - l->pl - (g->in.w - 1), INT32_MIN, off}};
   for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) ESPL_TRY(limit(g, t[i].what, t[i].v, t[i].lo, t[i].hi, err));
+  ESPL_TRY(check_bytes(g, err));
   bool mean = map_mean_wanted(g); /* without the store unit's averages */
   if (l->pool != ESPL_QPOOL_NONE && !mean) {
     ESPL_TRY(limit(g, "pooling window height", l->win_h, 1, 255, err));
