@@ -6,9 +6,11 @@
 #include "base/mem.h"
 #include "map/map_int.h"
 
-/* Addresses behind any program: only their distance and alignment can matter to the timing. */
+/* Addresses behind any program (run() refuses longer ones): only their distance and alignment can matter to the timing. */
+#define PROGRAM_MOST (1u << 28)
+
 static map_place measuring_place(const map_geom *g, uint64_t *end) {
-  uint64_t at = 1u << 28, images = (uint64_t)(g->stacked ? g->l->conv_h : g->images);
+  uint64_t at = PROGRAM_MOST, images = (uint64_t)(g->stacked ? g->l->conv_h : g->images);
   map_place p = {0};
   const struct { uint32_t *to, behind; uint64_t bytes; } part[] = {
       {&p.record, 0, 256}, {&p.in, g->in_at, (uint64_t)images * g->in_image}, {&p.out, g->out_at, (uint64_t)images * g->out_image},
@@ -30,6 +32,8 @@ static void take_result(const espl_run_result *r, map_measured *out) {
 }
 
 static espl_status run(const map_geom *g, const map_list *l, uint64_t mem_bytes, map_measured *out, espl_err *err) {
+  if ((int64_t)l->n * 16 > (int64_t)PROGRAM_MOST - 2 * MAP_PAGE)
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: needs %d commands on machine %s, a layer may have %u", g->l->name, (int)l->n, g->m->name, (unsigned)((PROGRAM_MOST - 2 * MAP_PAGE) / 16));
   uint32_t mark = map_align((uint32_t)l->n * 16u, MAP_PAGE), bytes = mark + MAP_PAGE; /* END has a line of its own, as in a network */
   uint8_t *prog = espl_calloc(bytes, 1);
   if (!prog) return espl_fail(err, ESPL_E_NOMEM, "layer %s: out of memory", g->l->name);

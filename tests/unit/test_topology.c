@@ -529,6 +529,7 @@ Test(topology, what_the_machine_cannot_do_is_refused_by_line) {
   espl_topology_free(t);
   t = parse(CONV_HEADER "\ndeep,4000,4000,1,1,2048,1,1,\n", ESPL_TOPO_AUTO); /* 4000 * 4000 * 2048 bytes */
   espl_machine_default(&m);
+  err = (espl_err){0};
   cr_assert_eq(espl_topology_simulate(t, &m, ESPL_TOPO_TIMING, 5, NULL, &r, &err), ESPL_E_UNSUPPORTED, "%s", err.msg);
   cr_assert(strstr(err.msg, "line 2: layer deep: its input [2048,4000,4000] takes 3276") != NULL, "%s", err.msg);
   espl_topology_free(t);
