@@ -15,12 +15,14 @@ static bool fits_words(const espl_machine *m, int64_t words) {
   return bytes <= (int64_t)1 << m->act_aw && bytes < 1 << 20 && words <= 65535;
 }
 
-/* The whole input stays in the activation buffer, or two tiles of whole rows, each of what one row of the layer's output needs. */
+/* The whole input stays in the activation buffer, or two tiles of whole rows, each of what one row of the layer's output needs. Rows are whole in both, so
+ * a tile of columns names its first one from the left edge: the last must be in reach, or one tile holds a whole row of sums. */
 static bool fits(const espl_qnet *q, const espl_machine *m, const espl_qlayer *l) {
   int64_t h = q->tensor[l->in].shape.h, pitch = map_fold_pitch(q, m, l->in);
-  if (h <= espl_offset_max(m) && fits_words(m, h * pitch)) return true;
   int64_t conv = l->pool == ESPL_QPOOL_NONE ? 1 : map_min(l->win_h, l->conv_h), rows = (conv - 1) * l->sh + (int64_t)(l->kh - 1) * l->dh + 1;
-  return rows <= espl_dim_max(m) && (int64_t)(l->conv_w - 1) * l->sw <= espl_offset_max(m) && fits_words(m, 2 * (rows * pitch + m->bus_bytes));
+  bool reach = (int64_t)(l->conv_w - 1) * l->sw <= espl_offset_max(m), one = conv * l->conv_w <= 1ll << m->acc_aw && l->conv_w <= espl_dim_max(m);
+  if (h <= espl_offset_max(m) && (reach || one) && fits_words(m, h * pitch)) return true;
+  return rows <= espl_dim_max(m) && reach && fits_words(m, 2 * (rows * pitch + m->bus_bytes));
 }
 
 bool map_fold_tensor(const espl_qnet *q, const espl_machine *m, int32_t tensor) {

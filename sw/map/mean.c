@@ -42,6 +42,9 @@ espl_status map_mean_use(map_geom *g, espl_err *err) {
   v->sw = v->kw;
   v->conv_h = map_div_up(g->in.h, v->kh);
   v->conv_w = map_div_up(g->in.w, v->kw);
+  int32_t far = map_max((v->conv_h - 1) * v->sh, (v->conv_w - 1) * v->sw); /* blocks are named from the corner */
+  if (far > espl_offset_max(g->m))
+    return espl_fail(err, ESPL_E_UNSUPPORTED, "layer %s: a mean over %dx%d pixels, machine %s names pixels up to %d", l->name, (int)g->in.h, (int)g->in.w, g->m->name, (int)espl_offset_max(g->m));
   v->groups = l->in_c;
   v->pool = ESPL_QPOOL_NONE;
   v->zo = l->pool_zo;

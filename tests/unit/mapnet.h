@@ -93,10 +93,10 @@ typedef struct mapnet_shape {
   int32_t c, h, w, kh, kw, sh, sw, dh, dw, pt, pl;
 } mapnet_shape;
 
-/* One depthwise layer from tensor 0 to tensor 1; pooled: with a 2x2 maximum behind it. */
-static inline espl_qnet *mapnet_depthwise(const mapnet_shape *s, bool pooled, espl_rng *r) {
+/* One layer from tensor 0 to the out_c channels of tensor 1; pooled: with a 2x2 maximum behind it. */
+static inline espl_qnet *mapnet_one(const mapnet_shape *s, int32_t out_c, bool pooled, espl_rng *r) {
   espl_qnet *q = calloc(1, sizeof *q);
-  q->name = strdup("depthwise");
+  q->name = strdup("one");
   q->tensor = calloc(2, sizeof *q->tensor);
   q->layer = calloc(1, sizeof *q->layer);
   q->tensors = 2;
@@ -104,19 +104,27 @@ static inline espl_qnet *mapnet_depthwise(const mapnet_shape *s, bool pooled, es
   q->output = 1;
   q->tensor[0] = (espl_qtensor){.shape = {s->c, s->h, s->w}, .scale = 1, .zero = qref_in(r, -128, 127)};
   espl_qlayer *l = &q->layer[0];
-  *l = (espl_qlayer){.out = 1, .res = -1, .in_c = s->c, .out_c = s->c, .groups = s->c, .kh = s->kh, .kw = s->kw, .sh = s->sh, .sw = s->sw, .dh = s->dh,
+  *l = (espl_qlayer){.out = 1, .res = -1, .in_c = s->c, .out_c = out_c, .groups = 1, .kh = s->kh, .kw = s->kw, .sh = s->sh, .sw = s->sw, .dh = s->dh,
                      .dw = s->dw, .pt = s->pt, .pl = s->pl, .pb = s->pt, .pr = s->pl, .win_h = 1, .win_w = 1, .psy = 1, .psx = 1};
   while (s->h + l->pt + l->pb < (s->kh - 1) * s->dh + 1) l->pb++;
   while (s->w + l->pl + l->pr < (s->kw - 1) * s->dw + 1) l->pr++;
   l->conv_h = (s->h + l->pt + l->pb - (s->kh - 1) * s->dh - 1) / s->sh + 1;
   l->conv_w = (s->w + l->pl + l->pr - (s->kw - 1) * s->dw - 1) / s->sw + 1;
-  q->tensor[1] = (espl_qtensor){.shape = {s->c, l->conv_h, l->conv_w}, .scale = 1};
+  q->tensor[1] = (espl_qtensor){.shape = {out_c, l->conv_h, l->conv_w}, .scale = 1};
   if (pooled && l->conv_h > 1 && l->conv_w > 1) {
     l->pool = ESPL_QPOOL_MAX;
     l->win_h = l->win_w = l->psy = l->psx = 2;
-    q->tensor[1].shape = (espl_shape){s->c, l->conv_h / 2, l->conv_w / 2};
+    q->tensor[1].shape = (espl_shape){out_c, l->conv_h / 2, l->conv_w / 2};
   }
   qref_fill(q, 0, r, 0, 1);
+  return q;
+}
+
+/* A depthwise one. */
+static inline espl_qnet *mapnet_depthwise(const mapnet_shape *s, bool pooled, espl_rng *r) {
+  espl_qnet *q = mapnet_one(s, s->c, pooled, r);
+  espl_qlayer *l = &q->layer[0];
+  l->groups = s->c;
   int64_t taps = (int64_t)s->kh * s->kw;
   for (int32_t o = 0; o < s->c; o++) {
     int64_t sum = 0;

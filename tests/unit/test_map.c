@@ -243,6 +243,28 @@ Test(map, pool_larger_than_accumulators_is_refused) {
 }
 
 /* A kernel of one row and stride 2: of 8 input rows it touches 4; the fifth output row lies below the image, in the padding. */
+/* Blocks of a mean are named from the corner of the image: 8 bits of a size reach 127 pixels. */
+Test(map, mean_out_of_reach_is_refused) {
+  espl_machine m = machine("reach", 8, 8);
+  m.dim_bits = 8;
+  m.act_aw = m.wgt_aw = 15;
+  m.par_aw = m.idx_aw = 8;
+  for (int32_t px = 110; px <= 200; px += 30) {
+    espl_qnet *q = pool_net(px);
+    espl_qlayer *l = &q->layer[1];
+    l->zo = q->tensor[1].zero; /* the average of the input's own bytes */
+    l->lo = -128;
+    l->hi = 127;
+    for (int32_t c = 0; c < l->out_c; c++) l->par[c] = (espl_qparam){.m = 1 << 15, .s = 15, .bias = -l->zo};
+    espl_program *p = NULL;
+    espl_err err = {0};
+    espl_status s = espl_map_network(q, &m, &p, &err);
+    cr_expect_eq(s, px < 128 ? ESPL_OK : ESPL_E_UNSUPPORTED, "%d pixels: %s", (int)px, err.msg);
+    cr_expect(s == ESPL_OK || strstr(err.msg, "up to 127"), "%s", err.msg);
+    espl_program_free(p);
+    espl_qnet_free(q);
+  }
+}
 Test(map, output_rows_in_the_padding_alone) {
   for (int32_t rows = 4; rows <= 16; rows *= 2) {
     espl_machine m = machine("below", rows, rows);

@@ -169,3 +169,28 @@ static void many(int cases, int32_t most_aw, int32_t slack) {
 Test(points, smallest_buffers) { many(150, 4, 1); }
 Test(points, medium_buffers) { many(100, 5, 2); }
 Test(points, large_arrays) { many(60, 8, 3); }
+
+/* One row of sums is more than the accumulators hold and the last column of the image further than an offset says: not folded, not named wrongly. */
+Test(points, folded_rows_out_of_reach) {
+  espl_machine m;
+  espl_err err = {0};
+  espl_machine_default(&m);
+  memcpy(m.name, "reach", 6);
+  m.rows = 8;
+  m.act_aw = 13;
+  m.wgt_aw = 10;
+  m.acc_aw = 4;
+  m.par_aw = 6;
+  m.idx_aw = 4;
+  m.rq_lanes = 8;
+  m.dw_banks = 2;
+  m.dim_bits = 8;
+  cr_assert_eq(espl_machine_check(&m, &err), ESPL_OK, "%s", err.msg);
+  for (int32_t w = 100; w <= 240; w += 20) {
+    espl_rng r = {.seed = 74};
+    mapnet_shape s = {.c = 3, .h = 5, .w = w, .kh = 3, .kw = 5, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    espl_qnet *q = mapnet_one(&s, 6, false, &r);
+    mapped_check(q, &m, true, (uint64_t)w);
+    espl_qnet_free(q);
+  }
+}
