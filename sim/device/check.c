@@ -336,6 +336,7 @@ uint64_t espl_check_known(const struct check *c, int unit, int of) { return c->c
 static espl_status check_mark(struct check *c, uint32_t record, uint32_t prog_addr, uint32_t prog_bytes) {
   if (record % 256) return FAIL(c, "record address 0x%x is not a multiple of 256", (unsigned)record);
   ESPL_TRY(espl_runs_add(c, &c->runs, c->index, STORE, true, record, 64, c->err));
+  ESPL_TRY(espl_runs_inside(&c->runs, c->m->mem_bytes, (uint32_t)c->m->bus_bytes, c->index, c->err));
   ESPL_TRY(espl_runs_check(&c->runs, prog_addr, prog_bytes, c->err));
   c->runs.count = 0;
   for (int u = 1; u < 4; u++)

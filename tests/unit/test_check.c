@@ -20,6 +20,7 @@ struct prog {
   espl_cmd_comp_geom geom;
   espl_cmd_comp_taps taps;
   espl_cmd_store_quant quant;
+  uint32_t record;
   int late_load; /* a LOAD of the output behind the STORE, without a token */
 };
 
@@ -34,6 +35,7 @@ static struct prog start(void) {
   p.m.act_aw = p.m.wgt_aw = 8;
   p.m.par_aw = p.m.acc_aw = 4;
   p.m.mem_bytes = MEM;
+  p.record = RECORD;
   p.mem = calloc(1, MEM);
   p.act = (espl_cmd_load){.buffer = 0, .addr = ACT, .row_bytes = 16, .rows = 1, .groups = 1};
   p.wgt = (espl_cmd_load){.buffer = 1, .addr = WGT, .row_bytes = 16, .rows = 1, .groups = 1, .push_compute = 1};
@@ -62,7 +64,7 @@ static void finish(struct prog *p) {
   espl_cmd_store_encode(&p->store, w), put(p, w);
   espl_cmd_load late = {.buffer = 0, .addr = OUT, .dst = 64, .row_bytes = 16, .rows = 1, .groups = 1};
   if (p->late_load) espl_cmd_load_encode(&late, w), put(p, w);
-  espl_cmd_mark mark = {.record = RECORD};
+  espl_cmd_mark mark = {.record = p->record};
   espl_cmd_mark_encode(&mark, w), put(p, w);
   uint32_t end[4] = {ESPL_OPC_END, 0, 0, 0};
   memcpy(p->mem + PROG + 0x1000, end, 16);
@@ -99,6 +101,7 @@ REFUSED(tile_larger_than_bank, (p.comp.out_h = 5, p.comp.out_w = 4), "holds 16")
 REFUSED(write_into_program, p.store.out_addr = PROG, "into the program")
 REFUSED(load_of_what_store_writes, p.late_load = 1, "without a token between them")
 REFUSED(outside_memory, p.store.out_addr = MEM - 8, "memory ends at 0x10000")
+REFUSED(record_outside_memory, p.record = MEM, "memory ends at 0x10000")
 REFUSED(credit_nobody_gives, p.comp.credit = 1, "no earlier load gives")
 REFUSED(zero_rows, p.act.rows = 0, "BAD_FIELD")
 REFUSED(second_bank_not_built, (p.m.acc_banks = 1, p.comp.bank = 1), "BAD_FIELD")
