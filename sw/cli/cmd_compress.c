@@ -42,7 +42,9 @@ static void print(FILE *f, const espl_study *s, const espl_single *r, const char
           (long long)r->budget_cycles);
   fprintf(f, "%-8s %10s %12s %12s %12s %6s %8s %8s\n", "", "params", "MACs", "cycles", "bytes read", "util %", "float %", "int %");
   print_row(f, "before", &r->before);
+  if (s->int_epochs > 0) print_row(f, "tuned", &r->tuned);
   print_row(f, "after", &r->after);
+  if (s->int_epochs > 0) fprintf(f, "before: integers by calibration alone; tuned: the same network behind the training for integers that the smaller one got\n");
   fprintf(f, "%.2f times as fast; accuracies are of the val split; written: %s\n", (double)r->before.cycles / (double)r->after.cycles, out);
 }
 
@@ -73,6 +75,7 @@ static espl_status as_json(espl_cli *cli, const espl_study *s, const espl_single
   espl_json_num(w, "budget", s->budget);
   espl_json_int(w, "budget_cycles", r->budget_cycles);
   json_row(w, "before", &r->before);
+  if (s->int_epochs > 0) json_row(w, "tuned", &r->tuned);
   json_row(w, "after", &r->after);
   espl_json_num(w, "speedup", (double)r->before.cycles / (double)r->after.cycles);
   espl_json_raw(w, "method", r->config);
@@ -99,7 +102,7 @@ espl_status espl_cmd_compress(espl_cli *cli, int argc, char **argv) {
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning (default 2)"},
       {.name = "tune-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.lr, .min = 1e-9, .max = 100, .with = "tune-epochs", .help = "learning rate of fine-tuning (default 0.05)"},
       {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of the integer network that is measured: int8 (default), int4 or codebook:B"},
-      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training for these integers behind fine-tuning (default 0)"},
+      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training for these integers behind fine-tuning, of the network itself too, for comparison (default 0)"},
       {.name = "int-lr", .type = ESPL_OPT_NUMBER, .arg = "X", .value = &o.rounded_lr, .min = 1e-9, .max = 100, .with = "int-epochs", .help = "its learning rate (default 0.002)"},
       {.name = "mean", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.mean, .help = "subtracted from pixels scaled to 0-1"},
       {.name = "std", .type = ESPL_OPT_STRING, .arg = "A,B,C", .value = &o.std, .help = "divides after the mean"},

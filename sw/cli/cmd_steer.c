@@ -68,7 +68,7 @@ static espl_status run(espl_cli *cli, int argc, char **argv, int from_file) {
       {.name = "train-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.train, .min = 0, .max = 10000, .without = "fast", .help = "epochs of training the own network"},
       {.name = "tune-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.tune, .min = 0, .max = 10000, .help = "epochs of fine-tuning each variant"},
       {.name = "weights", .type = ESPL_OPT_STRING, .arg = "FORM[,LAYER=FORM]", .value = &o.weights, .help = "of integer networks: int8 (default), int4 or codebook:B"},
-      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training each variant for its integers behind fine-tuning (default 0)"},
+      {.name = "int-epochs", .type = ESPL_OPT_NUMBER, .arg = "N", .value = &o.rounded, .min = 0, .max = 10000, .help = "epochs of training each variant, and the network itself, for its integers behind fine-tuning (default 0)"},
       {.name = "fast", .type = ESPL_OPT_FLAG, .value = &o.fast, .help = "load the trained network of the built-in job instead of training it"},
       {.name = "no-rtl", .type = ESPL_OPT_FLAG, .value = &o.no_rtl, .help = "do not verify on the Verilated RTL"},
   };

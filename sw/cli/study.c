@@ -39,6 +39,7 @@ static espl_status print_table(espl_cli *cli, espl_store *store, int64_t run, co
   FILE *f = espl_cli_out(cli);
   fprintf(f, "\n%s on machine %s, budget %.0f %% of the baseline's cycles\n", s->network, s->machine.name, 100 * s->budget);
   if (espl_path_exists(s->network)) fprintf(f, "imported network: it has probably been trained on the val images; test is the one to compare\n");
+  if (s->int_epochs > 0) fprintf(f, "baseline: integers by calibration alone; " ESPL_STUDY_TUNED ": trained for its integers as every variant is\n");
   fprintf(f, "%-20s %13s %13s %10s %6s %6s %9s  %s\n", "", "float acc %", "int8 acc %", "", "util", "roof", "", "RTL");
   fprintf(f, "%-20s %6s %6s %6s %6s %10s %6s %6s %9s  %s\n", "variant", "val", "test", "val", "test", "cycles", "%", "%", "speed-up", "agrees");
   ESPL_TRY(espl_store_each_variant(store, run, print_row, f, &cli->err));

@@ -145,19 +145,20 @@ static espl_status take_machine(struct espli_report *r, espl_err *err) {
 static int by_cycles(const espl_store_variant *v) { return v->steered_by && strcmp(v->steered_by, "cycles") == 0; }
 static int within_budget(const espl_store_variant *v) { return v->budget_cycles < 0 || v->cycles <= v->budget_cycles; }
 
-/* The chosen variant: among those steered by cycles (or, without any, among all but the baseline) that meet their budget the one with the
+/* The chosen variant: among those steered by cycles (or, without any, among all but the baselines) that meet their budget the one with the
  * best validation accuracy, fewer cycles on a tie. Test accuracy chooses nothing. */
 static void choose(struct espli_report *r) {
   int steered = 0;
-  r->baseline = r->chosen = -1;
+  r->baseline = r->chosen = r->reference = -1;
   for (size_t i = 0; i < r->n_variants; i++) {
     const espl_store_variant *v = &r->variant[i].d;
     if (v->kind == ESPL_VARIANT_BASELINE && r->baseline < 0) r->baseline = (int)i;
+    if (v->kind == ESPL_VARIANT_BASELINE && (v->done || r->reference < 0)) r->reference = (int)i;
     if (v->done && by_cycles(v)) steered = 1;
   }
   for (size_t i = 0; i < r->n_variants; i++) {
     const espl_store_variant *v = &r->variant[i].d, *best = r->chosen >= 0 ? &r->variant[r->chosen].d : NULL;
-    if (!v->done || (int)i == r->baseline || v->cycles < 0 || !within_budget(v)) continue;
+    if (!v->done || v->kind == ESPL_VARIANT_BASELINE || v->cycles < 0 || !within_budget(v)) continue;
     if (steered && !by_cycles(v)) continue;
     double a = isnan(v->int8_val) ? -1 : v->int8_val, b = !best || isnan(best->int8_val) ? -1 : best->int8_val;
     if (!best || a > b || (a == b && v->cycles < best->cycles)) r->chosen = (int)i;

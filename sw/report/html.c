@@ -71,7 +71,8 @@ static void heading(FILE *f, const struct espli_report *r) {
 static void figure_open(FILE *f) { fputs("<div class=figure><b>", f); }
 static void figure_close(FILE *f, const char *text) { fprintf(f, "</b><span>%s</span></div>", text); }
 
-static void figure_accuracy(FILE *f, const struct espli_report *r, const espl_store_variant *base, const espl_store_variant *v) {
+static void figure_accuracy(FILE *f, const struct espli_report *r, const espl_store_variant *v) {
+  const espl_store_variant *base = r->reference >= 0 ? &r->variant[r->reference].d : NULL;
   int which = espli_accuracy_choice(r);
   double a = espli_accuracy(v, which), b = base ? espli_accuracy(base, which) : (double)NAN;
   char text[160];
@@ -81,7 +82,8 @@ static void figure_accuracy(FILE *f, const struct espli_report *r, const espl_st
   if (isnan(a) || isnan(b))
     snprintf(text, sizeof text, "%s of the chosen variant", espli_accuracy_name(which));
   else
-    snprintf(text, sizeof text, "%s, %s%.2f points against the baseline", espli_accuracy_name(which), a < b ? "−" : "+", 100 * fabs(a - b));
+    snprintf(text, sizeof text, "%s, %s%.2f points against the %s", espli_accuracy_name(which), a < b ? "−" : "+", 100 * fabs(a - b),
+             r->reference == r->baseline ? "baseline" : "baseline trained likewise");
   figure_close(f, text);
 }
 
@@ -119,7 +121,7 @@ static void figures(FILE *f, const struct espli_report *r) {
       fputs(DASH, f);
     snprintf(text, sizeof text, "speed-up, %.1f %% of the array in use", isnan(v->utilization) ? 0 : 100 * v->utilization);
     figure_close(f, isnan(v->utilization) ? "speed-up" : text);
-    figure_accuracy(f, r, base, v);
+    figure_accuracy(f, r, v);
   }
   figure_rtl(f, r);
   fputs("</div>", f);

@@ -78,6 +78,13 @@ void espli_html_variants(FILE *f, const struct espli_report *r) {
     unfinished += !r->variant[i].d.done;
   }
   fputs("</table></div>", f);
+  if (r->reference != r->baseline) {
+    fputs("<p class=note>The integers of ", f);
+    espli_html_text(f, r->variant[r->baseline].d.name);
+    fputs(" come from calibration alone. ", f);
+    espli_html_text(f, r->variant[r->reference].d.name);
+    fputs(" is the same network behind the training for integers that every variant got; accuracies are compared with it.</p>", f);
+  }
   if (unfinished) fprintf(f, "<p class=note>%d of these variants are not finished.</p>", unfinished);
 }
 

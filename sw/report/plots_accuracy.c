@@ -61,7 +61,7 @@ static espl_status labels(FILE *f, const struct espli_report *r, int which, stru
   for (size_t i = 0; i < r->n_variants; i++) {
     const espl_store_variant *v = &r->variant[i].d;
     if (!shown(v, which)) continue;
-    int named = !many || on_front(r, i, which) || (int)i == r->baseline || (int)i == r->chosen;
+    int named = !many || on_front(r, i, which) || r->variant[i].d.kind == ESPL_VARIANT_BASELINE || (int)i == r->chosen;
     m[n++] = (struct espli_mark){.x = ((double)v->cycles / 1000 - a.x0) / (a.x1 - a.x0) * AREA_W,
                                  .y = (a.y1 - 100 * espli_accuracy(v, which)) / (a.y1 - a.y0) * AREA_H, .text = named ? v->name : NULL};
   }

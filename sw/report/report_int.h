@@ -44,6 +44,7 @@ struct espli_report {
   double rows, cols, read_rate, write_rate, clock_mhz; /* 0: unknown; rates in bytes per cycle */
   int shared_path;
   int baseline, chosen; /* indices of variants, -1: none */
+  int reference;        /* what accuracies are compared with: the last finished row of kind baseline (one tuned like the variants), else baseline */
   const char *chosen_by; /* the rule in words */
 };
 

@@ -165,6 +165,7 @@ espl_status espli_json_write(FILE *f, const struct espli_report *r, espl_err *er
   espl_json_str(w, "hash", r->run.hash);
   espl_json_bool(w, "done", r->run.done);
   espl_json_str(w, "baseline", r->baseline >= 0 ? r->variant[r->baseline].d.name : NULL);
+  espl_json_str(w, "accuracy_reference", r->reference >= 0 ? r->variant[r->reference].d.name : NULL);
   espl_json_str(w, "chosen", r->chosen >= 0 ? r->variant[r->chosen].d.name : NULL);
   espl_json_str(w, "chosen_by", r->chosen_by);
   espl_json_array(w, "variants");

@@ -8,8 +8,8 @@
 #include "onnx/onnx.h"
 #include "steer/study_int.h"
 
-static espl_status measure(espl_study_state *st, espl_graph *g, espl_variant_kind kind, const char *name, int64_t expect_skipped, espl_store_variant *v, espl_err *err) {
-  espl_make m = {.name = name, .kind = kind, .g = g, .expect_skipped = expect_skipped};
+static espl_status measure(espl_study_state *st, espl_graph *g, espl_variant_kind kind, const char *name, int64_t expect_skipped, bool rounded, espl_store_variant *v, espl_err *err) {
+  espl_make m = {.name = name, .kind = kind, .g = g, .expect_skipped = expect_skipped, .rounded = rounded};
   espl_measured w = {0};
   espl_store_variant_init(v);
   espl_status e = espl_study_measure(st, &m, &w, v, err);
@@ -31,7 +31,7 @@ static espl_status read_back(espl_study_state *st, espl_graph *g, const char *fi
 
 static espl_status finish(espl_study_state *st, espl_variant_kind kind, const espl_made *made, const char *file, espl_single *out, espl_err *err) {
   espl_progress_push(st->progress, "result on the machine", 15, 1);
-  ESPL_TRY(measure(st, made->g, kind, "result", made->expect_skipped, &out->after, err));
+  ESPL_TRY(measure(st, made->g, kind, "result", made->expect_skipped, st->s->int_epochs > 0, &out->after, err));
   if (out->after.cycles > out->budget_cycles)
     return espl_fail(err, ESPL_E_FAILED, "after fine-tuning the network takes %lld cycles, the budget is %lld", (long long)out->after.cycles, (long long)out->budget_cycles);
   memcpy(out->config, made->config, sizeof out->config);
@@ -43,23 +43,35 @@ static espl_status finish(espl_study_state *st, espl_variant_kind kind, const es
   return e;
 }
 
+static espl_status measure_tuned(espl_study_state *st, espl_single *out, espl_err *err) {
+  espl_graph *g = NULL;
+  espl_progress_push(st->progress, "the network itself, tuned", 20, 1);
+  ESPL_TRY(espl_study_tuned_base(st, &g, err));
+  espl_status e = measure(st, g, ESPL_VARIANT_BASELINE, "network, tuned", -1, true, &out->tuned, err);
+  espl_graph_free(g);
+  espl_progress_pop(st->progress);
+  return e;
+}
+
 static espl_status flow(espl_study_state *st, espl_variant_kind kind, espl_width_rule rule, const char *file, espl_single *out, espl_err *err) {
   ESPL_TRY(espl_study_open_data(st, err));
   espl_progress_push(st->progress, "network on the machine", 15, 1);
   ESPL_TRY(espl_study_base(st, err));
-  ESPL_TRY(measure(st, st->base, ESPL_VARIANT_BASELINE, "network", -1, &out->before, err));
+  ESPL_TRY(measure(st, st->base, ESPL_VARIANT_BASELINE, "network", -1, false, &out->before, err));
   espl_progress_pop(st->progress);
   st->base_cycles = out->before.cycles;
   out->budget_cycles = st->budget = (int64_t)((double)st->base_cycles * st->s->budget);
   espl_progress_push(st->progress, "importance and cost table", 30, 1);
   ESPL_TRY(espl_study_prepare(st, err));
   espl_progress_pop(st->progress);
-  espl_progress_push(st->progress, "make and fine-tune", 40, 1);
+  const bool tuned = st->s->int_epochs > 0;
+  espl_progress_push(st->progress, "make and fine-tune", tuned ? 20 : 40, 1);
   espl_made made;
   ESPL_TRY(espl_study_make(st, kind, rule, espl_variant_kind_name(kind), &made, err));
   espl_progress_pop(st->progress);
   if (!made.g) return espl_fail(err, ESPL_E_FAILED, "%s", made.reason);
-  espl_status e = finish(st, kind, &made, file, out, err);
+  espl_status e = tuned ? measure_tuned(st, out, err) : ESPL_OK;
+  if (e == ESPL_OK) e = finish(st, kind, &made, file, out, err);
   espl_graph_free(made.g);
   return e;
 }

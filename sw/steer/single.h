@@ -7,6 +7,7 @@
 
 typedef struct espl_single {
   espl_store_variant before, after; /* numbers only: accuracies on val, cycles, MACs, parameters, utilization; no text */
+  espl_store_variant tuned;         /* with s->int_epochs: the network itself behind the same training for its integers */
   int64_t budget_cycles;
   char config[320];                 /* JSON object: method and settings */
 } espl_single;

@@ -64,7 +64,7 @@ static espl_status run_hash(const espl_study *s, char hex[ESPL_HASH_HEX], espl_e
                       s->calib_images, s->rtl, (double)s->seed, s->dense, s->block, s->kernel, s->controls};
   espl_hash_update(&h, v, sizeof v);
   if (s->weights) espl_hash_string(&h, s->weights);
-  const double rounded[] = {s->int_epochs, (double)s->int_lr};
+  const double rounded[] = {s->int_epochs, (double)s->int_lr, 2}; /* 2: the baseline is trained for its integers too */
   if (s->int_epochs > 0) espl_hash_update(&h, rounded, sizeof rounded);
   espl_hash_final_hex(&h, hex);
   return ESPL_OK;
@@ -138,7 +138,7 @@ static espl_status train_rounded(espl_study_state *st, espl_graph *g, espl_err *
   espl_quant_config q;
   espl_tune_config t;
   espl_qnet *out = NULL;
-  espl_study_quant(st, &q);
+  espl_study_quant(st, true, &q);
   espl_tune_default(&t);
   t.epochs = st->s->int_epochs;
   t.lr = st->s->int_lr;
@@ -228,10 +228,34 @@ static espl_status record_base(espl_study_state *st, espl_err *err) {
     espl_make m = {.name = "baseline", .kind = ESPL_VARIANT_BASELINE, .g = st->base, .config_json = "{\"method\":\"none\"}", .expect_skipped = -1, .verify_rtl = 1};
     ESPL_TRY(espl_study_record(st, &m, err));
   } else {
-    ESPL_TRY(espl_study_cycles(st, st->base, &st->base_cycles, err));
+    ESPL_TRY(espl_study_cycles(st, st->base, false, &st->base_cycles, err));
   }
   st->budget = (int64_t)((double)st->base_cycles * st->s->budget);
   return ESPL_OK;
+}
+
+espl_status espl_study_tuned_base(espl_study_state *st, espl_graph **g, espl_err *err) {
+  *g = NULL;
+  if (!(st->s->int_epochs > 0)) return ESPL_OK;
+  *g = espl_graph_clone(st->base);
+  espl_status s = *g ? train_rounded(st, *g, err) : espl_fail(err, ESPL_E_NOMEM, ESPL_STUDY_TUNED ": out of memory");
+  if (s == ESPL_OK) return ESPL_OK;
+  espl_graph_free(*g);
+  *g = NULL;
+  return s;
+}
+
+static espl_status record_tuned_base(espl_study_state *st, espl_err *err) {
+  int done = 0;
+  espl_graph *g = NULL;
+  ESPL_TRY(espl_study_have(st, ESPL_STUDY_TUNED, &done, err));
+  if (!done) ESPL_TRY(espl_study_tuned_base(st, &g, err));
+  if (!g) return ESPL_OK;
+  espl_make m = {.name = ESPL_STUDY_TUNED, .parent = "baseline", .kind = ESPL_VARIANT_BASELINE, .g = g, .config_json = "{\"method\":\"none\",\"tuned\":true}",
+                 .expect_skipped = -1, .rounded = true, .note = "the network as given behind the training for its integers that every variant gets"};
+  espl_status s = espl_study_record(st, &m, err);
+  espl_graph_free(g);
+  return s;
 }
 
 /* ---- what steering needs ---- */
@@ -239,7 +263,7 @@ static espl_status record_base(espl_study_state *st, espl_err *err) {
 static void fill_progress(void *ctx, double fraction) { espl_progress_at(ctx, fraction); }
 
 espl_status espl_study_prepare(espl_study_state *st, espl_err *err) {
-  ESPL_TRY(espl_study_quantize(st, st->base, &st->base_q, err));
+  ESPL_TRY(espl_study_quantize(st, st->base, st->s->int_epochs > 0, &st->base_q, err));
   ESPL_TRY(espl_units_new(st->base, &st->units, err));
   ESPL_TRY(espl_saliency_measure(st->base, st->train, &st->pp, st->s->importance_batches, st->s->seed, &st->saliency, err));
   st->unit_importance = espl_calloc((size_t)st->units->units, sizeof(double));
@@ -258,7 +282,13 @@ espl_status espl_study_prepare(espl_study_state *st, espl_err *err) {
 
 static espl_status make_variants(espl_study_state *st, espl_err *err) {
   const espl_study *s = st->s;
-  double share = 45.0 / (s->dense + s->block + s->kernel + (s->dense && s->controls ? 3 : 0));
+  const int tuned = s->int_epochs > 0;
+  double share = 45.0 / (s->dense + s->block + s->kernel + (s->dense && s->controls ? 3 : 0) + tuned);
+  if (tuned) {
+    espl_progress_push(st->progress, "baseline, tuned", share, 1);
+    ESPL_TRY(record_tuned_base(st, err));
+    espl_progress_pop(st->progress);
+  }
   for (int rule = 0; s->dense && rule < (s->controls ? ESPL_WIDTH_RULES : 1); rule++) {
     espl_progress_push(st->progress, espl_width_rule_name((espl_width_rule)rule), share, 1);
     ESPL_TRY(espl_study_variant(st, ESPL_VARIANT_DENSE, (espl_width_rule)rule, err));
@@ -290,7 +320,7 @@ static espl_status check_network(const espl_study_state *st, espl_err *err) {
   espl_qnet *q = NULL;
   espl_program *p = NULL;
   espl_quant_config c;
-  espl_study_quant(st, &c);
+  espl_study_quant(st, false, &c);
   espl_status e = file ? espl_onnx_read(file, &g, err) : espl_zoo_build(s->network, st->train->shape, st->train->classes, s->seed, &g, err);
   if (e == ESPL_OK) e = check_fit(st, g, err);
   if (e == ESPL_OK) e = espl_quantize(g, NULL, &s->preprocess, &c, &q, err);

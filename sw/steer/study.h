@@ -28,7 +28,7 @@ typedef struct espl_study {
   int bf16;                 /* compute type of training: 1 when the processor has it */
   float distill;            /* weight of the baseline network's own predictions in fine-tuning, 0..1 */
   const char *weights;      /* form of the weights in integer networks (quant/narrow.h), e.g. "int4"; NULL: int8 */
-  double int_epochs;        /* behind fine-tuning: epochs of training with values and weights rounded (quant/tune.h); the baseline is not tuned */
+  double int_epochs;        /* behind fine-tuning: epochs of training with values and weights rounded (quant/tune.h) */
   float int_lr;
   int32_t importance_batches, calib_images, check_images;
   int rtl;                  /* verify the baseline and the steered variants on the RTL */
@@ -37,6 +37,8 @@ typedef struct espl_study {
   const char *command;      /* command line that repeats it, for the store */
 } espl_study;
 
+/* Name of the row that a study with int_epochs has beside its baseline: the network as given, trained for its integers as the variants are. */
+#define ESPL_STUDY_TUNED "baseline-tuned"
 /* Kind of the event that a run keeps for a variant that cannot meet the budget: that is a result, and the study goes on. */
 #define ESPL_STUDY_IMPOSSIBLE "no such variant"
 

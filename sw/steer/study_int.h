@@ -33,14 +33,18 @@ typedef struct espl_make {
   const char *config_json;
   int64_t expect_skipped;   /* block: tiles that must be skipped at least; -1 not asked */
   int verify_rtl;
+  bool rounded;             /* trained for its integers: quantized as that training rounds */
   char note[256];
 } espl_make;
 
-/* Calibration and weights as the study says. */
-void espl_study_quant(const espl_study_state *st, espl_quant_config *c);
+/* Calibration and weights as the study says; rounded: for a network that a training with the study's rounding made (int_epochs). */
+void espl_study_quant(const espl_study_state *st, bool rounded, espl_quant_config *c);
 /* Post-training quantization with the study's calibration: every network of a study goes through this one. */
-espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) ESPL_MUST_CHECK;
+espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, bool rounded, espl_qnet **q, espl_err *err) ESPL_MUST_CHECK;
 espl_status espl_study_tune(espl_study_state *st, espl_graph *g, espl_err *err) ESPL_MUST_CHECK;
+/* Where the study trains for its integers: a copy of the network as given behind the training for its integers that every variant gets, what
+ * a variant's accuracy is fairly compared with. (The fine-tuning in float before it repairs what a removal did; nothing was removed here.) *g is the caller's; NULL where int_epochs is 0. */
+espl_status espl_study_tuned_base(espl_study_state *st, espl_graph **g, espl_err *err) ESPL_MUST_CHECK;
 /* Quantizes, maps, simulates on the C model, checks model = integer evaluation, verifies on the RTL when asked, stores variant, layers and
  * file. */
 espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err *err) ESPL_MUST_CHECK;
@@ -79,7 +83,7 @@ typedef struct espl_measured {
 espl_status espl_study_measure(espl_study_state *st, const espl_make *m, espl_measured *w, espl_store_variant *v, espl_err *err) ESPL_MUST_CHECK;
 void espl_measured_clear(espl_measured *w);
 /* Cycles of a graph on the machine right now (quantized with ranges of the training set), without training it. */
-espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
+espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, bool rounded, int64_t *cycles, espl_err *err) ESPL_MUST_CHECK;
 /* Whether the store has this variant finished (a resumed run skips it); 0 without a store. */
 espl_status espl_study_have(espl_study_state *st, const char *name, int *done, espl_err *err) ESPL_MUST_CHECK;
 /* The complete point as one flat JSON object, as espl_store_run wants it; free() it; NULL: out of memory. */

@@ -36,7 +36,7 @@ static espl_status shrink(espl_study_state *st, const char *name, make_fn make, 
       snprintf(out->reason, sizeof out->reason, "%.*s", (int)sizeof out->reason - 1, why.msg);
       return ESPL_OK;
     }
-    ESPL_TRY(espl_study_cycles(st, out->g, &cycles, err));
+    ESPL_TRY(espl_study_cycles(st, out->g, st->s->int_epochs > 0, &cycles, err));
     if (cycles <= st->budget) return ESPL_OK;
     espl_graph_free(out->g);
     out->g = NULL;
@@ -173,7 +173,7 @@ espl_status espl_study_variant(espl_study_state *st, espl_variant_kind kind, esp
     return espl_store_event(st->store, st->run, ESPL_STUDY_IMPOSSIBLE, text, err);
   }
   espl_make m = {.name = name, .parent = "baseline", .steered_by = espl_width_rule_name(rule), .kind = kind, .g = made.g, .config_json = made.config,
-                 .expect_skipped = made.expect_skipped, .verify_rtl = rule == ESPL_WIDTH_CYCLES};
+                 .expect_skipped = made.expect_skipped, .verify_rtl = rule == ESPL_WIDTH_CYCLES, .rounded = st->s->int_epochs > 0};
   espl_status s = espl_study_record(st, &m, err);
   espl_graph_free(made.g);
   return s;

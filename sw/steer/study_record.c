@@ -16,17 +16,17 @@ char *espl_study_file(const espl_study_state *st, const char *name) {
   return espl_path_join(st->s->out, file);
 }
 
-void espl_study_quant(const espl_study_state *st, espl_quant_config *c) {
+void espl_study_quant(const espl_study_state *st, bool rounded, espl_quant_config *c) {
   espl_quant_default(c);
   c->calib_images = st->s->calib_images;
   c->seed = st->s->seed;
   c->weights = st->s->weights;
-  c->keep_range = st->s->int_epochs > 0; /* as that training rounds */
+  c->keep_range = rounded;
 }
 
-espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, espl_qnet **q, espl_err *err) {
+espl_status espl_study_quantize(espl_study_state *st, espl_graph *g, bool rounded, espl_qnet **q, espl_err *err) {
   espl_quant_config c;
-  espl_study_quant(st, &c);
+  espl_study_quant(st, rounded, &c);
   return espl_quantize(g, st->train, &st->pp, &c, q, err);
 }
 
@@ -43,10 +43,10 @@ static int8_t *first_image(const espl_study_state *st, const espl_qnet *q) {
   return v;
 }
 
-espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, int64_t *cycles, espl_err *err) {
+espl_status espl_study_cycles(espl_study_state *st, espl_graph *g, bool rounded, int64_t *cycles, espl_err *err) {
   espl_qnet *q = NULL;
   espl_sim_result r = {0};
-  espl_status s = espl_study_quantize(st, g, &q, err);
+  espl_status s = espl_study_quantize(st, g, rounded, &q, err);
   if (s == ESPL_OK) s = espl_time_network(q, &st->s->machine, &r, err);
   *cycles = (int64_t)r.total.cycles;
   espl_sim_result_clear(&r);
@@ -143,7 +143,7 @@ static espl_status accuracies(espl_study_state *st, espl_graph *g, const espl_qn
 
 espl_status espl_study_measure(espl_study_state *st, const espl_make *m, espl_measured *w, espl_store_variant *v, espl_err *err) {
   *w = (espl_measured){0};
-  ESPL_TRY(espl_study_quantize(st, m->g, &w->q, err));
+  ESPL_TRY(espl_study_quantize(st, m->g, m->rounded, &w->q, err));
   ESPL_TRY(espl_map_network(w->q, &st->s->machine, &w->p, err));
   w->input = first_image(st, w->q);
   if (!w->input) return espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
@@ -191,7 +191,7 @@ espl_status espl_study_record(espl_study_state *st, const espl_make *m, espl_err
   char *file = espl_study_file(st, m->name);
   espl_status s = file ? measure_and_write(st, m, file, &w, &v, err) : espl_fail(err, ESPL_E_NOMEM, "%s: out of memory", m->name);
   if (s == ESPL_OK) {
-    if (m->kind == ESPL_VARIANT_BASELINE) st->base_cycles = v.cycles;
+    if (!m->parent) st->base_cycles = v.cycles;
     v.name = m->name;
     v.kind = m->kind;
     v.parent = m->parent;
@@ -242,7 +242,7 @@ static espl_status test_one(espl_study_state *st, const char *name, const espl_d
   espl_graph *g = NULL;
   espl_qnet *q = NULL;
   espl_status s = espl_onnx_read(v.network_file, &g, err);
-  if (s == ESPL_OK) s = espl_study_quantize(st, g, &q, err);
+  if (s == ESPL_OK) s = espl_study_quantize(st, g, st->s->int_epochs > 0 && v.parent, &q, err); /* all but the network as given are trained so */
   if (s == ESPL_OK) s = accuracies(st, g, q, test, &v.float_test, &v.int8_test, err);
   if (s == ESPL_OK) s = espl_store_opening(st->store, st->run, "study final step", v.network_file, test->source, err);
   if (s == ESPL_OK) s = espl_store_variant_put(st->store, st->run, &v, NULL, err);

@@ -73,6 +73,32 @@ static int times(const char *text, const char *word) {
   return n;
 }
 
+/* A second row of kind baseline is what accuracies are compared with, is never the chosen variant, and the cycles stay those of the first. */
+Test(report, baseline_tuned_like_the_variants) {
+  espl_report_result r;
+  espl_store *s = NULL;
+  espl_store_run run = {.name = "int4", .command = "espalier steer", .machine = "4x4", .seed = 1, .machine_json = "{\"rows\":4,\"cols\":4}"};
+  int64_t id = 0;
+  strcpy(run.hash, "h");
+  cr_assert_eq(espl_store_open(db, ESPL_STORE_CREATE, &s, &e), ESPL_OK, "%s", e.msg);
+  cr_assert_eq(espl_store_run_begin(s, &run, &id, NULL, &e), ESPL_OK);
+  put(s, id, "baseline", ESPL_VARIANT_BASELINE, NULL, 0.70, 4000);
+  put(s, id, "baseline-tuned", ESPL_VARIANT_BASELINE, NULL, 0.95, 3999);
+  put(s, id, "dense-cycles", ESPL_VARIANT_DENSE, NULL, 0.93, 1990);
+  cr_assert_eq(espl_store_run_done(s, id, &e), ESPL_OK);
+  espl_store_close(s);
+  cr_assert_eq(espl_report_write(db, -1, out, &r, &e), ESPL_OK, "%s", e.msg);
+  char *h = slurp("index.html"), *j = slurp("report.json");
+  cr_expect(strstr(h, "−2.00 points against the baseline trained likewise"), "0.93 against 0.95, not against 0.70");
+  cr_expect_not_null(strstr(h, "<b>4&#8239;000</b><span>cycles per image, baseline"));
+  cr_expect_not_null(strstr(h, "baseline-tuned is the same network behind the training for integers"));
+  cr_expect_not_null(strstr(j, "\"baseline\": \"baseline\""));
+  cr_expect_not_null(strstr(j, "\"accuracy_reference\": \"baseline-tuned\""));
+  cr_expect_not_null(strstr(j, "\"chosen\": \"dense-cycles\""));
+  free(h);
+  free(j);
+}
+
 Test(report, page_is_self_contained_and_escaped) {
   espl_report_result r;
   fill();
