@@ -2,6 +2,7 @@
 // Timing: a command shown by the buffer in cycle t is dispatched (pushed and popped) in t when its queue has room in t; one a cycle.
 //   In place the verdict on a command takes two cycles: one shown in t is dispatched or refused in t+2 at the earliest (offered to its unit from t+3 on);
 //   the end of the program is met a cycle later too, and the next command is shown two cycles after q_pop_i.
+//   (Parts of espl_fetch_buf: everything shown is shown three cycles later.)
 //   Refused commands are met in t and reported (err_*) in t+1. A MARK or END shown in t: Turn (t+1 ...) until the prefetch has nothing open.
 //   END then waits there for `quiet`; Fin: fin_o. MARK: the buffer starts again at the next 4 KiB line, Wait until both slots are full
 //   and all is quiet (the last cycle counted), Mark: the record's request is visible in its first cycle, until the response arrives in cycle x,
@@ -215,6 +216,7 @@ module espl_fetch #(
   espl_fetch_buf #(
     .BusBytes(BusBytes),
     .Ahead   ((InPlace == 0) ? 1 : 0),
+    .Parts   ((InPlace != 0 && Rows == 2) ? 1 : 0),
     .PosW    (PosW)
   ) u_buf (
     .clk_i      (clk_i),

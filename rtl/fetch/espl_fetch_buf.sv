@@ -3,10 +3,12 @@
 // on; the last one is cut at the end of the program. A command whose last byte arrives in cycle t is shown from t+2 on, and the one behind
 // a command popped in cycle t from t+1 on. A slot is free again in the cycle after the pop of its last command.
 // With Ahead the memory is read in the cycle of its address (distributed memory): next_o in a cycle with load_o is what cmd_o shows in the next one.
+// With Parts the memory is 4 bytes wide to the reader: a command is read in four cycles, and each one is shown three cycles later than said above.
 // flush_i drops everything; nothing may be open then. It starts again at seek_pos_i, given with seek_i in that cycle, at the latest, without run_i.
 module espl_fetch_buf #(
   parameter int BusBytes = 16,
   parameter int Ahead    = 0,
+  parameter int Parts    = 0,   // without Ahead
   parameter int PosW     = 29   // bits of a position in the program, in commands: 29, or enough for memory
 ) (
   input  logic                  clk_i,
@@ -52,6 +54,7 @@ module espl_fetch_buf #(
   logic [1:0]        slot_err_q;
   logic [4:0]        burst_cmds;
   logic              more, raise, slot_free;
+  logic              some, valid_d;  // a command is in memory, that popped now aside; the oldest one can be shown in the next cycle
 
   assign pos_d      = rst_i ? '0 : seek_i ? seek_pos_i : raise ? then_q : pos_q;
   // What is left of the program, with and without a burst that is raised: `raise` is late in its cycle.
@@ -84,6 +87,7 @@ module espl_fetch_buf #(
   assign full_o     = drained_o && !more;
 
   assign load_o = pop_i || !valid_q;
+  assign some   = pop_i ? level_q > 6'd1 : level_q != 6'd0;
   if (Ahead != 0) begin : gen_ahead
     logic [4:0]   place;  // of what is shown next: behind the command shown, or the oldest one
     logic [127:0] cmd_q;
@@ -93,7 +97,8 @@ module espl_fetch_buf #(
       else place <= rptr_q + ((level_q != 6'd0) ? 5'd1 : 5'd0);
     end
     always_ff @(posedge clk_i) if (load_o) cmd_q <= next_o;
-    assign cmd_o = cmd_q;
+    assign cmd_o   = cmd_q;
+    assign valid_d = some;
     if (BusBytes == 32) begin : gen_two_commands
       logic [255:0] mem[0:15];
       logic [255:0] pair;
@@ -112,7 +117,37 @@ module espl_fetch_buf #(
         assign next_o[8*BusBytes*k+:8*BusBytes] = mem[place];
       end
     end
+  end else if (Parts != 0) begin : gen_block_parts
+    logic [95:0] hold_q;  // the first three parts; the last one stays at the memory's output
+    logic [31:0] part;
+    logic [1:0]  step_q;  // the part that is read; 0: none if there is nothing to begin with
+    logic        reading, begins;
+    assign reading = step_q != 2'd0;
+    assign begins  = !reading && (pop_i || !valid_q) && some;
+    assign valid_d = (valid_q && !pop_i) || (step_q == 2'd3);
+    always_ff @(posedge clk_i) begin
+      if (rst_i || flush_i) step_q <= 2'd0;
+      else if (begins || reading) step_q <= step_q + 2'd1;
+    end
+    espl_beatbuf #(
+      .Aw  (9),
+      .Beat(BusBytes),
+      .Unit(4)
+    ) u_ram (
+      .clk_i  (clk_i),
+      .we_i   (rd_valid_i),
+      .waddr_i(wbeat_q),
+      .wdata_i(rd_data_i),
+      .wstrb_i({BusBytes{1'b1}}),
+      .re_i   (begins || reading),
+      .raddr_i({raddr, step_q}),
+      .rdata_o(part)
+    );
+    always_ff @(posedge clk_i) if (reading) hold_q <= {part, hold_q[95:32]};
+    assign cmd_o  = {part, hold_q};
+    assign next_o = cmd_o;
   end else begin : gen_block
+    assign valid_d = some;
     espl_beatbuf #(
       .Aw  (9),
       .Beat(BusBytes),
@@ -159,7 +194,7 @@ module espl_fetch_buf #(
       // rd_valid_i and pop_i come late in their cycle: all four sums are there by then.
       if (arrive) level_q <= pop_i ? level_q + Arrive - 6'd1 : level_q + Arrive;
       else if (pop_i) level_q <= level_q - 6'd1;
-      valid_q <= pop_i ? level_q > 6'd1 : level_q != 6'd0;
+      valid_q <= valid_d;
     end
   end
 

@@ -28,12 +28,15 @@ struct espl_tfetch {
   bool checked;        /* `pc` has passed the decoder */
   int offered;         /* without queues: the unit that `pc` was offered to, 0: none */
   int32_t late;        /* without queues 1: pops, the program's end and quiet take a cycle more, verdicts two */
+  int32_t parts;       /* without queues and with two rows 3: a command is read in four parts, and is shown that many cycles later */
   int64_t quiet_at;    /* first cycle of the barrier in which all was quiet; ESPL_NEVER */
 };
 
 struct espl_tfetch *espl_tfetch_new(const espl_machine *m) {
   struct espl_tfetch *u = calloc(1, sizeof *u);
-  if (u) u->late = m->queue_depth == 0;
+  if (!u) return NULL;
+  u->late = m->queue_depth == 0;
+  u->parts = u->late && m->rows == 2 ? 3 : 0;
   return u;
 }
 void espl_tfetch_free(struct espl_tfetch *u) { free(u); }
@@ -141,7 +144,7 @@ static void dispatch(espl_tsim *s, struct espl_tfetch *u, int64_t now) {
   if (u->at >> 4 >= u->pos || !k->granted) return; /* the grant wakes fetch */
   int64_t shown = espl_beat_time(&k->b, (int32_t)((u->at & 15u) * 16u + 15u) / s->m->bus_bytes) + 2;
   if (shown <= u->popped_at) shown = u->popped_at + 1;
-  shown += 2 * u->late;
+  shown += 2 * u->late + u->parts;
   if (shown > now) {
     espl_wake(s, ESPL_T_FETCH, shown);
     return;
