@@ -111,7 +111,7 @@ check-gen: ## fail when hw/gen is not what the tables say
 	$(Q)rm -rf $(BUILD)/check-gen && mkdir -p $(BUILD)/check-gen && python3 hw/spec/generate.py $(BUILD)/check-gen
 	$(Q)diff -r hw/gen $(BUILD)/check-gen || { echo "check-gen: hw/gen is stale; run make gen"; exit 1; }
 lint: ## Verilator's -Wall and Yosys' checks over the RTL of several machine points
-	$(Q)hw/synth/lint 4x4 4x8-int4 8x16 16x16 8x4-min up5k ulx3s
+	$(Q)hw/synth/lint 4x4 4x8-int4 8x16 16x16 8x4-min up5k hx8k-bram ulx3s
 check-pairs: ## report: sources without a test of their own
 	$(Q)scripts/check-pairs
 TEST_TARGETS += sanitize

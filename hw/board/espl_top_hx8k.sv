@@ -1,5 +1,5 @@
-// iCE40-HX8K breakout board: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 48 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ;
-// the PLL's own oscillator runs at 768 MHz. Parameters of espl_board are set by the build (espalier synth --top board).
+// iCE40-HX8K breakout board: 12 MHz oscillator, PLL, serial line through the FTDI chip. The core runs at 60 MHz = 12 MHz * (DIVF + 1) / 2^DIVQ;
+// the PLL's own oscillator runs at 960 MHz. Parameters of espl_board are set by the build (espalier synth --top board).
 module espl_top_hx8k (
   input  logic       clk_12mhz,
   input  logic       rs232_rx,
@@ -13,7 +13,7 @@ module espl_top_hx8k (
   SB_PLL40_CORE #(
     .FEEDBACK_PATH("SIMPLE"),
     .DIVR         (4'd0),
-    .DIVF         (7'd63),
+    .DIVF         (7'd79),
     .DIVQ         (3'd4),
     .FILTER_RANGE (3'd1)
   ) u_pll (

@@ -78,7 +78,7 @@ int espl_machine_memories(const espl_machine *m, espl_memory out[ESPL_MEMORIES])
   out[n++] = (espl_memory){"accumulators", (int64_t)m->cols * m->acc_banks, (int64_t)1 << m->acc_aw, m->acc_w, 1};
   /* Of the 80 bits of an entry those that are used: bias 32, m 16, s 6, and with residuals mr 16, l 5. */
   out[n++] = (espl_memory){"parameters", banks, (int64_t)1 << par_rows, m->residual ? 75 : 54, m->residual ? 10 : 7};
-  out[n++] = beat_buffer("commands", 1, 512, b, 16, false);
+  out[n++] = beat_buffer("commands", 1, 512, b, m->queue_depth == 0 && m->rows == 2 ? 4 : 16, false); /* Parts of rtl/fetch/espl_fetch_buf.sv */
   out[n++] = beat_buffer("staging", 1, (int64_t)256 << log2i(m->stage_bursts), g, b, false);
   out[n++] = (espl_memory){"open reads", 1, m->bursts, load_entry_bits(m), 1};
   out[n++] = (espl_memory){"open writes", 1, m->bursts, 8, 1};

@@ -76,6 +76,15 @@ espl_status espl_zoo_lenet_300_100(espl_shape shape, int32_t classes, uint64_t s
   return zoo_finish(&b, g, err);
 }
 
+/* One fully connected layer: what fits where there is room for the commands of one layer only. */
+static espl_status linear(espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
+  zoo_net b;
+  *g = NULL;
+  ESPL_TRY(zoo_start(&b, "linear", shape, classes, seed, err));
+  zoo_fc(&b, "fc", zoo_simple(&b, "flatten", ESPL_OP_FLATTEN, 0), classes);
+  return zoo_finish(&b, g, err);
+}
+
 espl_status espl_zoo_lenet5(espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
   zoo_net b;
   *g = NULL;
@@ -133,9 +142,9 @@ typedef espl_status (*builder)(espl_shape shape, int32_t classes, uint64_t seed,
 
 espl_status espl_zoo_build(const char *name, espl_shape shape, int32_t classes, uint64_t seed, espl_graph **g, espl_err *err) {
   static const char *const names[] = {"resnet8", "resnet20", "resnet56", "lenet-300-100", "lenet5",
-                                      "board-net", "vgg-small", "mobilenetv1-025", "mobilenetv2-small", "ds-cnn"};
+                                      "board-net", "vgg-small", "mobilenetv1-025", "mobilenetv2-small", "ds-cnn", "linear"};
   static const builder builders[] = {espl_zoo_resnet8, espl_zoo_resnet20, resnet56, espl_zoo_lenet_300_100, espl_zoo_lenet5,
-                                     board_net, vgg_small, zoo_mobilenetv1_025, zoo_mobilenetv2_small, zoo_ds_cnn};
+                                     board_net, vgg_small, zoo_mobilenetv1_025, zoo_mobilenetv2_small, zoo_ds_cnn, linear};
   *g = NULL;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(name, names[i]) == 0) return builders[i](shape, classes, seed, g, err);

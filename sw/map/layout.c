@@ -1,5 +1,6 @@
 /* A network's layers planned and measured, and everything of it placed. Memory from 0 up: layer records, then for each layer weights,
- * parameters and index, then the tensors, then the program; every part starts on a 4 KiB line. */
+ * parameters and index, then the tensors, then the program; every part starts on a 4 KiB line. What is too much for the machine's memory in this way is placed
+ * without gaps (tight.c). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,24 +8,25 @@
 #include "base/mem.h"
 #include "map/map_int.h"
 
-static espl_status take(map_net *n, uint64_t bytes, uint32_t *addr, espl_err *err) {
+espl_status map_net_take(map_net *n, uint64_t bytes, uint32_t unit, uint32_t *addr, espl_err *err) {
   *addr = (uint32_t)n->end;
-  n->end = (n->end + bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+  n->end = (n->end + bytes + unit - 1) / unit * unit;
   if (n->end <= UINT32_MAX) return ESPL_OK;
   return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs more than 4 GiB of memory", n->q->name);
 }
 
-/* One region for all tensors; slices lie in their wholes. */
-static espl_status place_region(map_net *n, uint64_t *bytes, uint64_t *at, espl_err *err) {
+/* One region for all tensors, in steps of `unit`; slices lie in their wholes. */
+static espl_status place_region(map_net *n, uint32_t unit, uint64_t *bytes, uint64_t *at, espl_err *err) {
   espl_program *p = n->p;
   uint64_t total = 0;
+  p->tensor_bytes_apart = 0;
   for (int32_t i = 0; i < n->q->tensors; i++) {
-    bytes[i] = n->q->tensor[i].whole > 0 ? 0 : ((uint64_t)p->tensor[i].bytes + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+    bytes[i] = n->q->tensor[i].whole > 0 ? 0 : ((uint64_t)p->tensor[i].bytes + unit - 1) / unit * unit;
     p->tensor_bytes_apart += bytes[i];
   }
   ESPL_TRY(map_memory_place(n->q, bytes, n->cfg.keep, at, &total, err));
   uint32_t base;
-  ESPL_TRY(take(n, total, &base, err));
+  ESPL_TRY(map_net_take(n, total, unit, &base, err));
   p->tensor_bytes = (uint32_t)total;
   for (int32_t i = 0; i < n->q->tensors; i++) {
     int32_t first, root = espl_qnet_root(n->q, i, &first);
@@ -33,7 +35,7 @@ static espl_status place_region(map_net *n, uint64_t *bytes, uint64_t *at, espl_
   return ESPL_OK;
 }
 
-static espl_status place_tensors(map_net *n, espl_err *err) {
+static espl_status size_tensors(map_net *n, espl_err *err) {
   uint32_t g = (uint32_t)espl_g(n->m), bus = (uint32_t)n->m->bus_bytes;
   int32_t images = n->p->images;
   for (int32_t i = 0; i < n->q->tensors; i++) {
@@ -50,9 +52,13 @@ static espl_status place_tensors(map_net *n, espl_err *err) {
     if (all > UINT32_MAX) return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: a tensor of %llu bytes", n->q->name, (unsigned long long)all);
     t->bytes = (uint32_t)all;
   }
+  return ESPL_OK;
+}
+
+espl_status map_net_place_tensors(map_net *n, uint32_t unit, espl_err *err) {
   uint64_t *bytes = espl_calloc(2 * (size_t)n->q->tensors, sizeof *bytes);
   if (!bytes) return espl_fail(err, ESPL_E_NOMEM, "network %s: out of memory", n->q->name);
-  espl_status s = place_region(n, bytes, bytes + n->q->tensors, err);
+  espl_status s = place_region(n, unit, bytes, bytes + n->q->tensors, err);
   free(bytes);
   return s;
 }
@@ -108,10 +114,6 @@ static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
   map_geom *g = &n->geom[i];
   ESPL_TRY(map_geom_init_batch(g, n->q, i, n->m, n->p->images, -1, err));
   ESPL_TRY(choose(n, i, err));
-  map_place *at = &n->place[i];
-  ESPL_TRY(take(n, (uint64_t)g->tiles * (uint64_t)g->tile_bytes, &at->weights, err));
-  ESPL_TRY(take(n, (uint64_t)g->nco * (uint64_t)n->m->cols * 16, &at->params, err));
-  if (g->sparse) ESPL_TRY(take(n, 4ull * (uint64_t)g->tiles, &at->index, err));
   espl_map_layer *l = &n->p->layer[i];
   l->qlayer = i;
   l->macs = n->cost[i].macs;
@@ -128,35 +130,47 @@ static espl_status plan_layer(map_net *n, int32_t i, espl_err *err) {
   return ESPL_OK;
 }
 
-static void place_layer(map_net *n, int32_t i) {
-  const espl_qlayer *l = &n->q->layer[i];
+int map_net_parts(map_net *n, int32_t i, map_part out[3]) {
+  const map_geom *g = &n->geom[i];
   map_place *at = &n->place[i];
-  at->in = n->p->tensor[l->in].addr;
-  at->out = n->p->tensor[l->out].addr;
-  at->res = l->res >= 0 ? n->p->tensor[l->res].addr : 0;
-  at->record = n->p->layer[i].record_addr;
+  out[0] = (map_part){&at->weights, (uint64_t)g->tiles * (uint64_t)g->tile_bytes};
+  out[1] = (map_part){&at->params, (uint64_t)g->nco * (uint64_t)n->m->cols * 16};
+  out[2] = (map_part){&at->index, 4ull * (uint64_t)g->tiles};
+  return g->sparse ? 3 : 2;
+}
+
+static espl_status place_lines(map_net *n, espl_err *err) {
+  espl_program *p = n->p;
+  map_part part[3];
+  ESPL_TRY(map_net_take(n, 256ull * (uint64_t)n->q->layers, MAP_PAGE, &n->records, err));
+  for (int32_t i = 0; i < n->q->layers; i++)
+    for (int k = 0, parts = map_net_parts(n, i, part); k < parts; k++) ESPL_TRY(map_net_take(n, part[k].bytes, MAP_PAGE, part[k].addr, err));
+  ESPL_TRY(map_net_place_tensors(n, MAP_PAGE, err));
+  p->prog_addr = (uint32_t)n->end;
+  for (int32_t i = 0; i < n->q->layers; i++) ESPL_TRY(map_net_take(n, 16ull * (uint64_t)n->cost[i].commands, MAP_PAGE, &p->layer[i].prog_addr, err));
+  ESPL_TRY(map_net_take(n, MAP_PAGE, MAP_PAGE, &n->end_addr, err));
+  p->prog_bytes = n->end_addr + MAP_PAGE - p->prog_addr; /* END's line is full: what fetch reads ahead does not depend on what follows a layer */
+  return ESPL_OK;
 }
 
 static espl_status place_all(map_net *n, espl_err *err) {
-  espl_program *p = n->p;
-  uint32_t records;
-  ESPL_TRY(take(n, 256ull * (uint64_t)n->q->layers, &records, err));
-  for (int32_t i = 0; i < n->q->layers; i++) {
-    p->layer[i].record_addr = records + 256u * (uint32_t)i;
-    ESPL_TRY(plan_layer(n, i, err));
-  }
-  ESPL_TRY(place_tensors(n, err));
-  p->prog_addr = (uint32_t)n->end;
-  for (int32_t i = 0; i < n->q->layers; i++) {
-    place_layer(n, i);
-    ESPL_TRY(take(n, 16ull * (uint64_t)n->cost[i].commands, &p->layer[i].prog_addr, err));
-  }
-  ESPL_TRY(take(n, MAP_PAGE, &n->end_addr, err));
-  p->prog_bytes = n->end_addr + MAP_PAGE - p->prog_addr; /* END's line is full: what fetch reads ahead does not depend on what follows a layer */
+  for (int32_t i = 0; i < n->q->layers; i++) ESPL_TRY(plan_layer(n, i, err));
+  ESPL_TRY(size_tensors(n, err));
+  ESPL_TRY(place_lines(n, err));
+  if (n->end > n->m->mem_bytes) ESPL_TRY(map_net_place_tight(n, err));
   if (n->end > n->m->mem_bytes)
     return espl_fail(err, ESPL_E_UNSUPPORTED, "network %s: needs %llu bytes of memory, machine %s has %u", n->q->name, (unsigned long long)n->end, n->m->name,
                      (unsigned)n->m->mem_bytes);
-  p->mem_bytes = (uint32_t)n->end;
+  uint64_t whole = (n->end + MAP_PAGE - 1) / MAP_PAGE * MAP_PAGE;
+  n->p->mem_bytes = whole < n->m->mem_bytes ? (uint32_t)whole : n->m->mem_bytes;
+  for (int32_t i = 0; i < n->q->layers; i++) {
+    const espl_qlayer *l = &n->q->layer[i];
+    map_place *at = &n->place[i];
+    at->in = n->p->tensor[l->in].addr;
+    at->out = n->p->tensor[l->out].addr;
+    at->res = l->res >= 0 ? n->p->tensor[l->res].addr : 0;
+    at->record = n->p->layer[i].record_addr = n->records + 256u * (uint32_t)i;
+  }
   return ESPL_OK;
 }
 

@@ -243,6 +243,7 @@ typedef struct map_net {
   map_plan *plan;
   map_measured *cost;
   map_place *place;            /* tensors and records included */
+  uint32_t records;            /* of the layers, 256 bytes each */
   uint32_t end_addr;           /* the page of END */
   uint64_t end;                /* bytes of memory given out */
 } map_net;
@@ -251,6 +252,20 @@ typedef struct map_net {
  * taken (set to NULL). */
 espl_status map_net_plan(const espl_qnet *q, const espl_machine *m, const espl_map_config *cfg, map_net *n, espl_err *err) ESPL_MUST_CHECK;
 void map_net_clear(map_net *n);
+
+/* What a layer brings along that no layer writes: address to be filled in, bytes. */
+typedef struct map_part {
+  uint32_t *addr;
+  uint64_t bytes;
+} map_part;
+/* Those of layer i; returns how many. */
+int map_net_parts(map_net *n, int32_t i, map_part out[3]);
+/* The next `bytes` of memory, from n->end on; the end becomes a multiple of `unit`. */
+espl_status map_net_take(map_net *n, uint64_t bytes, uint32_t unit, uint32_t *addr, espl_err *err) ESPL_MUST_CHECK;
+/* All tensors in one region from n->end on, each at a multiple of `unit` from its start. */
+espl_status map_net_place_tensors(map_net *n, uint32_t unit, espl_err *err) ESPL_MUST_CHECK;
+/* Everything placed anew, from 0, without gaps: the tails of the program's lines are used too, and parts start at multiples of 256 bytes. */
+espl_status map_net_place_tight(map_net *n, espl_err *err) ESPL_MUST_CHECK;
 /* p->image with the commands of all layers in it, and nothing else: all that the timing model reads. */
 espl_status map_net_commands(const map_net *n, espl_err *err) ESPL_MUST_CHECK;
 /* espl_time_network; `wide`: MACs in 64 bits instead of the machine's 32. */

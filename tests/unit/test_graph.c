@@ -37,6 +37,7 @@ Test(graph, macs_of_known_networks) {
       {"resnet8", cifar, 12501632, 0},
       {"resnet20", cifar, 40813184, 0},
       {"resnet56", cifar, 40813184 + 36 * 2359296LL, 0}, /* 6 more blocks a stack, every 3x3 convolution costs the same */
+      {"linear", {1, 16, 16}, 2560, 2570},
       {"lenet-300-100", mnist, 784 * 300 + 300 * 100 + 1000, 784 * 300 + 300 + 300 * 100 + 100 + 1010},
       {"vgg-small", cifar, 1024 * 64 * (27 + 576) + 256 * 128 * (576 + 1152) + 64 * 256 * (1152 + 2304) + 40960, 0},
       {"board-net", cifar, 256 * 27 * 8 + 64 * 72 * 16 + 16 * 144 * 16 + 2560, 27 * 8 + 72 * 16 + 144 * 16 + 4 * 40 + 2570},

@@ -61,7 +61,7 @@ Test(recipe, mistakes_are_refused_at_their_place) {
 
 Test(recipe, those_of_the_repository_load) {
   static const char *const names[] = {"resnet8", "resnet20", "resnet56", "lenet5", "lenet-300-100", "vgg-small",
-                                      "mobilenetv1-025", "mobilenetv2-small", "ds-cnn", "resnet8-cifar10"};
+                                      "mobilenetv1-025", "mobilenetv2-small", "ds-cnn", "resnet8-cifar10", "linear"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     espl_err err = {0};
     espl_recipe r;
