@@ -18,7 +18,7 @@ typedef struct options {
 static espl_status settings(espl_cli *cli, const options *o, const char *network, espl_study *s) {
   espl_study_default(s);
   s->network = s->trained = network;
-  s->data = o->data;
+  s->data = strcmp(o->data, "builtin") == 0 ? NULL : o->data; /* a study trains on the built-in images as they are, on others cropped and mirrored */
   s->seed = cli->seed;
   s->budget = o->budget;
   s->tune_epochs = o->tune;

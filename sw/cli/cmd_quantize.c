@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fsio.h"
 #include "base/json.h"
@@ -166,6 +167,7 @@ static espl_status tune(job *j, espl_quant_config *cfg) {
   t.epochs = j->tune;
   if (j->tune_lr > 0) t.lr = (float)j->tune_lr;
   t.seed = j->cli->seed;
+  t.augment = strcmp(j->a.data, "builtin") != 0; /* as a study: the built-in images stay as they are */
   ESPL_TRY(espl_cli_preprocess(&j->a, j->g, &pp, &j->cli->err));
   ESPL_TRY(espl_cli_open(j->cli, &j->a, ESPL_SPLIT_TRAIN, &d));
   if (cfg->calib_images > d->n) cfg->calib_images = d->n;
