@@ -145,7 +145,7 @@ module espl_store #(
     .MaxPool (MaxPool),
     .AvgPool (AvgPool)
   ) u_cfg (
-    .clk_i(clk_i), .we_i(cfg_we), .word_i(q_cmd_i),
+    .clk_i(clk_i), .rst_i(rst_i), .we_i(cfg_we), .word_i(q_cmd_i),
     .out_group_o(out_group), .out_row_o(out_row), .res_group_o(res_group), .res_row_o(res_row),
     .quant_o(quant), .pool_o(pool_cfg), .avg_o(avg_table)
   );

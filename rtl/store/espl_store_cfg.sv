@@ -1,10 +1,12 @@
 // Configuration words of the store unit. A word written in cycle t is seen from t+1. Words of options that are not built are not kept.
+// A start leaves windows of one tap on an empty tile: a pooling command comes to its end in a program that never set them.
 module espl_store_cfg #(
   parameter int Residual = 1,
   parameter int MaxPool  = 1,
   parameter int AvgPool  = 1
 ) (
   input  logic         clk_i,
+  input  logic         rst_i,
   input  logic         we_i,
   input  logic [127:0] word_i,
   output logic [31:0]  out_group_o,
@@ -49,7 +51,13 @@ module espl_store_cfg #(
 
   if (MaxPool != 0 || AvgPool != 0) begin : gen_pool
     always_ff @(posedge clk_i) begin
-      if (we_i && index == espl_pkg::CfgStorePool) pool_o <= word_i[87:16];
+      if (rst_i) begin
+        pool_o <= 72'd0;
+        pool_o[espl_pkg::StorePoolWinHLsb-16+:8] <= 8'd1;
+        pool_o[espl_pkg::StorePoolWinWLsb-16+:8] <= 8'd1;
+      end else if (we_i && index == espl_pkg::CfgStorePool) begin
+        pool_o <= word_i[87:16];
+      end
     end
   end else begin : gen_no_pool
     assign pool_o = 72'd0;
@@ -67,6 +75,6 @@ module espl_store_cfg #(
 
   // Head of the word, and fields of options that are not built.
   logic unused;
-  assign unused = &{1'b0, word_i, quant_q};
+  assign unused = &{1'b0, word_i, quant_q, rst_i};
 
 endmodule

@@ -47,7 +47,7 @@ struct check {
   espl_cmd_comp_taps taps;
   espl_cmd_store_stride ss;
   espl_cmd_store_pool pool;
-  bool have_geom, have_taps, have_pool, have_quant;
+  bool have_geom, have_taps, have_pool, have_quant, have_load_stride, have_store_stride;
   int32_t load_bits;                 /* LOAD_WGT */
   espl_weight_format weight;         /* COMP_WGT */
   uint32_t table;                    /* parts of the codebook table that have been written */
@@ -143,6 +143,7 @@ static espl_status check_load(struct check *c, const espl_cmd_load *l) {
   if (l->pop_store) ESPL_TRY(pop_token(c, ESPL_CHECK_SL, LOAD));
   int b = (int)l->buffer, reader = b == BUF_PAR ? STORE : COMPUTE;
   uint32_t unit = b == BUF_ACT ? g : b == BUF_WGT ? 1 : b == BUF_IDX ? 4 : 16;
+  if ((l->rows > 1 || l->groups > 1) && !c->have_load_stride) return FAIL(c, "a LOAD of several runs before LOAD_STRIDE was set");
   if (l->credit && b != BUF_WGT) return FAIL(c, "credit on a load that is not of weights");
   if (l->credit && (l->rows != 1 || l->groups != 1)) return FAIL(c, "a load with credits has one run");
   if (l->row_bytes % unit || l->dst % unit || l->addr % unit)
@@ -281,6 +282,8 @@ static espl_status check_store(struct check *c, const espl_cmd_store *s) {
   const espl_machine *m = c->m;
   uint32_t g = (uint32_t)espl_g(m), depth = 1u << m->acc_aw;
   if (!c->have_quant) return FAIL(c, "STORE before STORE_QUANT was set");
+  bool runs = s->groups > 1 || ((!s->out_contig || (s->residual && !s->res_contig)) && s->out_h > 1);
+  if (runs && !c->have_store_stride) return FAIL(c, "a STORE of several runs before STORE_STRIDE was set");
   if (s->pool && !c->have_pool) return FAIL(c, "pooling STORE before STORE_POOL was set");
   if (s->out_addr % g || (s->residual && s->res_addr % g) || s->par_base % g) return FAIL(c, "addresses and par_base must be multiples of G = %u", (unsigned)g);
   bool rows = !s->out_contig && s->out_h > 1, res_rows = s->residual && !s->res_contig && s->out_h > 1;
@@ -307,13 +310,13 @@ static espl_status check_store(struct check *c, const espl_cmd_store *s) {
 
 static espl_status check_cfg(struct check *c, const uint32_t w[4]) {
   switch ((w[0] >> 4 & 3u) << 3 | (w[0] >> 8 & 7u)) {
-    case LOAD << 3 | 0: espl_cmd_load_stride_decode(w, &c->ls); break;
+    case LOAD << 3 | 0: espl_cmd_load_stride_decode(w, &c->ls); c->have_load_stride = true; break;
     case LOAD << 3 | 1: c->load_bits = (int32_t)espl_bits_get(w, 16, 4); break;
     case COMPUTE << 3 | 2: c->weight = (espl_weight_format){(int32_t)espl_bits_get(w, 16, 4), (int32_t)espl_bits_get(w, 20, 1)}; break;
     case COMPUTE << 3 | 3: c->table |= 1u << espl_bits_get(w, 16, 5); break;
     case COMPUTE << 3 | 0: espl_cmd_comp_geom_decode(w, &c->geom); c->have_geom = true; break;
     case COMPUTE << 3 | 1: espl_cmd_comp_taps_decode(w, &c->taps); c->have_taps = true; break;
-    case STORE << 3 | 0: espl_cmd_store_stride_decode(w, &c->ss); break;
+    case STORE << 3 | 0: espl_cmd_store_stride_decode(w, &c->ss); c->have_store_stride = true; break;
     case STORE << 3 | 1: c->have_quant = true; break;
     case STORE << 3 | 2: espl_cmd_store_pool_decode(w, &c->pool); c->have_pool = true; break;
     default: break;

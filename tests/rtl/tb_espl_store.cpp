@@ -109,7 +109,9 @@ struct Tb {
       p.acc_h = (uint32_t)rng.range(1, 9), p.acc_w = (uint32_t)rng.range(1, 9);
       uint32_t w[4];
       espl_cmd_store_pool_encode(&p, w);
-      push(w);
+      bool set = pool_set || rng.one_in(2);  // a pooling command before any STORE_POOL: no tap of its window is there
+      if (set) push(w);
+      pool_set = set;
     }
     // Output in one half of memory, residual in the other or in place.
     c.out_contig = rng.one_in(2), c.res_contig = rng.one_in(2);
@@ -137,6 +139,7 @@ struct Tb {
     push(w);
   }
   espl_cmd_store_stride last_stride{};
+  bool pool_set = false;
   // A place for groups planes of rows inside the half of memory.
   void lay(const espl_cmd_store &c, bool contig, uint32_t half, uint32_t *addr, uint32_t *row, uint32_t *group, uint32_t px) {
     uint32_t line = c.out_w * px;

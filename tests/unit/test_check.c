@@ -21,6 +21,7 @@ struct prog {
   espl_cmd_comp_taps taps;
   espl_cmd_store_quant quant;
   uint32_t record;
+  int no_strides;
   int late_load; /* a LOAD of the output behind the STORE, without a token */
 };
 
@@ -52,10 +53,10 @@ static void finish(struct prog *p) {
   uint32_t w[4];
   espl_cmd_load_stride ls = {0};
   espl_cmd_store_stride ss = {0};
-  espl_cmd_load_stride_encode(&ls, w), put(p, w);
+  if (!p->no_strides) espl_cmd_load_stride_encode(&ls, w), put(p, w);
   espl_cmd_comp_geom_encode(&p->geom, w), put(p, w);
   espl_cmd_comp_taps_encode(&p->taps, w), put(p, w);
-  espl_cmd_store_stride_encode(&ss, w), put(p, w);
+  if (!p->no_strides) espl_cmd_store_stride_encode(&ss, w), put(p, w);
   espl_cmd_store_quant_encode(&p->quant, w), put(p, w);
   espl_cmd_load_encode(&p->act, w), put(p, w);
   espl_cmd_load_encode(&p->wgt, w), put(p, w);
@@ -102,6 +103,8 @@ REFUSED(write_into_program, p.store.out_addr = PROG, "into the program")
 REFUSED(load_of_what_store_writes, p.late_load = 1, "without a token between them")
 REFUSED(outside_memory, p.store.out_addr = MEM - 8, "memory ends at 0x10000")
 REFUSED(record_outside_memory, p.record = MEM, "memory ends at 0x10000")
+REFUSED(load_stride_never_set, (p.no_strides = 1, p.act.rows = 2), "before LOAD_STRIDE")
+REFUSED(store_stride_never_set, (p.no_strides = 1, p.store.out_contig = 0, p.store.out_h = 2, p.store.out_w = 2), "before STORE_STRIDE")
 REFUSED(credit_nobody_gives, p.comp.credit = 1, "no earlier load gives")
 REFUSED(zero_rows, p.act.rows = 0, "BAD_FIELD")
 REFUSED(second_bank_not_built, (p.m.acc_banks = 1, p.comp.bank = 1), "BAD_FIELD")
