@@ -47,7 +47,7 @@ static uint32_t starts(int32_t length, int32_t step) {
 
 void map_depthwise_use(map_geom *g) {
   const espl_qlayer *l = g->l;
-  if (g->m->dw_banks == 0 || (l->onehot && !g->mean) || l->groups < 2 || l->groups != l->in_c || l->groups != l->out_c || l->kh > 16 || span_cols(g) > 16) return;
+  if (g->m->dw_banks == 0 || (l->onehot && !g->mean) || l->groups < 2 || l->groups != l->in_c || l->groups != l->out_c || l->kh > g->m->kernel || span_cols(g) > g->m->kernel) return; /* bits of the masks: columns are counted in pixels */
   int64_t pixels = g->mean ? 1 : (int64_t)l->conv_h * l->conv_w, best = (int64_t)l->kh * l->kw * (pixels > g->m->rows ? pixels : g->m->rows);
   for (int32_t rows = 1; rows <= map_min(g->m->dw_banks, l->kh); rows++) {
     int32_t cols = 0;

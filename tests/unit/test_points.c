@@ -194,3 +194,20 @@ Test(points, folded_rows_out_of_reach) {
     espl_qnet_free(q);
   }
 }
+
+/* A mask of kernel columns counts pixels in a depthwise pass: a dilated kernel may need more bits than the core has. */
+Test(points, dilated_depthwise_in_few_kernel_bits) {
+  espl_machine m;
+  espl_err err = {0};
+  espl_machine_default(&m);
+  memcpy(m.name, "kernel", 7);
+  m.kernel = 5;
+  cr_assert_eq(espl_machine_check(&m, &err), ESPL_OK, "%s", err.msg);
+  for (int32_t dw = 1; dw <= 3; dw++) {
+    espl_rng r = {.seed = 75};
+    mapnet_shape s = {.c = 17, .h = 9, .w = 22, .kh = 5, .kw = 5, .sh = 1, .sw = 1, .dh = 1, .dw = dw, .pt = 2, .pl = 2};
+    espl_qnet *q = mapnet_depthwise(&s, false, &r);
+    mapped_check(q, &m, true, (uint64_t)dw);
+    espl_qnet_free(q);
+  }
+}
