@@ -86,7 +86,14 @@ static int one(uint64_t seed, int32_t most_aw, int32_t slack) {
   int32_t most_c = 3 * (m.cols < 12 ? m.cols : 12) + 5;
   mapnet_shape s = mapnet_depthwise_shape(&r, most_c, 4 + 6 * slack);
   bool deep = m.dw_banks > 0 && qref_in(&r, 0, 1);
-  espl_qnet *q = deep ? mapnet_depthwise(&s, m.maxpool && qref_in(&r, 0, 2) == 0, &r) : mapnet_random(&r, most_c, 4 + 6 * slack, espl_g(&m));
+  bool first = m.fold && !deep && qref_in(&r, 0, 1), pooled = m.maxpool && qref_in(&r, 0, 2) == 0;
+  if (first) {
+    s.c = qref_in(&r, 1, 4);
+    s.dw = 1;
+    s.w = qref_in(&r, 1, 20 + 60 * slack);
+    s.kw = qref_in(&r, 1, m.kernel < 11 ? m.kernel : 11);
+  }
+  espl_qnet *q = deep ? mapnet_depthwise(&s, pooled, &r) : first ? mapnet_one(&s, qref_in(&r, 1, most_c), pooled, &r) : mapnet_random(&r, most_c, 4 + 6 * slack, espl_g(&m));
   if (m.w_bits == 4 || (qref_in(&r, 0, 1) && (m.w_int4 || m.w_book))) mapnet_narrow(q, &r);
   espl_program *p = NULL;
   espl_err err = {0};
