@@ -307,47 +307,47 @@ package espl_pkg;
     cmd_check = StNone;
     case (c[3:0])
       OpCfg: begin
-        if ((c & 128'h0000000000000000000000000000f8c0) != 128'd0) bad = 1'b1;
-        if (c[5:4] == 2'd0) bad = 1'b1;
+        bad = bad | ((c & 128'h0000000000000000000000000000f8c0) != 128'd0);
+        bad = bad | (c[5:4] == 2'd0);
         case ({c[5:4], c[10:8]})
           5'd8: begin // LOAD_STRIDE
           end
           5'd9: begin // LOAD_WGT
-            if (c[19:16] < 4'd2) bad = 1'b1;
-            if (c[19:16] > 4'd8) bad = 1'b1;
+            bad = bad | (c[19:16] < 4'd2);
+            bad = bad | (c[19:16] > 4'd8);
           end
           5'd16: begin // COMP_GEOM
-            if (c[27:16] == 12'd0) bad = 1'b1;
-            if (c[39:28] == 12'd0) bad = 1'b1;
-            if (c[51:40] == 12'd0) bad = 1'b1;
-            if (c[70:68] == 3'd0) bad = 1'b1;
-            if (c[73:71] == 3'd0) bad = 1'b1;
-            if (c[77:74] == 4'd0) bad = 1'b1;
-            if (c[81:78] == 4'd0) bad = 1'b1;
+            bad = bad | (c[27:16] == 12'd0);
+            bad = bad | (c[39:28] == 12'd0);
+            bad = bad | (c[51:40] == 12'd0);
+            bad = bad | (c[70:68] == 3'd0);
+            bad = bad | (c[73:71] == 3'd0);
+            bad = bad | (c[77:74] == 4'd0);
+            bad = bad | (c[81:78] == 4'd0);
           end
           5'd17: begin // COMP_TAPS
-            if (c[31:16] == 16'd0) bad = 1'b1;
-            if (c[47:32] == 16'd0) bad = 1'b1;
+            bad = bad | (c[31:16] == 16'd0);
+            bad = bad | (c[47:32] == 16'd0);
           end
           5'd18: begin // COMP_WGT
-            if (c[19:16] < 4'd2) bad = 1'b1;
-            if (c[19:16] > 4'd8) bad = 1'b1;
+            bad = bad | (c[19:16] < 4'd2);
+            bad = bad | (c[19:16] > 4'd8);
           end
           5'd19: begin // COMP_TABLE
           end
           5'd24: begin // STORE_STRIDE
           end
           5'd25: begin // STORE_QUANT
-            if (c[61:56] == 6'd0) bad = 1'b1;
-            if (c[61:56] > 6'd47) bad = 1'b1;
+            bad = bad | (c[61:56] == 6'd0);
+            bad = bad | (c[61:56] > 6'd47);
           end
           5'd26: begin // STORE_POOL
-            if (c[23:16] == 8'd0) bad = 1'b1;
-            if (c[31:24] == 8'd0) bad = 1'b1;
-            if (c[35:32] == 4'd0) bad = 1'b1;
-            if (c[39:36] == 4'd0) bad = 1'b1;
-            if (c[75:64] == 12'd0) bad = 1'b1;
-            if (c[87:76] == 12'd0) bad = 1'b1;
+            bad = bad | (c[23:16] == 8'd0);
+            bad = bad | (c[31:24] == 8'd0);
+            bad = bad | (c[35:32] == 4'd0);
+            bad = bad | (c[39:36] == 4'd0);
+            bad = bad | (c[75:64] == 12'd0);
+            bad = bad | (c[87:76] == 12'd0);
           end
           5'd28: begin // STORE_AVG0
           end
@@ -359,28 +359,28 @@ package espl_pkg;
         endcase
       end
       OpLoad: begin
-        if ((c & 128'hff00000000000000000000000000f800) != 128'd0) bad = 1'b1;
-        if (c[87:68] == 20'd0) bad = 1'b1;
-        if (c[99:88] == 12'd0) bad = 1'b1;
-        if (c[111:100] == 12'd0) bad = 1'b1;
+        bad = bad | ((c & 128'hff00000000000000000000000000f800) != 128'd0);
+        bad = bad | (c[87:68] == 20'd0);
+        bad = bad | (c[99:88] == 12'd0);
+        bad = bad | (c[111:100] == 12'd0);
       end
       OpCompute: begin
-        if ((c & 128'hf000000000000000000000000000c000) != 128'd0) bad = 1'b1;
-        if (c[87:76] == 12'd0) bad = 1'b1;
-        if (c[99:88] == 12'd0) bad = 1'b1;
+        bad = bad | ((c & 128'hf000000000000000000000000000c000) != 128'd0);
+        bad = bad | (c[87:76] == 12'd0);
+        bad = bad | (c[99:88] == 12'd0);
       end
       OpStore: begin
-        if ((c & 128'hf000000000000000000000000000c000) != 128'd0) bad = 1'b1;
-        if (c[11:10] > 2'd2) bad = 1'b1;
-        if (c[99:92] == 8'd0) bad = 1'b1;
-        if (c[111:100] == 12'd0) bad = 1'b1;
-        if (c[123:112] == 12'd0) bad = 1'b1;
+        bad = bad | ((c & 128'hf000000000000000000000000000c000) != 128'd0);
+        bad = bad | (c[11:10] > 2'd2);
+        bad = bad | (c[99:92] == 8'd0);
+        bad = bad | (c[111:100] == 12'd0);
+        bad = bad | (c[123:112] == 12'd0);
       end
       OpMark: begin
-        if ((c & 128'hffffffffffffffffffff00000000fff0) != 128'd0) bad = 1'b1;
+        bad = bad | ((c & 128'hffffffffffffffffffff00000000fff0) != 128'd0);
       end
       OpEnd: begin
-        if ((c & 128'hfffffffffffffffffffffffffffffff0) != 128'd0) bad = 1'b1;
+        bad = bad | ((c & 128'hfffffffffffffffffffffffffffffff0) != 128'd0);
       end
       default: cmd_check = StBadOpcode;
     endcase

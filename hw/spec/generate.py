@@ -249,16 +249,16 @@ def sv_checks(b, pad):
     o = []
     inv = ~b.mask() & ((1 << 128) - 1)
     if b.unit is None and inv:
-        o.append(f"{pad}if ((c & 128'h{inv:032x}) != 128'd0) bad = 1'b1;")
+        o.append(f"{pad}bad = bad | ((c & 128'h{inv:032x}) != 128'd0);")
     for f in b.fields:
         sel = f"c[{f.lsb + f.width - 1}:{f.lsb}]" if f.width > 1 else f"c[{f.lsb}]"
         if f.signed:
             continue
         if f.lo > 0:
             below = f"== {f.width}'d0" if f.lo == 1 else f"< {f.width}'d{f.lo}"  # no subtraction for a zero
-            o.append(f"{pad}if ({sel} {below}) bad = 1'b1;")
+            o.append(f"{pad}bad = bad | ({sel} {below});")
         if f.hi < (1 << f.width) - 1:
-            o.append(f"{pad}if ({sel} > {f.width}'d{f.hi}) bad = 1'b1;")
+            o.append(f"{pad}bad = bad | ({sel} > {f.width}'d{f.hi});")
     return o
 
 

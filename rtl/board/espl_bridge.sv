@@ -90,6 +90,28 @@ module espl_bridge #(
     .crc_ok_o  (crc_ok)
   );
 
+  // The state that the next byte received, byte sent or byte of memory leads to: all that says it stands still in the cycle before.
+  logic [2:0] then_d, then_q;
+  logic       event_now, at_line_q;
+  always_comb begin
+    then_d = state_q;
+    case (state_q)
+      StHead: if (idx_q == 3'd7) then_d = crc_ok ? (is_write ? StData : StKind) : StSkip;
+      StData: if (end_q) then_d = StDataCrc;
+      StDataCrc: if (idx_q == 3'd1) then_d = crc_ok ? StKind : StSkip;
+      StKind: then_d = is_write ? StCrc : is_reg ? StSend : StFetch;
+      StFetch: then_d = StSend;
+      StSend: then_d = end_q ? StCrc : is_reg ? StSend : StFetch;
+      StCrc: if (idx_q == 3'd1) then_d = StHead;
+      default: ;
+    endcase
+  end
+  always_ff @(posedge clk_i) begin
+    then_q    <= then_d;
+    at_line_q <= state_q == StKind || state_q == StSend || state_q == StCrc;
+  end
+  assign event_now = (got && receiving) || (done && at_line_q) || (mem_rvalid_i && at_fetch_q);
+
   always_ff @(posedge clk_i) begin
     reg_we_q <= 1'b0;
     if (shift) word_q <= {data, word_q[31:8]};
@@ -102,46 +124,31 @@ module espl_bridge #(
     end else begin
       if (mem_ack_i) req_q <= 1'b0;
       if (req_q && mem_ack_i) addr_q <= addr_q + 1'b1;
+      if (event_now) state_q <= then_q;
       case (state_q)
         StHead: if (got) begin
           idx_q <= idx_q + 3'd1;
           if (idx_q == 3'd0) kind_q <= data;
           if (idx_q == 3'd1) count_q <= data;
-          if (idx_q == 3'd7) begin
-            addr_q  <= word_q[MemAw-1:0];
-            state_q <= crc_ok ? (is_write ? StData : StKind) : StSkip;
-          end
+          if (idx_q == 3'd7) addr_q <= word_q[MemAw-1:0];
         end
         StData: if (got) begin
           req_q   <= !is_reg;
           count_q <= count_q - 8'd1;
-          if (end_q) state_q <= StDataCrc;
         end
         StDataCrc: if (got) begin
           idx_q <= idx_q + 3'd1;
           if (idx_q == 3'd1) begin
             idx_q    <= 3'd0;
             reg_we_q <= crc_ok && is_reg && !bad;
-            state_q  <= crc_ok ? StKind : StSkip;
           end
         end
-        StKind: if (done) begin
-          state_q <= is_write ? StCrc : is_reg ? StSend : StFetch;
-          req_q   <= !is_write && !is_reg;
-        end
-        StFetch: if (mem_rvalid_i) state_q <= StSend;
+        StKind: if (done) req_q <= !is_write && !is_reg;
         StSend: if (done) begin
           count_q <= count_q - 8'd1;
           req_q   <= !is_reg && !end_q;
-          state_q <= end_q ? StCrc : is_reg ? StSend : StFetch;
         end
-        StCrc: if (done) begin
-          idx_q <= idx_q + 3'd1;
-          if (idx_q == 3'd1) begin
-            idx_q   <= 3'd0;
-            state_q <= StHead;
-          end
-        end
+        StCrc: if (done) idx_q <= (idx_q == 3'd1) ? 3'd0 : idx_q + 3'd1;
         default: ;
       endcase
       // A stop bit that is low, or a byte for which memory was not ready: the rest of the frame is skipped.

@@ -89,10 +89,7 @@ module espl_cmdseq #(
 
   if (InPlace != 0) begin : gen_place
     logic handed_q;
-    always_ff @(posedge clk_i) begin
-      if (rst_i || retire_i) handed_q <= 1'b0;
-      else if (hand_o) handed_q <= 1'b1;
-    end
+    always_ff @(posedge clk_i) handed_q <= !rst_i && (hand_o || (handed_q && !retire_i));
     assign handed = handed_q;
   end else begin : gen_queued
     assign handed = 1'b0;

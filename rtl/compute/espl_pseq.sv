@@ -253,8 +253,7 @@ module espl_pseq #(
       else if (over_q) idle_q <= 1'b1;
       if (load_slot) hold_q <= 1'b0;
       else if (over_q && end_q) hold_q <= 1'b1;
-      if (load_slot) slot_q <= 1'b1;
-      else if (fire || drop) slot_q <= 1'b0;
+      slot_q <= load_slot || (slot_q && !(fire || drop));
     end
   end
 
@@ -384,12 +383,15 @@ module espl_pseq #(
       .dw_two_o      (dw_two_o)
     );
   end else begin : gen_dense
-    logic pad_q;
+    logic out_x_q, out_y_q;
     assign row_len = tile_out_w_i;
     assign hit = 1'b1;
     assign word_addr = PixAw'(addr_q);
-    always_ff @(posedge clk_i) pad_q <= !(ix_in && iy_q < PosW'(in_h));
-    assign pix_pad_o = pad_q;
+    always_ff @(posedge clk_i) begin
+      out_x_q <= !ix_in;
+      out_y_q <= !(iy_q < PosW'(in_h));
+    end
+    assign pix_pad_o = out_x_q || out_y_q;
     assign pix_win_o = '0;
     assign dw_o = 1'b0;
     assign dw_two_o = 1'b0;

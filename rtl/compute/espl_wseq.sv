@@ -324,6 +324,7 @@ module espl_wseq #(
     .Rows   (Rows),
     .DwBanks(DwBanks),
     .DimBits(DimBits),
+    .Early  (InPlace),
     .PosW   (PosW)
   ) u_place (
     .clk_i        (clk_i),

@@ -1,12 +1,14 @@
 // Where the pass of a tile begins: input row and column of its first pixel, word address, steps. Sums of products, one after the other.
 // Timing: inputs with take_i in cycle c; outputs hold from c + Rows/2 + 1 on (c + 5 with more than eight rows), the first cycle in which the pass's start
 // can be decided. From eight rows on each product and each sum has a cycle of its own; steps that a small array has no cycle for are wires.
-// take_i comes late in its cycle: with eight rows and more the inputs are copied in every cycle and kept one later.
+// take_i comes late in its cycle: with eight rows and more the inputs are copied in every cycle and kept one later. With Early ky_i and kx_i stand still for a
+// cycle before take_i, and with fewer than eight rows their products with the dilation are registers by then.
 // Configuration (row_words_i .. whole_i) and out_w_i stand still from c + 1 on until the start.
 module espl_wseq_place #(
   parameter int Rows = 4,
   parameter int DwBanks = 0,
   parameter int DimBits = 12,
+  parameter int Early = 0,
   parameter int PosW = 17      // bits of an input row or column, with sign
 ) (
   input  logic               clk_i,
@@ -40,7 +42,7 @@ module espl_wseq_place #(
   logic [7:0]         ky, kx;
   logic [15:0]        block, plane_d, plane, far, base_q;
   logic [DimBits-1:0] off_y_d, off_x_d, off_y, off_x;
-  logic [PosW-1:0]    down, right;
+  logic [PosW-1:0]    down_d, right_d, down, right;
   espl_hold #(
     .Width  (InW),
     .Through(Near)
@@ -53,12 +55,21 @@ module espl_wseq_place #(
   logic taken_q;
   always_ff @(posedge clk_i) taken_q <= take_i;
   espl_hold #(
+    .Width  (2 * PosW),
+    .Through((Early != 0 && Near != 0) ? 0 : 1)
+  ) u_early (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i({PosW'(ky) * PosW'(dy_i), PosW'(kx) * PosW'(dx_i)}),
+    .data_o({down_d, right_d})
+  );
+  espl_hold #(
     .Width  (32 + 2 * DimBits + 2 * PosW),
     .Through(Near)
   ) u_product (
     .clk_i (clk_i),
     .we_i  (taken_q),
-    .data_i({plane_d, off_y_d, off_x_d, 16'(block * plane_words_i), PosW'(ky) * PosW'(dy_i), PosW'(kx) * PosW'(dx_i)}),
+    .data_i({plane_d, off_y_d, off_x_d, 16'(block * plane_words_i), down_d, right_d}),
     .data_o({plane, off_y, off_x, far, down, right})
   );
   always_ff @(posedge clk_i) begin

@@ -84,7 +84,7 @@ module espl_fetch #(
   localparam int PosW = (CmdIdxW < 24) ? CmdIdxW + 1 : 29;
 
   logic [PosW-1:0] pc_q, pc_next;  // position in the program, in commands
-  logic [PosW-1:8] line_q;         // the next 4 KiB line, of the position a cycle before: it stands still when it is used
+  logic [PosW-1:8] line_q;         // the next 4 KiB line, of the position while commands run
   logic [23:0]  idx;
   logic [CmdIdxW-1:0] idx_q;
   logic         freeze_q, err_valid_q;
@@ -100,7 +100,6 @@ module espl_fetch #(
   logic [2:0]   target;
 
   assign active   = (state_q == StRun) && !stop_i;
-  assign is_end   = head[3:0] == espl_pkg::OpEnd;
   assign pc_next  = pc_q + 1'b1;
 
   assign refused  = past_end || (ready && !fine);
@@ -120,13 +119,27 @@ module espl_fetch #(
   assign err_code_o  = err_code_q;
   assign err_idx_o   = err_idx_q;
 
-  // The decoder's verdict: one for each opcode and unit of a CFG, then the one of the command's.
-  localparam int Kinds = 9;       // CFG of unit 0..3, then opcodes 2..6
+  // The decoder's verdict: one for each kind of command, then the one of the command's. Kinds: CFG of units 0 and 1; of unit 2 (compute) index 0, 1 and
+  // others; of unit 3 (store) index 1, 2 and others; opcodes 2..6.
+  localparam int Kinds = 13;
   logic [Kinds-1:0] bad, mine;    // verdicts; the kind of the command that is judged
+  logic [Kinds-1:0] field, unbuilt;  // verdicts in two parts: by the contract's field rules; by what this core is built with
   logic             end_here;
-  assign end_here = 29'(pc_q) >= {1'b0, prog_cmds_i};
+  logic [28:0]      limit;
+  logic             big, big_q;   // the program has more commands than a position can count
+  assign limit    = {1'b0, prog_cmds_i};
+  assign big      = (limit >> PosW) != 29'd0;
+  always_ff @(posedge clk_i) big_q <= big;
+  assign end_here = pc_q >= limit[PosW-1:0] && !big_q;
   for (genvar k = 0; k < Kinds; k++) begin : gen_kind
+    localparam logic [1:0] Unit = (k < 2) ? 2'(k) : (k < 5) ? 2'd2 : 2'd3;
+    localparam logic [2:0] One  = (k == 2) ? 3'd0 : (k == 6) ? 3'd2 : 3'd1;          // the only index, of kinds that have one
+    localparam bit         Any  = k < 2 || k == 4 || k == 7;
     logic [7:0] status;
+    logic [2:0] index;
+    logic       others;
+    assign index  = judged[espl_pkg::CfgIndexLsb+:3];
+    assign others = (k < 2) || (k == 4 && index > 3'd1) || (k == 7 && index != 3'd1 && index != 3'd2);
     espl_fetch_check #(
       .Rows    (Rows),
       .Cols    (Cols),
@@ -143,18 +156,20 @@ module espl_fetch #(
       .DimBits (DimBits),
       .Kernel  (Kernel)
     ) u_check (
-      .cmd_i   ((k < 4) ? {judged[127:6], 2'(k), espl_pkg::OpCfg} : {judged[127:4], 4'(k - 2)}),
-      .status_o(status)
+      .cmd_i   ((k >= 8) ? {judged[127:4], 4'(k - 6)} : {judged[127:11], Any ? index : One, judged[7:6], Unit, espl_pkg::OpCfg}),
+      .status_o(status),
+      .field_o (field[k]),
+      .built_o (unbuilt[k])
     );
     assign bad[k]  = status != espl_pkg::StNone;
-    assign mine[k] = (k < 4) ? judged[3:0] == espl_pkg::OpCfg && judged[5:4] == 2'(k) : judged[3:0] == 4'(k - 2);
+    assign mine[k] = (k >= 8) ? judged[3:0] == 4'(k - 6) : judged[3:0] == espl_pkg::OpCfg && judged[5:4] == Unit && (Any ? others : index == One);
   end
   if (InPlace != 0) begin : gen_checked
     // The verdicts in registers, then the command's: it stands still meanwhile.
-    logic [Kinds-1:0] bad_q, mine_q;
+    logic [Kinds-1:0] bad_q, unbuilt_q, mine_q;
     logic [7:0]       met_d, met_q;
     logic [2:0]       target_q;
-    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q;
+    logic             seen_q, judged_q, end_q, pop_q, err_q, bar_q, fine_q, is_end_q;
     logic [2:0] unit;  // that the command goes to
     always_comb begin
       unit = 3'b000;
@@ -166,11 +181,12 @@ module espl_fetch #(
         default: unit = 3'b000;
       endcase
       met_d = (mine_q != '0) ? espl_pkg::StNone : espl_pkg::StBadOpcode;
-      if ((mine_q & bad_q) != '0) met_d = espl_pkg::StBadField;
+      if ((mine_q & (bad_q | unbuilt_q)) != '0) met_d = espl_pkg::StBadField;
       if (err_q) met_d = espl_pkg::StBusRead;
     end
     always_ff @(posedge clk_i) begin
-      bad_q  <= bad;
+      bad_q  <= field;
+      unbuilt_q <= unbuilt;
       mine_q <= mine;
       err_q  <= head_err;
       end_q  <= end_here && !rst_i;
@@ -180,9 +196,11 @@ module espl_fetch #(
       met_q    <= met_d;
       fine_q   <= met_d == espl_pkg::StNone;
       target_q <= unit;
-      bar_q    <= is_end || (head[3:0] == espl_pkg::OpMark);
+      bar_q    <= head[3:0] == espl_pkg::OpEnd || head[3:0] == espl_pkg::OpMark;
+      is_end_q <= head[3:0] == espl_pkg::OpEnd;
     end
     assign judged   = head;
+    assign is_end   = is_end_q;
     assign ready    = judged_q && !pop_q;
     assign met      = met_q;
     assign fine     = fine_q;
@@ -191,7 +209,7 @@ module espl_fetch #(
     assign past_end = end_q;
     assign pop      = pop_q;
     logic unused_next;
-    assign unused_next = &{1'b0, next, load};
+    assign unused_next = &{1'b0, next, load, bad};
   end else begin : gen_ahead
     // The verdicts are there with the command: they are made while it comes out of memory.
     logic [Kinds-1:0] mine_q, good_q;
@@ -201,16 +219,19 @@ module espl_fetch #(
         mine_q   <= mine;
         good_q   <= mine & ~bad;
       end
-      end_q <= !rst_i && (pop ? 29'(pc_next) >= {1'b0, prog_cmds_i} : end_here);
+      end_q <= !rst_i && (pop ? pc_next >= limit[PosW-1:0] && !big_q : end_here);
     end
     assign judged   = next;
+    assign is_end   = head[3:0] == espl_pkg::OpEnd;
     assign ready    = head_valid;
     assign fine     = !head_err && good_q != '0;
-    assign target   = {good_q[3] || good_q[6], good_q[2] || good_q[5], good_q[1] || good_q[4]};
-    assign is_bar   = good_q[7] || good_q[8];
+    assign target   = {(|good_q[7:5]) || good_q[10], (|good_q[4:2]) || good_q[9], good_q[1] || good_q[8]};
+    assign is_bar   = good_q[11] || good_q[12];
     assign met      = head_err ? espl_pkg::StBusRead : (good_q != '0) ? espl_pkg::StNone : (mine_q != '0) ? espl_pkg::StBadField : espl_pkg::StBadOpcode;
     assign past_end = end_q;
     assign pop      = q_push_o != 3'b000;
+    logic unused_parts;
+    assign unused_parts = &{1'b0, field, unbuilt};
   end
 
   espl_fetch_buf #(
@@ -223,7 +244,8 @@ module espl_fetch #(
     .rst_i      (rst_i),
     .run_i      (prefetch),
     .base_i     (prog_addr_i),
-    .limit_i    (prog_cmds_i),
+    .limit_i    (limit[PosW-1:0]),
+    .big_i      (big),
     .flush_i    (flush),
     .seek_i     (state_q == StTurn),
     .seek_pos_i ({line_q, 4'd0}),
@@ -266,7 +288,7 @@ module espl_fetch #(
   always_ff @(posedge clk_i) begin
     err_code_q <= (state_q == StMark) ? espl_pkg::StBusWrite : past_end ? espl_pkg::StTruncated : met;
     err_idx_q  <= idx;
-    line_q     <= pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
+    if (state_q == StRun) line_q <= pc_next[PosW-1:8] + (PosW - 8)'(pc_next[7:0] != 8'd0);
     if (rst_i) begin
       state_q     <= StPrime;
       pc_q        <= '0;
@@ -291,6 +313,7 @@ module espl_fetch #(
           else if (drained && quiet_i) state_q <= StFin;
         end
         StWait: begin
+          pc_q <= {line_q, 8'd0};
           if (stop_i) state_q <= StIdle;
           else if (full && quiet_i) begin
             state_q  <= StMark;
@@ -299,10 +322,7 @@ module espl_fetch #(
         end
         StMark: if (wr_rsp_i) begin
           state_q <= wr_err_i ? StIdle : StReset;
-          if (!wr_err_i) begin
-            pc_q  <= {line_q, 8'd0};
-            idx_q <= idx_q + 1'b1;
-          end
+          if (!wr_err_i) idx_q <= idx_q + 1'b1;
         end
         StReset: begin
           state_q  <= StRun;

@@ -15,7 +15,8 @@ module espl_fetch_buf #(
   input  logic                  rst_i,
   input  logic                  run_i,
   input  logic [31:12]          base_i,
-  input  logic [27:0]           limit_i,      // commands in the program
+  input  logic [PosW-1:0]       limit_i,      // commands in the program
+  input  logic                  big_i,        // they are more than that
   input  logic                  flush_i,
   input  logic                  seek_i,
   input  logic [PosW-1:4]       seek_pos_i,   // position in commands, a multiple of 16
@@ -37,6 +38,7 @@ module espl_fetch_buf #(
   output logic                  full_o        // moreover no slot free, or nothing left of the program
 );
 
+  localparam int Mid = (PosW + 4) / 2;
   localparam int BeatAw = 9 - $clog2(BusBytes);
   localparam logic [5:0] Arrive = (BusBytes == 32) ? 6'd2 : 6'd1;
 
@@ -45,7 +47,8 @@ module espl_fetch_buf #(
   logic [6:0]        rq_beats_q;
   logic [PosW-1:4]   pos_q, pos_d;  // next burst, in 16 commands
   logic [PosW-1:4]   then_q;        // the one behind it
-  logic              whole_q, part_q;  // from there on the program has 16 commands and more, has fewer
+  logic              whole_q;       // from there on the program has 16 commands and more
+  logic [1:0]        part_q;        // it has fewer: both
   logic [1:0]        slots_q, open_q;
   logic [BeatAw-1:0] wbeat_q;
   logic [4:0]        rptr_q, raddr;
@@ -57,15 +60,10 @@ module espl_fetch_buf #(
   logic              some, valid_d;  // a command is in memory, that popped now aside; the oldest one can be shown in the next cycle
 
   assign pos_d      = rst_i ? '0 : seek_i ? seek_pos_i : raise ? then_q : pos_q;
-  // What is left of the program, with and without a burst that is raised: `raise` is late in its cycle.
+  // What is left of the program, a cycle after the position: no burst is raised in the cycle after a raise.
   logic [PosW-1:4] pos_now;
-  logic            whole_now, whole_then, part_now, part_then;
-  assign pos_now    = seek_i ? seek_pos_i : pos_q;
-  assign whole_now  = {1'b0, limit_i[27:4]} > 25'(pos_now);
-  assign part_now   = {1'b0, limit_i[27:4]} == 25'(pos_now) && limit_i[3:0] != 4'd0;
-  assign whole_then = {1'b0, limit_i[27:4]} > 25'(then_q);
-  assign part_then  = {1'b0, limit_i[27:4]} == 25'(then_q) && limit_i[3:0] != 4'd0;
-  assign more       = !slots_q[1] && (whole_q || part_q);
+  assign pos_now    = rst_i ? '0 : seek_i ? seek_pos_i : pos_q;
+  assign more       = !slots_q[1] && (whole_q || (&part_q));
   assign raise      = run_i && !rq_valid_q && more;
   assign burst_cmds = whole_q ? 5'd16 : {1'b0, limit_i[3:0]};
   assign slot_free  = pop_i && (rptr_q[3:0] == 4'd15);
@@ -171,9 +169,9 @@ module espl_fetch_buf #(
       rq_beats_q <= 7'(({4'd0, burst_cmds, 4'd0} + 13'(BusBytes - 1)) >> $clog2(BusBytes));
     end
     pos_q   <= pos_d;
-    then_q  <= pos_d + 1'b1;
-    whole_q <= rst_i ? limit_i[27:4] != '0 : (raise && !seek_i) ? whole_then : whole_now;
-    part_q  <= rst_i ? limit_i[27:4] == '0 && limit_i[3:0] != 4'd0 : (raise && !seek_i) ? part_then : part_now;
+    then_q  <= pos_now + 1'b1;
+    whole_q <= limit_i[PosW-1:4] > pos_now || big_i;
+    part_q  <= {limit_i[Mid-1:4] == pos_now[Mid-1:4], limit_i[PosW-1:Mid] == pos_now[PosW-1:Mid] && limit_i[3:0] != 4'd0};
     if (rd_valid_i) slot_err_q[wbeat_q[BeatAw-1]] <= rd_err_i;
     if (rst_i || flush_i) begin
       rq_valid_q <= 1'b0;

@@ -22,7 +22,9 @@ module espl_fetch_check #(
   parameter int Ng    = Cols / G
 ) (
   input  logic [127:0] cmd_i,
-  output logic [7:0]   status_o
+  output logic [7:0]   status_o,
+  output logic         field_o,    // refused by the contract's field rules
+  output logic         built_o     // it asks for what this core is not built with
 );
 
   logic [7:0] field_status;
@@ -31,6 +33,8 @@ module espl_fetch_check #(
   logic       plain, indexed;  // weight format of LOAD_WGT and COMP_WGT: built as values, as indices
 
   assign field_status = espl_pkg::cmd_check(cmd_i);
+  assign field_o      = field_status != espl_pkg::StNone;
+  assign built_o      = bad || excess;
   assign buffer       = cmd_i[espl_pkg::LoadBufferLsb+:2];
   assign pool         = cmd_i[espl_pkg::StorePoolLsb+:2];
 

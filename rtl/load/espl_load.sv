@@ -60,7 +60,7 @@ module espl_load #(
   localparam int Nb    = Rows / ((MinRc < 16) ? MinRc : 16);
   localparam int BankW = (Nb > 1) ? $clog2(Nb) : 1;
   localparam int BeatW = BufAw - BusSh;                  // address in beats
-  localparam int MetaW = 1 + BusSh + 9 + BeatW + BankW;  // last, lane, end, address, bank
+  localparam int MetaW = 1 + 2 * BusSh + BeatW + BankW;  // last, lane of the first byte, lane behind the last one, address, bank
 
   logic [95:0]      stride_q;
   logic             is_cfg, cfg_stride, pops_ok, take, take_load;
@@ -90,13 +90,21 @@ module espl_load #(
 
   // The port keeps at most Bursts bursts open, so the open list cannot fill; Flight commands fit the finished list.
   logic unused_full;
-  assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank, walk_bytes};
+  assign unused_full = &{1'b0, meta_full, fin_full, walk_dst, walk_bank, walk_bytes, walk_end};
 
   // ---- taking commands
   assign is_cfg    = q_cmd_i[3:0] == espl_pkg::OpCfg;
   assign pops_ok   = (!q_cmd_i[espl_pkg::LoadPopComputeLsb] || tok_cl_avail_i) && (!q_cmd_i[espl_pkg::LoadPopStoreLsb] || tok_sl_avail_i);
-  assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && !fly_cnt_q[(Flight > 1) ? 2 : 0]));
-  assign take_load = take && !is_cfg;
+  if (Flight == 1) begin : gen_take_one
+    // What is walked is in flight: a LOAD asks for that only.
+    logic open;
+    assign open      = q_valid_i && !stop_i && !is_cfg && !fly_cnt_q[0];
+    assign take_load = open && pops_ok;
+    assign take      = take_load || (q_valid_i && !stop_i && is_cfg && !walk_valid);
+  end else begin : gen_take
+    assign take      = q_valid_i && !stop_i && !walk_valid && (is_cfg || (pops_ok && !fly_cnt_q[2]));
+    assign take_load = take && !is_cfg;
+  end
   assign q_pop_o   = take;
   assign tok_cl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopComputeLsb];
   assign tok_sl_pop_o = take_load && q_cmd_i[espl_pkg::LoadPopStoreLsb];
@@ -184,8 +192,8 @@ module espl_load #(
     .bits_i    (fill_bits),
     .bank_i    (8'(meta[BankW-1:0])),
     .dst_i     ((20 - BusSh)'(meta[BankW+:BeatW])),
-    .lane_i    (meta[BankW+BeatW+9+:BusSh]),
-    .end_i     (meta[BankW+BeatW+:9]),
+    .lane_i    (meta[BankW+BeatW+BusSh+:BusSh]),
+    .end_i     (meta[BankW+BeatW+:BusSh]),
     .cmd_last_i(meta[MetaW-1]),
     .rd_valid_i(rd_valid_i),
     .rd_data_i (rd_data_i),
@@ -243,7 +251,7 @@ module espl_load #(
     if (emit) begin
       rq_addr_q  <= walk_addr;
       rq_beats_q <= walk_beats;
-      rq_meta_q  <= {walk_last, walk_lane, walk_end, walk_dst[BufAw-1:BusSh], walk_bank[BankW-1:0]};
+      rq_meta_q  <= {walk_last, walk_lane, walk_end[BusSh-1:0], walk_dst[BufAw-1:BusSh], walk_bank[BankW-1:0]};
     end
     err_idx_q <= fly_idx[fill_q];
     if (rst_i) begin
@@ -258,8 +266,9 @@ module espl_load #(
       if (take_load && Flight > 1) head_q <= head_q + 1'b1;
       if (rd_valid_i && rd_last_i && meta[MetaW-1] && Flight > 1) fill_q <= fill_q + 1'b1;
       if (retire && Flight > 1) tail_q <= tail_q + 1'b1;
-      if (take_load && !retire) fly_cnt_q <= fly_cnt_q + 3'd1;
-      if (retire && !take_load) fly_cnt_q <= fly_cnt_q - 3'd1;
+      if (Flight == 1) fly_cnt_q <= {2'b00, take_load || (fly_cnt_q[0] && !retire)};
+      else if (take_load && !retire) fly_cnt_q <= fly_cnt_q + 3'd1;
+      else if (retire && !take_load) fly_cnt_q <= fly_cnt_q - 3'd1;
     end
   end
 

@@ -21,7 +21,7 @@ module espl_load_beat #(
   input  logic [7:0]            bank_i,
   input  logic [19:BusSh]       dst_i,        // beat address of the first beat
   input  logic [BusSh-1:0]      lane_i,       // lane of the first byte in the first beat
-  input  logic [8:0]            end_i,        // place behind the last byte, from the first beat's start on
+  input  logic [BusSh-1:0]      end_i,        // lane behind the last byte in the last beat
   input  logic                  cmd_last_i,   // last burst of its command
   input  logic                  rd_valid_i,
   input  logic [8*BusBytes-1:0] rd_data_i,
@@ -54,18 +54,18 @@ module espl_load_beat #(
   logic [4:0]          units, tiles;          // finished with the beat of the cycle before
 
   assign first_beat = pos_q == 9'd0;
-  assign whole      = pos_q[8:BusSh] < end_i[8:BusSh];
+  assign whole      = !rd_last_i || end_i == '0;  // only a burst's last beat can hold less
   assign bad        = err_q || rd_err_i;
 
   always_comb begin
     for (int b = 0; b < BusBytes; b++) begin
-      strb[b] = (whole || BusSh'(b) < end_i[BusSh-1:0]) && (!first_beat || (BusSh'(b) >= lane_i));
+      strb[b] = (whole || BusSh'(b) < end_i) && (!first_beat || (BusSh'(b) >= lane_i));
     end
   end
 
   // bytes of this beat inside the run
   assign n_first  = first_beat ? {{(6 - BusSh) {1'b0}}, lane_i} : 6'd0;
-  assign n_upto   = whole ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, end_i[BusSh-1:0]};
+  assign n_upto   = whole ? 6'(BusBytes) : {{(6 - BusSh) {1'b0}}, end_i};
   if (Choice) begin : gen_count
     assign count_in = n_upto - n_first;
     assign count    = count_q;

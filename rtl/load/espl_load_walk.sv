@@ -46,7 +46,7 @@ module espl_load_walk #(
   logic [DimBits-1:0] rows_q, row_left_q, group_left_q;
   logic [7:0]  bank_q;
   logic [8:0]  room, bytes;
-  logic        run_end, cut, row_end, wrap;
+  logic        run_end, cut, row_end, group_end, wrap;
   logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
   logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
 
@@ -68,6 +68,13 @@ module espl_load_walk #(
       run_end_q <= !cut;
       bytes_q   <= cut ? room : left_q[8:0];
     end
+    logic       row_end_q, group_end_q;
+    always_ff @(posedge clk_i) begin
+      row_end_q   <= row_left_q == DimBits'(1);
+      group_end_q <= group_left_q == DimBits'(1);
+    end
+    assign row_end   = row_end_q;
+    assign group_end = group_end_q;
     assign ready_o = ready_q;
     assign run_end = run_end_q;
     assign bytes   = bytes_q;
@@ -102,6 +109,8 @@ module espl_load_walk #(
       end
     end
     assign last    = run_end_q ? last_q[7:0] : 8'hff;
+    assign row_end   = row_left_q == DimBits'(1);
+    assign group_end = group_left_q == DimBits'(1);
     assign ready_o = valid_q;
     assign run_end = run_end_q;
     assign bytes   = {1'b0, last} - {1'b0, addr_q[7:0]} + 9'd1;
@@ -115,13 +124,18 @@ module espl_load_walk #(
     assign unused_cut = cut;
 `endif
   end
-  assign row_end = row_left_q == DimBits'(1);
   assign wrap    = Nb == 1 || !act_q || (bank_q == 8'(Nb - 1));
 
-  assign next_row_addr   = row_addr_q + mem_row;
-  assign next_row_dst    = row_dst_q + dst_row;
-  assign next_group_addr = group_addr_q + mem_group;
-  assign next_group_dst  = wrap ? group_dst_q + dst_group : group_dst_q;
+  // The next run, of this group and of the next one. With Prep a step follows the one before after two cycles or more: the sums are registers by then.
+  espl_hold #(
+    .Width  (104),
+    .Through((Prep != 0) ? 0 : 1)
+  ) u_next (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i({row_addr_q + mem_row, row_dst_q + dst_row, group_addr_q + mem_group, wrap ? group_dst_q + dst_group : group_dst_q}),
+    .data_o({next_row_addr, next_row_dst, next_group_addr, next_group_dst})
+  );
 
   assign valid_o = valid_q;
   assign addr_o  = {addr_q[31:BusSh], {BusSh{1'b0}}};
@@ -129,7 +143,7 @@ module espl_load_walk #(
   assign bytes_o = bytes;
   assign dst_o   = dst_q;
   assign bank_o  = bank_q;
-  assign last_o  = run_end && row_end && (group_left_q == DimBits'(1));
+  assign last_o  = run_end && row_end && group_end;
 
   always_ff @(posedge clk_i) begin
     if (empty) begin

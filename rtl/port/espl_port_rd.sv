@@ -79,9 +79,9 @@ module espl_port_rd #(
         open_q    <= open_q - 1'b1;
         allowed_q <= 1'b1;
       end
-      if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
-      if (!(keep[0] && keep[2])) old02_q <= keep[0] || !keep[2];
-      if (!(keep[1] && keep[2])) old12_q <= keep[1] || !keep[2];
+      old01_q <= !keep[1] || (keep[0] && old01_q);
+      old02_q <= !keep[2] || (keep[0] && old02_q);
+      old12_q <= !keep[2] || (keep[1] && old12_q);
     end
   end
 

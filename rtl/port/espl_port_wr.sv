@@ -117,7 +117,7 @@ module espl_port_wr #(
         allowed_q <= 1'b1;
       end
       if (take) beat_q <= mem_last_o ? 7'd1 : beat_q + 7'd1;
-      if (!(keep[0] && keep[1])) old01_q <= keep[0] || !keep[1];
+      old01_q <= !keep[1] || (keep[0] && old01_q);
     end
   end
 

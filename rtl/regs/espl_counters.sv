@@ -27,6 +27,8 @@ module espl_counters #(
   logic [511:0] add;
   logic [15:0]  on;
   logic [2:0]   wait_q;
+  logic         rst_q;  // reset reaches the counters a cycle late
+  always_ff @(posedge clk_i) rst_q <= rst_i;
   always_ff @(posedge clk_i) wait_q <= (en_i && !clear_i) ? bus_wait_i : 3'd0;
   always_comb begin
     add = '0;
@@ -71,7 +73,7 @@ module espl_counters #(
     if (k < Counters) begin : gen_built
       logic [31:0] cnt_q;
       always_ff @(posedge clk_i) begin
-        if (rst_i || clear_i) cnt_q <= 32'd0;
+        if (rst_q || clear_i) cnt_q <= 32'd0;
         else if ((en_i || k == espl_pkg::CntBus) && on[k]) cnt_q <= cnt_q + add[32*k+:32];
       end
       assign counters_o[32*k+:32] = cnt_q;

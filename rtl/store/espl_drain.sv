@@ -107,7 +107,7 @@ module espl_drain #(
   logic        wait_q;             // step_q is not 0
   logic        issue, avg_op, tap_now, sub_now, pix_now, sub_end, pix_end, run_end, need_slot, cmd_end;
   // Addresses.
-  logic        begins_q;           // the pixel's word begins a burst: first of a run, or of 256 bytes
+  logic        need_q;             // the next operation begins a burst: the first one of a word that is the first of a run, or of 256 bytes
   logic        page_last;          // it is the last one of 256 bytes
   logic [31:0] oa_q, orow_q, ogrp_q, oa_d;
   logic [AccAw-1:0] w_addr;
@@ -117,8 +117,17 @@ module espl_drain #(
   assign y_last    = y_last_q;
   assign sub_last  = sub_q == SubW'((1 << SubSh) - 1);
   assign avg_op    = AvgPool != 0 && phase_q;
-  assign need_slot = pfirst_q && begins_q;
-  assign issue     = active_q && !wait_q && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
+  assign need_slot = need_q;
+  assign issue     = go && !(need_slot && !slot_free_i) && !(pfirst_q && res_q && !res_ready_i);
+  logic go;  // a command is drained, and the operation before is over
+  if (RqCycles > 2) begin : gen_go_ahead
+    // A register: an operation is never followed by one in the next cycle.
+    logic go_q;
+    always_ff @(posedge clk_i) go_q <= (start_i || active_q) && !issue && !(wait_q && step_q != 5'd1) && !rst_i;
+    assign go = go_q;
+  end else begin : gen_go
+    assign go = active_q && !wait_q;
+  end
   // What an operation ends if it issues in this cycle: functions of registers, `issue` comes later in the cycle.
   assign tap_now   = !avg_op && w_last;
   assign sub_now   = avg_op || (tap_now && !avg_q);
@@ -157,8 +166,7 @@ module espl_drain #(
       wait_q   <= 1'b0;
       flush_q  <= 5'd0;
     end else begin
-      if (start_i) active_q <= 1'b1;
-      else if (cmd_end) active_q <= 1'b0;
+      active_q <= start_i || (active_q && !cmd_end);
       if (issue) begin
         step_q <= (tap_now && avg_q) ? 5'(AvgGap - 1) : 5'(RqCycles - 1);
         wait_q <= (tap_now && avg_q) || RqCycles > 1;
@@ -184,13 +192,13 @@ module espl_drain #(
       sub_q     <= '0;
       pfirst_q  <= 1'b1;
       phase_q   <= 1'b0;
-      begins_q  <= 1'b1;
+      need_q    <= 1'b1;
     end else if (issue) begin
       pfirst_q <= pix_now;
+      need_q   <= pix_now && (run_end || page_last);
       phase_q  <= tap_now && avg_q;
       if (sub_now) sub_q <= sub_last ? '0 : sub_q + 1'b1;
       if (pix_now) begin
-        begins_q <= run_end || oa_d[7:GSh] == '0;
         oa_q  <= oa_d;
         x_q   <= x_last ? out_w : x_q - DimBits'(1);
         x_last_q <= x_last ? one_col_q : x_q == DimBits'(2);
@@ -266,8 +274,8 @@ module espl_drain #(
     .acc_h_i (pool_cfg_i[espl_pkg::StorePoolAccHLsb-16+:12]),
     .acc_w_i (pool_cfg_i[espl_pkg::StorePoolAccWLsb-16+:12]),
     .en_i    (taken_q || issue),
-    .load_i  (taken_q || (pix_now && x_last && y_last)),
-    .row_i   (pix_now && x_last && !y_last),
+    .load_i  (taken_q || (Groups > 1 && pix_now && x_last && y_last)),  // (behind the only group the next command loads)
+    .row_i   (pix_now && x_last && (Groups == 1 || !y_last)),
     .pix_i   (pix_now && !x_last),
     .sub_i   (sub_now && !sub_last),
     .addr_o  (w_addr),
@@ -359,9 +367,10 @@ module espl_drain #(
         assert (x_q != 12'd0 && y_q != 12'd0 && groups_q != 8'd0 && out_w != 12'd0 && out_h != 12'd0);
         assert (oa_q[GSh-1:0] == '0 && orow_q[GSh-1:0] == '0 && ogrp_q[GSh-1:0] == '0);
       end
-      if (loaded_q) assert (pfirst_q && begins_q);
-      assert (opening_q == (active_q && !(pfirst_q && begins_q)));
-      if ((loaded_q || active_q) && oa_q[7:0] == 8'd0) assert (begins_q || !pfirst_q);
+      if (loaded_q) assert (pfirst_q && need_q);
+      assert (opening_q == (active_q && !need_q));
+      if (loaded_q || active_q) assert (pfirst_q || !need_q);
+      if ((loaded_q || active_q) && oa_q[7:0] == 8'd0) assert (need_q || !pfirst_q);
       if (opening_q) assert (oa_q[31:8] == first_q[31:8] && oa_q[7:0] >= first_q[7:0]);
       if (burst_open_o) assert (slot_free_i && !opening_q && active_q);
       if (burst_close_o) assert ((opening_q || burst_open_o) && active_q);

@@ -91,12 +91,14 @@ module espl_requant_serial #(
   // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
   // So y = floor((x2 + 1) / 2) + zo = floor((x2 + 2 zo + 1) / 2): one addition.
   assign twice = 13'($signed(x2)) + 13'($signed({zo_i, 1'b1}));
+  logic swapped_q;  // lo is above hi; the limits stand still in the cycle before their use
   always_ff @(posedge clk_i) begin
+    swapped_q <= $signed(lo_i) > $signed(hi_i);
     last_q <= {last_q[1:0], cnt_q == 5'd1};
     y_q    <= twice[12:1];
     if (last_q[2]) begin
-      if (y_q < 12'($signed(lo_i)) && $signed(lo_i) <= $signed(hi_i)) q_o <= lo_i;
-      else if (y_q > 12'($signed(hi_i)) || $signed(lo_i) > $signed(hi_i)) q_o <= hi_i;
+      if (y_q < 12'($signed(lo_i)) && !swapped_q) q_o <= lo_i;
+      else if (y_q > 12'($signed(hi_i)) || swapped_q) q_o <= hi_i;
       else q_o <= y_q[7:0];
     end
   end

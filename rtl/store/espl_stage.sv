@@ -35,6 +35,7 @@ module espl_stage #(
   output logic [6:0]              wq_beats_o,
   input  logic                    wq_gnt_i,
   input  logic                    wd_take_i,
+  input  logic                    wd_last_i,     // Bursts 1: the beat shown is the last of its burst
   output logic [8*BusBytes-1:0]   wd_data_o,
   output logic [BusBytes-1:0]     wd_strb_o,
   input  logic                    wr_rsp_i,
@@ -53,7 +54,8 @@ module espl_stage #(
   assign wq_valid_o  = some_q;
 
   if (InPlace != 0) begin : gen_free
-    assign slot_free_o = used_q != CntW'(StageBursts);
+    // (with a power of two of slots the top bit says it)
+    assign slot_free_o = (StageBursts == (1 << (CntW - 1))) ? !used_q[CntW-1] : used_q != CntW'(StageBursts);
   end else begin : gen_free_ahead
     logic free_q;
     always_ff @(posedge clk_i) free_q <= rst_i || burst_free || (used_q != CntW'(StageBursts) && !(open_i && used_q == CntW'(StageBursts - 1)));
@@ -62,6 +64,10 @@ module espl_stage #(
 
   function automatic logic [SlotSh-1:0] next_slot(input logic [SlotSh-1:0] s);
     next_slot = (s == SlotSh'(StageBursts - 1)) ? '0 : s + 1'b1;
+  endfunction
+  // ... when `on`; with two slots that is a function of two signals.
+  function automatic logic [SlotSh-1:0] step_slot(input logic [SlotSh-1:0] s, input logic on);
+    step_slot = (StageBursts == 2) ? s ^ SlotSh'(on) : on ? next_slot(s) : s;
   endfunction
 
   always_ff @(posedge clk_i) begin
@@ -74,10 +80,10 @@ module espl_stage #(
       staged_q <= '0;
       some_q   <= 1'b0;
     end else begin
-      if (close_i) is_q <= next_slot(is_q);
-      if (done) wo_q <= next_slot(wo_q);
-      if (wq_gnt_i) rq_q <= next_slot(rq_q);
-      if (burst_free) be_q <= be_next;
+      is_q <= step_slot(is_q, close_i);
+      wo_q <= step_slot(wo_q, done);
+      rq_q <= step_slot(rq_q, wq_gnt_i);
+      be_q <= step_slot(be_q, burst_free);
       used_q   <= used_q + CntW'(open_i) - CntW'(burst_free);
       staged_q <= staged_q + CntW'(done) - CntW'(wq_gnt_i);
       some_q   <= done || staged_q > CntW'(1) || (some_q && !wq_gnt_i);
@@ -105,7 +111,18 @@ module espl_stage #(
   assign rq_addr    = {addr_q[rq_q], {GSh{1'b0}}};
   assign rq_end     = {end_q[rq_q], {GSh{1'b1}}};
   assign wq_addr_o  = {rq_addr[31:BSh], {BSh{1'b0}}};
-  assign wq_beats_o = 7'(rq_end[7:BSh]) - 7'(rq_addr[7:BSh]) + 7'd1;
+  logic [6:0] wq_beats;
+  assign wq_beats   = 7'(rq_end[7:BSh]) - 7'(rq_addr[7:BSh]) + 7'd1;
+  // With one burst open the burst's ends stand still in the cycle before its grant.
+  espl_hold #(
+    .Width  (7),
+    .Through((Bursts == 1) ? 0 : 1)
+  ) u_beats (
+    .clk_i (clk_i),
+    .we_i  (1'b1),
+    .data_i(wq_beats),
+    .data_o(wq_beats_o)
+  );
 
   // Beats: the memory is read one cycle ahead, again and again until the beat is taken. Until then the first beat follows the burst's start, which is
   // known long before its request.
@@ -123,9 +140,7 @@ module espl_stage #(
   if (Bursts == 1) begin : gen_end_late
     assign last_word = end_q[be_q];
     assign nx_addr   = addr_q[be_next];
-    logic [7:BSh] end_late_q;  // with one burst open its end stands still before its first beat is taken
-    always_ff @(posedge clk_i) end_late_q <= be_end[7:BSh];
-    assign blast = beat == end_late_q;
+    assign blast     = wd_last_i;
   end else begin : gen_end
     // The end of the burst and the start of the next one as they were a cycle before: they are older than that when beats are taken.
     logic [7:GSh]      last_word_q;
@@ -139,6 +154,8 @@ module espl_stage #(
     assign last_word = last_word_q;
     assign nx_addr   = next_addr_q;
     assign blast = beat == be_end[7:BSh];
+    logic unused_last;
+    assign unused_last = wd_last_i;
   end
   assign burst_free = wd_take_i && blast;
   if (Bursts == 1) begin : gen_start_late
@@ -182,16 +199,17 @@ module espl_stage #(
   end
 
   // Responses come in order: one bit for each burst that waits for one.
-  logic [4:0]  open_q;
+  localparam int OpenW = $clog2(Bursts + 1);
+  logic [OpenW-1:0] open_q;
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      open_q <= 5'd0;
+      open_q <= '0;
     end else begin
-      open_q <= open_q + 5'(wq_gnt_i) - 5'(wr_rsp_i);
+      open_q <= open_q + OpenW'(wq_gnt_i) - OpenW'(wr_rsp_i);
     end
   end
   if (InPlace != 0) begin : gen_place
-    assign rsp_last_o = wr_rsp_i && all_open_i && used_q == '0 && open_q == 5'd1;
+    assign rsp_last_o = wr_rsp_i && all_open_i && used_q == '0 && open_q == OpenW'(1);
     logic unused;
     assign unused = &{1'b0, close_last_i};
   end else begin : gen_ring
@@ -213,7 +231,7 @@ module espl_stage #(
     logic unused;
     assign unused = &{1'b0, all_open_i};
   end
-  assign quiet_o    = used_q == '0 && open_q == 5'd0;
+  assign quiet_o    = used_q == '0 && open_q == '0;
 
   // Addresses below a word; upper address bits where only the place counts.
   logic unused;

@@ -72,6 +72,7 @@ module espl_store #(
   output logic [6:0]                 wq_beats_o,
   input  logic                       wq_gnt_i,
   input  logic                       wd_take_i,
+  input  logic                       wd_last_i,     // the beat shown is the last of its burst (looked at with Bursts 1)
   output logic [8*BusBytes-1:0]      wd_data_o,
   output logic [BusBytes-1:0]        wd_strb_o,
   input  logic                       wr_rsp_i,
@@ -242,7 +243,7 @@ module espl_store #(
     .slot_free_o(slot_free), .open_i(burst_open), .close_i(burst_close), .close_last_i(burst_last), .all_open_i(drained), .addr_i(burst_addr),
     .we_i(word_we), .word_i(word), .word_last_i(word_last),
     .wq_valid_o(wq_valid_o), .wq_addr_o(wq_addr_o), .wq_beats_o(wq_beats_o), .wq_gnt_i(wq_gnt_i),
-    .wd_take_i(wd_take_i), .wd_data_o(wd_data_o), .wd_strb_o(wd_strb_o),
+    .wd_take_i(wd_take_i), .wd_last_i(wd_last_i), .wd_data_o(wd_data_o), .wd_strb_o(wd_strb_o),
     .wr_rsp_i(wr_rsp_i), .rsp_last_o(rsp_last), .quiet_o(quiet)
   );
 

@@ -22,19 +22,30 @@ module espl_tokens #(
   for (genvar i = 0; i < 6; i++) begin : gen_token
     logic [TokenW-1:0] cnt_q;
     logic              avail_q, room_q;
-    always_ff @(posedge clk_i) begin
-      if (rst_i) begin
-        cnt_q   <= '0;
-        avail_q <= 1'b0;
-        room_q  <= 1'b1;
-      end else if (push_i[i] && !pop_i[i]) begin
-        cnt_q   <= cnt_q + 1'b1;
-        avail_q <= 1'b1;
-        room_q  <= cnt_q != TokenW'(TokenMax - 1);
-      end else if (pop_i[i] && !push_i[i]) begin
-        cnt_q   <= cnt_q - 1'b1;
-        avail_q <= cnt_q != TokenW'(1);
-        room_q  <= 1'b1;
+    if (TokenW <= 2) begin : gen_small
+      // Each is a function of four signals.
+      logic [TokenW-1:0] cnt_d;
+      assign cnt_d = cnt_q + TokenW'(push_i[i]) - TokenW'(pop_i[i]);
+      always_ff @(posedge clk_i) begin
+        cnt_q   <= rst_i ? '0 : cnt_d;
+        avail_q <= !rst_i && cnt_d != '0;
+        room_q  <= rst_i || cnt_d != TokenW'(TokenMax);
+      end
+    end else begin : gen_large
+      always_ff @(posedge clk_i) begin
+        if (rst_i) begin
+          cnt_q   <= '0;
+          avail_q <= 1'b0;
+          room_q  <= 1'b1;
+        end else if (push_i[i] && !pop_i[i]) begin
+          cnt_q   <= cnt_q + 1'b1;
+          avail_q <= 1'b1;
+          room_q  <= cnt_q != TokenW'(TokenMax - 1);
+        end else if (pop_i[i] && !push_i[i]) begin
+          cnt_q   <= cnt_q - 1'b1;
+          avail_q <= cnt_q != TokenW'(1);
+          room_q  <= 1'b1;
+        end
       end
     end
     assign avail_o[i] = avail_q;

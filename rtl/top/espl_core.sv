@@ -271,9 +271,7 @@ module espl_core #(
     logic [15:0] flags_q;
     always_ff @(posedge clk_i) begin
       flags_q <= q_in_cmd[15:0];
-      if (unit_rst) offer_q <= 3'b000;
-      else if (q_push != 3'b000) offer_q <= q_push;
-      else if (q_pop != 3'b000) offer_q <= 3'b000;
+      offer_q <= unit_rst ? 3'b000 : q_push | (offer_q & ~q_pop);  // (only the unit that has it lets go of it)
     end
     assign q_full  = {3{offer_q != 3'b000}};
     assign q_valid = offer_q;
@@ -534,6 +532,7 @@ module espl_core #(
     .wq_beats_o    (wq_beats[6:0]),
     .wq_gnt_i      (wq_gnt[0]),
     .wd_take_i     (wd_take[0]),
+    .wd_last_i     (mem_wr_last_o),
     .wd_data_o     (wd_data[8*BusBytes-1:0]),
     .wd_strb_o     (wd_strb[BusBytes-1:0]),
     .wr_rsp_i      (wr_rsp[0]),

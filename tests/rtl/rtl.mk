@@ -56,7 +56,7 @@ $(eval $(call rtl_bench,tb_espl_store,g4,Rows=4 Cols=16 BusBytes=4 RqLanes=2 RqC
 $(eval $(call rtl_bench,tb_espl_store,g16,Rows=32 Cols=32 BusBytes=8 RqLanes=16 RqCycles=1 MulStages=1 AccW=32 ParAw=7 AccAw=8 StageBursts=8 ResBursts=3 Residual=1 MaxPool=1 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
 $(eval $(call rtl_bench,tb_espl_store,g4_plain,Rows=4 Cols=4 BusBytes=32 RqLanes=4 RqCycles=18 MulStages=1 AccW=24 ParAw=3 AccAw=6 StageBursts=4 ResBursts=4 Residual=0 MaxPool=0 AvgPool=0,$(RTL_STORE),$(RTL_STORE_TWIN)))
 
-RTL_LOAD := hw/gen/espl_pkg.sv rtl/common/espl_fifo.sv rtl/tokens/espl_tokens.sv $(addprefix rtl/port/espl_port,_rd.sv _wr.sv .sv) \
+RTL_LOAD := hw/gen/espl_pkg.sv rtl/common/espl_hold.sv rtl/common/espl_fifo.sv rtl/tokens/espl_tokens.sv $(addprefix rtl/port/espl_port,_rd.sv _wr.sv .sv) \
   $(addprefix rtl/load/espl_load,_walk.sv _beat.sv .sv) tests/rtl/tb_espl_load_top.sv
 RTL_LOAD_TWIN := $(addprefix $(BUILD)/sim/timing/,port.o load.o memtime.o)
 TOP_tb_espl_load := tb_espl_load_top
