@@ -3,7 +3,7 @@
 //   Shared 0: separate paths over a RAM with a read and a write port;
 //   Shared 1: one path over a single-port RAM, turnaround ReadLat - 1 (a read's RAM access is that much ahead of its beat).
 // Outstanding bursts a path are held; with more requested, ready goes low (outside of the law). An address wraps at the memory's size.
-// The host's request is served in a cycle in which the core does not use the RAM, so it never changes the core's timing.
+// The host's request is served in a cycle in which the core does not use the RAM (Shared 1: nor has a write open), so it never changes the core's timing.
 module espl_board_mem #(
   parameter int BusBytes    = 4,
   parameter int MemAw       = 17,  // log2 of the bytes
@@ -85,7 +85,8 @@ module espl_board_mem #(
   assign rd_access = rd_open && rd_turn;
   assign rd_end    = rd_access && rd_last;
   assign wr_take_o = wr_open && wr_turn;
-  assign host_take = host_req_i && !(host_we_i ? wr_take_o : rd_access) && !((Shared != 0) && (wr_take_o || rd_access));
+  // On one path the host waits while a write burst is open: what the RAM is given does not hang on the write's turn then.
+  assign host_take = host_req_i && !(host_we_i ? wr_take_o : rd_access) && !((Shared != 0) && (wr_open || rd_access));
 
   assign host_strb = {{(BusBytes - 1) {1'b0}}, 1'b1} << host_addr_i[LaneW-1:0];
 
@@ -130,9 +131,9 @@ module espl_board_mem #(
       .clk_i  (clk_i),
       .en_i   (rd_access || wr_take_o || host_take),
       .we_i   (wr_take_o || (host_take && host_we_i)),
-      .wstrb_i(wr_take_o ? wr_strb_i : host_strb),
-      .addr_i (wr_take_o ? wr_word : rd_access ? rd_word : host_addr_i[MemAw-1:LaneW]),
-      .wdata_i(wr_take_o ? wr_data_i : {BusBytes{host_wdata_i}}),
+      .wstrb_i(wr_open ? wr_strb_i : host_strb),
+      .addr_i (rd_access ? rd_word : wr_open ? wr_word : host_addr_i[MemAw-1:LaneW]),
+      .wdata_i(wr_open ? wr_data_i : {BusBytes{host_wdata_i}}),
       .rdata_o(ram_out)
     );
   end else begin : gen_paths

@@ -46,6 +46,7 @@ module espl_load_walk #(
   logic [DimBits-1:0] rows_q, row_left_q, group_left_q;
   logic [7:0]  bank_q;
   logic [8:0]  room, bytes;
+  logic [RunW-1:0] left_cut;  // what is left of the run behind a burst that is cut
   logic        run_end, cut, row_end, group_end, wrap;
   logic [31:0] mem_row, mem_group, next_row_addr, next_group_addr;
   logic [19:0] dst_row, dst_group, next_row_dst, next_group_dst;
@@ -61,12 +62,14 @@ module espl_load_walk #(
   assign room    = 9'd256 - {1'b0, addr_q[7:0]};
   assign cut     = left_q > RunW'(room);
   if (Prep != 0) begin : gen_prep
-    logic       ready_q, run_end_q;
-    logic [8:0] bytes_q;
+    // Place behind the run's last byte, counted from the 256 bytes that hold the burst: beyond 256 the burst is cut.
+    logic          ready_q, run_end_q;
+    logic [RunW:0] place, place_q;
+    assign place = {1'b0, left_q} + (RunW + 1)'(addr_q[7:0]);
     always_ff @(posedge clk_i) begin
       ready_q   <= valid_q && !step_i && !rst_i;
-      run_end_q <= !cut;
-      bytes_q   <= cut ? room : left_q[8:0];
+      run_end_q <= place[RunW:9] == '0 && !(place[8] && place[7:0] != 8'd0);
+      place_q   <= place;
     end
     logic       row_end_q, group_end_q;
     always_ff @(posedge clk_i) begin
@@ -77,13 +80,14 @@ module espl_load_walk #(
     assign group_end = group_end_q;
     assign ready_o = ready_q;
     assign run_end = run_end_q;
-    assign bytes   = bytes_q;
-    assign end_o   = bytes_q + {{(9 - BusSh) {1'b0}}, addr_q[BusSh-1:0]};
-    logic [8:0] span;  // at most 256 + BusBytes - 1
-    assign span    = end_o + 9'(BusBytes - 1);
-    assign beats_o = 7'(span >> BusSh);
-    logic unused_span;
-    assign unused_span = ^span;
+    assign bytes     = run_end_q ? left_q[8:0] : room;
+    assign left_cut  = RunW'({place_q[RunW:8] - (RunW - 7)'(1), place_q[7:0]});
+    logic [8:0] stop;  // place behind the burst
+    assign stop    = run_end_q ? place_q[8:0] : 9'd256;
+    assign end_o   = stop - {1'b0, addr_q[7:BusSh], {BusSh{1'b0}}};
+    assign beats_o = 7'(stop[8:BusSh]) - 7'(addr_q[7:BusSh]) + 7'(stop[BusSh-1:0] != '0);
+    logic unused_cut;
+    assign unused_cut = ^{cut, bytes};
   end else begin : gen_direct
     // Where the run ends, counted from the 256 bytes that hold the burst: what lies behind them says whether the burst is cut.
     logic [RunW:0]   last_q, last_row, last_group;  // place of the run's last byte
@@ -113,7 +117,8 @@ module espl_load_walk #(
     assign group_end = group_left_q == DimBits'(1);
     assign ready_o = valid_q;
     assign run_end = run_end_q;
-    assign bytes   = {1'b0, last} - {1'b0, addr_q[7:0]} + 9'd1;
+    assign bytes    = {1'b0, last} - {1'b0, addr_q[7:0]} + 9'd1;
+    assign left_cut = left_q - RunW'(bytes);
     assign beats_o = 7'(last[7:BusSh]) - 7'(addr_q[7:BusSh]) + 7'd1;
     assign end_o   = {1'b0, last} - {1'b0, addr_q[7:BusSh], {BusSh{1'b0}}} + 9'd1;
 `ifdef FORMAL
@@ -164,7 +169,7 @@ module espl_load_walk #(
       if (!run_end) begin
         addr_q <= {addr_q[31:8] + 24'd1, 8'd0};
         dst_q  <= dst_q - {12'hfff, addr_q[7:0]};  // behind 256 - addr bytes
-        left_q <= left_q - RunW'(bytes);
+        left_q <= left_cut;
       end else if (!row_end) begin
         addr_q     <= next_row_addr;
         row_addr_q <= next_row_addr;

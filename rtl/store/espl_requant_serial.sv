@@ -91,18 +91,25 @@ module espl_requant_serial #(
   // floor((z + 2^(s-1)) / 2^s) = floor((floor(z / 2^(s-1)) + 1) / 2); 10 bits after halving are enough for an exact clamp.
   // So y = floor((x2 + 1) / 2) + zo = floor((x2 + 2 zo + 1) / 2): one addition.
   assign twice = 13'($signed(x2)) + 13'($signed({zo_i, 1'b1}));
-  logic swapped_q;  // lo is above hi; the limits stand still in the cycle before their use
+  // The limits stand still in the cycle before their use: registers, inverted as a subtraction takes them. With lo above hi the result is hi.
+  // y - lo is negative; y - hi - 1 is not.
+  logic [7:0]  lo_n_q, hi_n_q;
+  logic [13:0] from_lo;
+  logic [12:0] from_hi;
+  assign from_lo = {y_q[11], y_q, 1'b1} + {{5{lo_n_q[7]}}, lo_n_q, 1'b1};
+  assign from_hi = {y_q[11], y_q} + {{5{hi_n_q[7]}}, hi_n_q};
   always_ff @(posedge clk_i) begin
-    swapped_q <= $signed(lo_i) > $signed(hi_i);
+    lo_n_q <= ~(($signed(lo_i) > $signed(hi_i)) ? hi_i : lo_i);
+    hi_n_q <= ~hi_i;
     last_q <= {last_q[1:0], cnt_q == 5'd1};
     y_q    <= twice[12:1];
     if (last_q[2]) begin
-      if (y_q < 12'($signed(lo_i)) && !swapped_q) q_o <= lo_i;
-      else if (y_q > 12'($signed(hi_i)) || swapped_q) q_o <= hi_i;
+      if (from_lo[13]) q_o <= ~lo_n_q;
+      else if (!from_hi[12]) q_o <= ~hi_n_q;
       else q_o <= y_q[7:0];
     end
   end
-  logic unused_half;
-  assign unused_half = twice[0];
+  logic unused_bits;
+  assign unused_bits = ^{twice[0], from_lo[12:0], from_hi[11:0]};
 
 endmodule

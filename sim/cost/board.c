@@ -42,7 +42,7 @@ static espl_status copy_text(const espl_yaml_node *root, const char *key, espl_n
 }
 
 static espl_status read_board(const espl_yaml_node *root, espl_board *b, espl_err *err) {
-  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", "pnr", "network", "board_machine", NULL};
+  static const char *const keys[] = {"part", "family", "machine", "lut", "ff", "dsp", "bram", "spram", "pack", "core_mhz", "baud", "pnr", "seeds", "network", "board_machine", NULL};
   int family = 0;
   ESPL_TRY(espl_yaml_known_keys(root, keys, err));
   ESPL_TRY(copy_text(root, "part", ESPL_REQUIRED, b->part, sizeof b->part, err));

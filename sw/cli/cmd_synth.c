@@ -1,7 +1,7 @@
 /* espalier synth: Yosys synthesis of the core of one machine point for one board, and how much of the part it takes.
  *
- * What is synthesized is the core as a board connects it (--top core) or the whole board (--top board): hw/board/espl_top_<name>.sv with memory, serial
- * bridge and clock, ready for place and route.
+ * What is synthesized is the core as a board connects it (--top core), the whole board (--top board): hw/board/espl_top_<name>.sv with memory, serial
+ * bridge and clock, ready for place and route; or that core with shift registers at its ports (--top alone), which needs three pins and can be routed too.
  * A board is configs/boards/<name>.yaml, its family names the Yosys script hw/synth/<family>.ys. Yosys runs in the project's root with a
  * script written here (sources of rtl/rtl.f, the machine's structural parameters, the family's script); cells are counted from the
  * JSON it prints (stat -json). On iCE40 a logic cell holds a table, a flip-flop and a carry, so what counts is how they pack: nextpnr-ice40
@@ -52,13 +52,13 @@ static const struct cell {
     {1, 0, 0, "RAMB36E1", BRAM, 2},
 };
 
-enum { TOP_CORE, TOP_BOARD };
-static const char *const top_names[] = {"core", "board", NULL};
+enum { TOP_CORE, TOP_BOARD, TOP_ALONE };
+static const char *const top_names[] = {"core", "board", "alone", NULL};
 
 typedef struct job {
   const char *board_name, *machine_name, *out;
   int full, verilog; /* everything of the core, not what the board connects; netlist.v too */
-  int top;           /* TOP_CORE, TOP_BOARD */
+  int top;           /* TOP_CORE, TOP_BOARD, TOP_ALONE */
   espl_board b;
   espl_machine m;
   char root[PATH_MAX], dir[PATH_MAX];
@@ -94,8 +94,8 @@ static espl_status print_list(const char *list, FILE *f, espl_err *err) {
 static espl_status print_sources(const job *j, FILE *f, espl_err *err) {
   ESPL_TRY(print_list("rtl/rtl.f", f, err));
   fprintf(f, "%s", bodies[j->b.family].source);
-  if (j->top == TOP_CORE) {
-    fputs(" hw/synth/espl_synth.sv", f);
+  if (j->top != TOP_BOARD) {
+    fputs(j->top == TOP_ALONE ? " hw/synth/espl_synth.sv hw/synth/espl_alone.sv" : " hw/synth/espl_synth.sv", f);
     return ESPL_OK;
   }
   fprintf(f, " hw/board/espl_top_%s.sv", j->b.name);
@@ -140,7 +140,7 @@ static espl_status write_script(const job *j, espl_err *err) {
   if (j->top == TOP_BOARD)
     fprintf(f, " -set ReadLat %d -set Shared %d -set Outstanding %d -set ClkDiv %d espl_board\nhierarchy -top espl_top_%s", (int)t->read_latency, (int)t->shared_path,
             (int)t->outstanding, (int)(1e6 * j->b.core_mhz / j->b.baud + 0.5), j->b.name);
-  else fputs(" espl_synth\nhierarchy -top espl_synth", f);
+  else fputs(j->top == TOP_ALONE ? " espl_alone\nhierarchy -top espl_alone" : " espl_synth\nhierarchy -top espl_synth", f);
   fprintf(f, "\nscript hw/synth/%s.ys\nwrite_json %s/netlist.json\ntee -q -o %s/stat.json stat -json\n", espl_family_name(j->b.family), j->dir, j->dir);
   if (j->verilog) fprintf(f, "write_verilog -noattr %s/netlist.v\n", j->dir);
   return espl_outfile_commit(o, err);
@@ -383,7 +383,7 @@ espl_status espl_cmd_synth(espl_cli *cli, int argc, char **argv) {
       {.name = "board", .letter = 'b', .type = ESPL_OPT_STRING, .arg = "B", .value = &j->board_name, .required = 1, .help = "a name in configs/boards, or a file"},
       {.name = "machine", .letter = 'm', .type = ESPL_OPT_STRING, .arg = "M", .value = &j->machine_name, .help = "machine point, a name or a file (default: the board's)"},
       {.name = "full", .type = ESPL_OPT_FLAG, .value = &j->full, .help = "the whole core: 32 address bits and counters in registers on small parts too"},
-      {.name = "top", .type = ESPL_OPT_CHOICE, .arg = "core|board", .value = &j->top, .choices = top_names, .help = "the core alone (default), or the whole board with memory, serial bridge and pins"},
+      {.name = "top", .type = ESPL_OPT_CHOICE, .arg = "core|board|alone", .value = &j->top, .choices = top_names, .help = "the core (default), the whole board with memory, serial bridge and pins, or the core with shift registers at its ports, to be routed alone"},
       {.name = "verilog", .type = ESPL_OPT_FLAG, .value = &j->verilog, .help = "also write netlist.v"},
       {.name = "out", .letter = 'o', .type = ESPL_OPT_STRING, .arg = "DIR", .value = &j->out, .help = "where the folder BOARD-MACHINE goes (default build/synth)"}};
   const espl_opt_spec spec = {.usage = "--board B [--machine M]",
