@@ -49,6 +49,23 @@ static espl_status read_param(const espl_yaml_node *root, const char *name, int3
   return espl_yaml_get_i32(root, name, *out > 0 ? ESPL_OPTIONAL : ESPL_REQUIRED, min, max, out, err);
 }
 
+/* The first key that an objection names ("machine NAME: ..."), else the whole file. */
+static const espl_yaml_node *place_of(const espl_yaml_node *root, const char *why) {
+  const char *at = strstr(why, ": ");
+  for (at = at ? at : why; *at;) {
+    size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+    char word[32];
+    if (n > 0 && n < sizeof word) {
+      snprintf(word, sizeof word, "%.*s", (int)n, at);
+      const espl_yaml_node *found = espl_yaml_find(root, word);
+      if (!found) found = espl_yaml_find(espl_yaml_find(root, "memory"), word);
+      if (found) return found;
+    }
+    at += n > 0 ? n : 1;
+  }
+  return root;
+}
+
 static espl_status read_machine(const espl_yaml_node *root, espl_machine *m, espl_err *err) {
 #define X(c_name, RtlName, min, max) #c_name,
   static const char *const keys[] = {ESPL_PARAM_LIST(X) "memory", "clock_mhz", NULL};
@@ -61,7 +78,7 @@ static espl_status read_machine(const espl_yaml_node *root, espl_machine *m, esp
   ESPL_TRY(read_memory(root, m, err));
   espl_err why = {0};
   if (espl_machine_check(m, &why) == ESPL_OK) return ESPL_OK;
-  return espl_yaml_fail(root, err, "%s", why.msg);
+  return espl_yaml_fail(place_of(root, why.msg), err, "%s", why.msg);
 }
 
 /* "folder/16x16.yaml" -> "16x16" */

@@ -84,10 +84,11 @@ static void refused(const char *find, const char *with, const char *place, const
 
 Test(machine_yaml, wrong_values_are_refused_with_their_place) {
   refused("rows: 16", "rows: 0", "m.yaml:2:", "rows");
-  refused("rows: 16", "rows: 12", "m.yaml:", "power of two");
+  refused("rows: 16", "rows: 12", "m.yaml:2:", "power of two");
   refused("rows: 16", "rowz: 16", "m.yaml:2:", "rows");
   refused("cols: 16", "cols: many", "m.yaml:3:", "many");
-  refused("wgt_aw: 16", "wgt_aw: 5", "m.yaml:", "512");
+  refused("wgt_aw: 16", "wgt_aw: 5", "m.yaml:8:", "512");
+  refused("acc_w: 32", "acc_w: 20", "m.yaml:13:", "expected 24 or 32");
   refused("  outstanding: 8", "  outstandin: 8", "m.yaml:", "outstanding");
 }
 
@@ -107,7 +108,7 @@ Test(machine_yaml, limits_may_be_left_out_and_are_then_those_of_the_contract) {
 
 Test(machine_yaml, limits_too_small_for_the_rest_are_refused) {
   refused("rows: 16", "dim_bits: 8\nrows: 16", "m.yaml:", "a run is shorter than 65536 bytes, the largest buffer has 65536");
-  refused("rows: 16", "bursts: 4\nrows: 16", "m.yaml:", "outstanding is 8, expected 1..4 (bursts)");
+  refused("rows: 16", "bursts: 4\nrows: 16", "m.yaml:35:", "outstanding is 8, expected 1..4 (bursts)");
 }
 
 Test(machine_yaml, a_missing_parameter_is_named) { refused("acc_banks: 2", "", "m.yaml:", "acc_banks"); }
