@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -193,6 +194,19 @@ espl_status espl_mkdirs(const char *path, espl_err *err) {
   if (s == ESPL_OK) s = make_one(p, path, err);
   free(p);
   return s;
+}
+
+espl_status espl_check_room(const char *what, const char *path, uint64_t bytes, espl_err *err) {
+  struct statvfs v;
+  const char *slash = strrchr(path, '/');
+  if (is_special(path)) return ESPL_OK;
+  char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : espl_strdup(".");
+  if (!dir) return espl_fail(err, ESPL_E_NOMEM, "%s %s: out of memory", what, path);
+  int known = statvfs(dir, &v) == 0;
+  free(dir);
+  if (!known || (uint64_t)v.f_bavail * v.f_frsize >= bytes) return ESPL_OK; /* what cannot be asked is found out by writing */
+  return espl_fail(err, ESPL_E_IO, "%s %s: about %llu bytes will be written, its disk has room for %llu", what, path, (unsigned long long)bytes,
+                   (unsigned long long)((uint64_t)v.f_bavail * v.f_frsize));
 }
 
 espl_status espl_check_writable(const char *what, const char *path, espl_err *err) {

@@ -32,6 +32,9 @@ void espl_outfile_abandon(espl_outfile *f); /* NULL is allowed */
 /* Whether a file could be written at that path: asked before long work, not after it. The folder is there and writable, the path is no folder.
  * E_INPUT "<what> <path>: ..." when not. Changes nothing. */
 espl_status espl_check_writable(const char *what, const char *path, espl_err *err) ESPL_MUST_CHECK;
+/* Whether the disk of a path that passed espl_check_writable has room for so many bytes now: asked before long work too, no promise. E_IO
+ * "<what> <path>: ..." when not. A device has room. */
+espl_status espl_check_room(const char *what, const char *path, uint64_t bytes, espl_err *err) ESPL_MUST_CHECK;
 
 espl_status espl_mkdirs(const char *path, espl_err *err) ESPL_MUST_CHECK; /* as mkdir -p, mode 0777 & ~umask */
 int espl_path_exists(const char *path);

@@ -22,5 +22,5 @@ void espl_interrupt_set(int on) { flag = on; }
 
 espl_status espl_interrupt_check(espl_err *err) {
   if (!flag) return ESPL_OK;
-  return espl_fail(err, ESPL_E_INTERRUPTED, "interrupted; what was finished is kept");
+  return espl_fail(err, ESPL_E_INTERRUPTED, "interrupted");
 }

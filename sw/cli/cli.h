@@ -28,6 +28,8 @@ typedef struct espl_cli {
 
 /* Where tables for people go: stdout, or stderr when --json - takes stdout. */
 FILE *espl_cli_out(const espl_cli *cli);
+/* After E_INTERRUPTED: the message says what becomes of the work. Returns s. */
+espl_status espl_cli_interrupted(espl_cli *cli, espl_status s, const char *what);
 /* Writer of --json: *w is NULL when it was not asked for. Finish with espl_cli_json_end, which writes the
  * file atomically (so a command that fails leaves none). */
 espl_status espl_cli_json_begin(espl_cli *cli, espl_json **w) ESPL_MUST_CHECK;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/fsio.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "cli/board_run.h"
 #include "cli/commands.h"
@@ -50,6 +51,7 @@ static espl_status run_float(const job *j, int64_t n, const float *in, float *ou
   espl_status s = ESPL_OK;
   for (int64_t at = 0, batch; s == ESPL_OK && at < n; at += batch) {
     batch = n - at < FLOAT_BATCH ? n - at : FLOAT_BATCH;
+    if ((s = espl_interrupt_check(&j->cli->err)) != ESPL_OK) break;
     if (batch != have) {
       espl_exec_free(x);
       x = NULL;
@@ -63,6 +65,7 @@ static espl_status run_float(const job *j, int64_t n, const float *in, float *ou
 }
 
 static espl_status infer(const job *j, const int8_t *in, int8_t *out) {
+  ESPL_TRY(espl_interrupt_check(&j->cli->err));
   if (j->session) return espl_board_session_infer(j->cli, j->session, in, out);
   espl_qexec *x = NULL;
   espl_tfl *t = NULL;

@@ -211,7 +211,7 @@ static espl_status run_and_show(espl_cli *cli, const espl_sweep *w, const char *
   if (s == ESPL_OK) s = as_json(cli, w, &b, store, run, &n);
   espl_store_close(store);
   close_board(&b);
-  return s;
+  return espl_cli_interrupted(cli, s, "what was finished is kept, the same command goes on from there");
 }
 
 espl_status espl_cmd_sweep(espl_cli *cli, int argc, char **argv) {

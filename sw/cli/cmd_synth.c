@@ -242,6 +242,12 @@ static espl_status count_cells(job *j, espl_err *err) {
   ESPL_TRY(file_in(j, "stat.json", path, err));
   ESPL_TRY(espl_read_file(path, 64u << 20, &text, &n, err));
   espl_status s = espl_json_parse(path, text, n, &doc, err);
+  if (s == ESPL_E_INPUT) {
+    char why[sizeof err->msg];
+    snprintf(why, sizeof why, "%s", err->msg);
+    *err = (espl_err){0};
+    s = espl_fail(err, ESPL_E_IO, "%s; Yosys ended well, is the disk full?", why);
+  }
   if (s == ESPL_OK) {
     const espl_json_value *types = espl_json_find(espl_json_find(espl_json_root(doc), "design"), "num_cells_by_type");
     snprintf(j->yosys, sizeof j->yosys, "%s", espl_json_string(espl_json_find(espl_json_root(doc), "creator"), "Yosys"));

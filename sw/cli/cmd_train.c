@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/quantized.h"
+#include "graph/zoo.h"
 #include "nn/recipe.h"
 #include "onnx/onnx.h"
 
@@ -101,6 +102,16 @@ static espl_status result(espl_cli *cli, const espl_recipe *r, const char *netwo
   return espl_cli_json_end(cli, w);
 }
 
+/* A training of hours must not end at a full disk: the network is 4 bytes a parameter, a checkpoint has two or three times as many. */
+static espl_status check_room(espl_cli *cli, const espl_recipe *r, const options *o, const espl_dataset *d, const espl_graph *g) {
+  espl_graph *made = NULL;
+  if (!g) ESPL_TRY(espl_zoo_build(r->network, d->shape, d->classes, r->train.seed, &made, &cli->err));
+  uint64_t bytes = 4 * (uint64_t)espl_graph_params(g ? g : made);
+  espl_graph_free(made);
+  if (o->out) ESPL_TRY(espl_check_room("--out", o->out, bytes, &cli->err));
+  return o->checkpoint ? espl_check_room("--checkpoint", o->checkpoint, 2 * bytes, &cli->err) : ESPL_OK;
+}
+
 /* *g: NULL, or the network to train on. */
 static espl_status train(espl_cli *cli, const espl_recipe *r, const options *o, const espl_dataset *d, const espl_dataset *v, espl_graph **g) {
   const char *name = o->network ? o->network : r->network;
@@ -156,7 +167,9 @@ espl_status espl_cmd_train(espl_cli *cli, int argc, char **argv) {
   espl_status s = open_network(cli, &o, &r, &g);
   if (s == ESPL_OK) s = espl_cli_open(cli, &a, ESPL_SPLIT_TRAIN, &d);
   if (s == ESPL_OK) s = espl_cli_open(cli, &a, ESPL_SPLIT_VAL, &v);
+  if (s == ESPL_OK) s = check_room(cli, &r, &o, d, g);
   if (s == ESPL_OK) s = train(cli, &r, &o, d, v, &g);
+  if (!o.checkpoint) s = espl_cli_interrupted(cli, s, "nothing is kept without --checkpoint");
   espl_data_free(d);
   espl_data_free(v);
   espl_graph_free(g);

@@ -34,6 +34,12 @@ FILE *espl_cli_out(const espl_cli *cli) {
   return cli->json_path && strcmp(cli->json_path, "-") == 0 ? stderr : stdout;
 }
 
+espl_status espl_cli_interrupted(espl_cli *cli, espl_status s, const char *what) {
+  if (s != ESPL_E_INTERRUPTED) return s;
+  cli->err = (espl_err){0};
+  return espl_fail(&cli->err, s, "interrupted; %s", what);
+}
+
 espl_status espl_cli_json_begin(espl_cli *cli, espl_json **w) {
   *w = NULL;
   if (!cli->json_path) return ESPL_OK;
@@ -91,6 +97,13 @@ static void shorten_openmp_spinning(int argc, char **argv) {
   if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0) execv("/proc/self/exe", argv); /* when this fails the default does */
 }
 
+/* Exit status after a text that is all there was to do. */
+static int said(void) {
+  if (fflush(stdout) == 0) return 0;
+  fprintf(stderr, "espalier: standard output: %s\n", strerror(errno));
+  return 1;
+}
+
 int main(int argc, char **argv) {
   shorten_openmp_spinning(argc, argv);
   espl_interrupt_install();
@@ -100,11 +113,11 @@ int main(int argc, char **argv) {
   }
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
     usage(stdout);
-    return 0;
+    return said();
   }
   if (strcmp(argv[1], "--version") == 0) {
     puts("espalier " VERSION);
-    return 0;
+    return said();
   }
   const struct command *c = find(argv[1]);
   return c ? run(c, argc - 1, argv + 1) : unknown(argv[1]);

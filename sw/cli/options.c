@@ -62,8 +62,8 @@ static espl_status set_int(espl_cli *cli, const espl_opt *o, const char *text) {
   char *end = NULL;
   errno = 0;
   long long v = strtoll(text, &end, 10);
-  if (end == text || *end || errno) return espl_fail(&cli->err, ESPL_E_INPUT, "--%s: found '%s', expected an integer", o->name, text);
-  if ((o->min != 0 || o->max != 0) && ((double)v < o->min || (double)v > o->max))
+  if (end == text || *end) return espl_fail(&cli->err, ESPL_E_INPUT, "--%s: found '%s', expected an integer", o->name, text);
+  if (errno == ERANGE || ((o->min != 0 || o->max != 0) && ((double)v < o->min || (double)v > o->max)))
     return espl_fail(&cli->err, ESPL_E_INPUT, "--%s: %s is out of range, expected %.0f to %.0f", o->name, text, o->min, o->max);
   *(int64_t *)o->value = v;
   return ESPL_OK;
@@ -134,8 +134,8 @@ static void print_help(const espl_opt_spec *spec, const struct table *t, const c
     char left[64];
     char letter[8] = "    ";
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-    printf("  %-28s %s%s", left, o->help, o->required ? " (required)" : "");
+    int wide = snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "") > 28;
+    printf("  %-28s %s%-*s%s%s", left, wide ? "\n" : "", wide ? 31 : 0, "", o->help, o->required ? " (required)" : "");
     if (o->type == ESPL_OPT_CHOICE)
       for (int k = 0; o->choices[k]; k++) printf("%s%s", k ? " | " : ": ", o->choices[k]);
     if (o->with) {
@@ -239,6 +239,8 @@ static espl_status take_all(espl_cli *cli, struct table *t, const espl_opt_spec 
       only_args = 1;
     } else if (!only_args && argv[i][0] == '-' && argv[i][1]) {
       ESPL_TRY(take(cli, t, argc, argv, &i));
+    } else if (!argv[i][0]) {
+      return espl_fail(&cli->err, ESPL_E_INPUT, "an argument is empty; usage: espalier %s %s", argv[0], spec->usage);
     } else if (*n_args == spec->max_args) {
       return espl_fail(&cli->err, ESPL_E_INPUT, "unexpected argument '%s'; usage: espalier %s %s", argv[i], argv[0], spec->usage);
     } else {

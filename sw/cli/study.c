@@ -117,7 +117,7 @@ espl_status espl_cli_study(espl_cli *cli, const espl_study *s, const char *db) {
   if (st == ESPL_OK) st = some_variant(cli, s, store, run);
   espl_store_close(store);
   free(dir);
-  return st;
+  return espl_cli_interrupted(cli, st, "what was finished is kept, the same command goes on from there");
 }
 
 char *espl_cli_command_line(int argc, char **argv) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "quant/quant_int.h"
@@ -70,6 +71,7 @@ static espl_status pass_over(calib *c, int pass, espl_err *err) {
   for (int32_t at = 0; at < c->images; at += BATCH) {
     int32_t got = c->images - at < BATCH ? c->images - at : BATCH;
     for (int32_t k = 0; k < BATCH; k++) fill(c, at + (k < got ? k : 0), c->in + k * n);
+    ESPL_TRY(espl_interrupt_check(err));
     ESPL_TRY(espl_exec_forward(c->x, c->in, c->out, err));
     for (int32_t i = 0; i < c->nodes; i++) {
       bool mean = pass == 0 && c->mean && c->mean[i];

@@ -1,6 +1,7 @@
 /* Accuracy of an integer network over a set of images. */
 #include <stdlib.h>
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "quant/qnet.h"
 
@@ -26,7 +27,8 @@ static espl_status count(const espl_qnet *q, espl_qexec *x, const espl_dataset *
       espl_data_image(d, at + k, pp, 0, 0, f);
       espl_qnet_input(q, f, a + k * in);
     }
-    s = espl_qexec_run(x, n, a, b, err);
+    s = espl_interrupt_check(err);
+    if (s == ESPL_OK) s = espl_qexec_run(x, n, a, b, err);
     for (int32_t k = 0; s == ESPL_OK && k < n; k++) *right += best(b + k * classes, classes) == d->labels[at + k];
   }
   free(f);

@@ -1,6 +1,7 @@
 /* Accuracy under TFLite's arithmetic, beside the machine's. */
 #include <stdlib.h>
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "quant/tfl.h"
 
@@ -43,6 +44,7 @@ static espl_status over(const pair *p, const espl_qnet *q, const espl_dataset *d
       espl_data_image(d, at + k, pp, 0, 0, p->x);
       espl_qnet_input(q, p->x, p->in + k * n);
     }
+    ESPL_TRY(espl_interrupt_check(err));
     ESPL_TRY(espl_qexec_run(p->m, got, p->in, p->machine, err));
     for (int32_t k = 0; k < got; k++) {
       espl_tfl_run(p->t, p->in + k * n, p->logits, p->last);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 
 void espl_tprogram_free(espl_tprogram *p) {
@@ -92,7 +93,10 @@ static espl_status run_all(run *r, const espl_tensor *const *in, espl_tensor **o
     for (int k = 0; k < p->step[s].n_in; k++)
       if (p->step[s].in[k] >= 0) r->readers[p->step[s].in[k]]++;
   for (int k = 0; k < p->n_outputs; k++) r->readers[p->output[k].value]++;
-  for (int32_t s = 0; s < p->steps; s++) ESPL_TRY(run_step(r, &p->step[s]));
+  for (int32_t s = 0; s < p->steps; s++) {
+    ESPL_TRY(espl_interrupt_check(r->err));
+    ESPL_TRY(run_step(r, &p->step[s]));
+  }
   for (int k = 0; k < p->n_outputs; k++) {
     out[k] = espl_tensor_copy(r->seen[p->output[k].value]);
     if (!out[k]) return espl_fail(r->err, ESPL_E_NOMEM, "output %s: out of memory", p->output[k].name);

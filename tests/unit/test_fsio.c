@@ -168,3 +168,14 @@ Test(fsio, writable_is_known_before_the_work) {
   cr_expect_not_null(strstr(e.msg, "is a folder, expected a file"), "%s", e.msg);
   free(path), free(deep);
 }
+
+Test(fsio, room_is_asked_before_long_work) {
+  espl_err e = {0};
+  char *path = espl_path_join(dir, "a");
+  cr_expect_eq(espl_check_room("--out", path, 1, &e), ESPL_OK, "%s", e.msg);
+  cr_expect_eq(espl_check_room("--out", "/dev/null", UINT64_MAX, &e), ESPL_OK, "%s", e.msg);
+  cr_expect_eq(espl_check_room("--out", path, UINT64_MAX, &e), ESPL_E_IO);
+  cr_expect(strstr(e.msg, "--out ") && strstr(e.msg, "/a: about 18446744073709551615 bytes will be written, its disk has room for "), "%s", e.msg);
+  cr_expect_eq(entries(), 0, "nothing is made");
+  free(path);
+}
