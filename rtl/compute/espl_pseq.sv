@@ -1,5 +1,5 @@
 // Pass sequencer: streams the pixels of one tile, one a cycle, then holds the finished command until the array is empty.
-// A pass of M pixels takes max(M, Rows, 3) cycles S..E; the next one may start in E+1. start_o in cycle S-1 takes the
+// A pass of M pixels takes max(M, Rows, 3) cycles S..E, a depthwise one of M words max(M, Rows, 16); the next one may start in E+1. start_o in cycle S-1 takes the
 // description of the waiting tile (tile_*) and the geometry. A command whose last pass ends goes to the retire slot (one entry);
 // while the slot is occupied the pass holds. In the slot it waits: E+PipeLat is the first cycle in which it may push (done_o):
 // every accumulator is then written for a store read that starts three cycles later. A command of one dense tile that overwrites and releases
@@ -90,7 +90,9 @@ module espl_pseq #(
 );
 
   localparam int MinLen = (Rows > 3) ? Rows : 3;
-  localparam int MinW = $clog2(MinLen);
+  // A depthwise pass leaves words out, its last sums follow each other more slowly than those of the pass behind it: it lasts until they are written.
+  localparam int MinDw = (DwBanks > 0 && MinLen < 16) ? 16 : MinLen;
+  localparam int MinW = $clog2(MinDw);
   localparam int PipeLat = Rows / 2 + Cols + MulStages + 1;
   localparam int LatW = $clog2(PipeLat);
   localparam int StepLat = Rows / 2 + MulStages + 2 - AccLate;
@@ -231,7 +233,7 @@ module espl_pseq #(
   assign last_pix_d = last_col_q ? one_col_q && rows_q == DimBits'(2) : last_row_q && cols_q == LenW'(2);
   // The last cycle of a pass is a register: much of the next one is decided in it.
   always_ff @(posedge clk_i) begin
-    over_q <= !rst_i && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinLen - 2));
+    over_q <= !rst_i && run_q && !over_q && (tail_q || last_pix || last_pix_d) && (long_q || len_q == MinW'(MinDw - 2));
   end
   // In place the command whose last pass ends is the only one: the slot is empty then, and no pass holds.
   assign load_slot = (InPlace != 0) ? over_q && end_q : ((over_q && end_q) || hold_q) && slot_ok;
@@ -272,7 +274,7 @@ module espl_pseq #(
     if (load_walk) begin
       tail_q <= 1'b0;
       fresh_q <= 1'b1;
-      len_q <= '0;
+      len_q <= (MinDw == MinLen || tile_dw_i) ? '0 : MinW'(MinDw - MinLen);
       long_q <= 1'b0;
       first_q <= tile_first_i;
       end_q <= tile_end_i;
@@ -290,7 +292,7 @@ module espl_pseq #(
     end else begin
       fresh_q <= 1'b0;
       if (!long_q) len_q <= len_q + MinW'(1);
-      if (len_q == MinW'(MinLen - 2)) long_q <= 1'b1;
+      if (len_q == MinW'(MinDw - 2)) long_q <= 1'b1;
       if (last_pix) tail_q <= 1'b1;
       last_pix_q <= last_pix_d;
       if (last_col) begin

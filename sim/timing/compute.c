@@ -4,13 +4,14 @@
  * category a cycle counts as does not change, so cycles are booked as whole intervals. Laws (hw/spec/units.md, "Compute"):
  *   row_last >= any cycle in which a weight row is addressed; a tile taken in c addresses rows c+1..c+R;
  *   COMP_WGT and COMP_TABLE are written from row_last + 2 on: rows under way are expanded with what stood before;
- *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3), M the words streamed: output pixels, depthwise out_h*((out_w-1)*sx + taps);
+ *   a pass started in c (start) streams c+1..pass_last, pass_last = c + max(M, R, 3), M the words streamed: output pixels, depthwise out_h*((out_w-1)*sx + taps), 16 or more;
  *   a command that enters the slot in c pushes from c + pipe_lat on;
  *   a command of one dense tile that takes and releases its bank makes it full pipe_lat cycles after the first cycle of its pass. */
 #include <stdlib.h>
 
 #include "timing/tsim.h"
 
+enum { DW_WORDS = 16 }; /* least of a depthwise pass */
 enum { CAUSE_BUSY, CAUSE_LOAD, CAUSE_STORE, CAUSE_BANK, CAUSE_WEIGHTS, CAUSE_FILL, CAUSE_FULL, CAUSE_IDLE };
 static const uint8_t cause_counter[] = {ESPL_CNT_BUSY,          ESPL_CNT_STALL_LOAD, ESPL_CNT_STALL_STORE, ESPL_CNT_STALL_BANK,
                                         ESPL_CNT_STALL_WEIGHTS, ESPL_CNT_STALL_FILL, ESPL_CNT_STALL_FULL,  ESPL_CNT_IDLE};
@@ -301,6 +302,7 @@ static void hand_over(espl_tsim *s, const uint32_t *w, int64_t now, uint32_t idx
   u->walk_credit = c.credit && c.n_tiles > 0;
   u->walk_left = (int32_t)c.n_tiles;
   u->walk_pixels = (int32_t)(c.out_h * (c.dw ? (c.out_w - 1) * u->sx + u->dw_taps : c.out_w));
+  if (c.dw && u->walk_pixels < DW_WORDS) u->walk_pixels = DW_WORDS;
   u->walk_entry = now + 1 + u->late + (c.sparse && c.n_tiles > 0);
   u->walk_info = (retire_info){idx, c.push_load != 0, c.push_store != 0, c.last != 0, (uint8_t)bank, c.first && c.last && c.n_tiles <= 1 && !c.dw && !u->in_place};
   s->counter[ESPL_CNT_MACS] += u->macs;

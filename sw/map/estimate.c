@@ -69,7 +69,7 @@ static void constants(map_estimator *e) {
   e->burst_gap = (e->latency + full * e->beat + 1) / m->mem.outstanding;
   e->command = later(16.0 / e->bus * e->beat, e->burst_gap / 16);
   e->write_gap = (m->mem.write_latency + full * e->beat + 2) / m->mem.outstanding;
-  e->pass_min = map_max(m->rows, MAP_ACC_CYCLES);
+  e->pass_min = map_max(m->rows, g->dw ? MAP_DW_CYCLES : MAP_ACC_CYCLES);
   e->fill = 2 + m->rows / 2 + (m->w_book > 0);
   e->pipe = m->rows / 2 + m->cols + m->mul_stages + 1;
   e->period = (double)(g->g / m->rq_lanes) * (l->pool == ESPL_QPOOL_AVG ? (taps - 1) * m->rq_cycles + rq + 1 + m->rq_cycles : taps * m->rq_cycles);

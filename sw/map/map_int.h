@@ -20,6 +20,7 @@
 #define MAP_PAGE 4096u
 /* Cycles of an accumulator's read-modify-write: a pass takes at least so many (hw/spec/units.md). */
 #define MAP_ACC_CYCLES 3
+#define MAP_DW_CYCLES 16 /* of a depthwise pass */
 
 typedef struct map_tile {
   uint16_t cb;

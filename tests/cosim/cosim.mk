@@ -21,9 +21,10 @@ $(BUILD)/shrink_test: $(BUILD)/tests/cosim/shrink_test.o $(filter-out %/cosim.o,
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 -include $(COSIM_OBJ:.o=.d)
 
-cosim: ## 2,000 random programs: C model and Verilated core agree (SEED= COSIM_MACHINES="NAME:PROGRAMS ...")
+cosim: ## 2,000 random programs, and those that once showed a fault (tests/cosim/cases): C model and Verilated core agree (SEED= COSIM_MACHINES="NAME:PROGRAMS ...")
 	@$(SUB) $(BUILD)/cosim $(BUILD)/shrink_test
 	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./shrink_test
+	$(Q)for f in tests/cosim/cases/*.case; do echo "$$f"; (cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --replay '$(CURDIR)'/$$f) || exit 1; done
 	$(Q)cd $(BUILD) && ESPL_ROOT='$(CURDIR)' ./cosim --seed $(TEST_SEED) $(addprefix --machine ,$(COSIM_MACHINES)) --coverage --quiet
 mutations: ## three wrong cores (chosen by SEED=) must be found by the random programs, and the programs shrunk
 	@$(SUB) $(BUILD)/cosim
