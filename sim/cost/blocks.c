@@ -57,13 +57,13 @@ static espl_memory weight_memory(const espl_machine *m) {
   return beat_buffer("weights", 1, (int64_t)1 << m->wgt_aw, m->bus_bytes, m->w_int4 ? m->cols : m->cols * m->w_bits / 8, true);
 }
 
-/* What the load unit keeps of an open burst: last, place in a beat, bytes, beat of a buffer, bank (rtl/load/espl_load.sv). */
+/* What the load unit keeps of an open burst: last, lanes of the first byte and behind the last one, beat of a buffer, bank (rtl/load/espl_load.sv). */
 static int32_t load_entry_bits(const espl_machine *m) {
   const int32_t ends[] = {m->act_aw, m->wgt_aw, m->idx_aw + 2, m->par_aw + 4};
   int32_t buffer = 0;
   for (int i = 0; i < 4; i++)
     if (ends[i] > buffer) buffer = ends[i];
-  return 1 + 9 + buffer + (espl_nb(m) > 1 ? log2i(espl_nb(m)) : 1);
+  return 1 + log2i(m->bus_bytes) + buffer + (espl_nb(m) > 1 ? log2i(espl_nb(m)) : 1);
 }
 
 int espl_machine_memories(const espl_machine *m, espl_memory out[ESPL_MEMORIES]) {
@@ -122,11 +122,14 @@ int64_t espl_memory_blocks(const espl_memory *mem, espl_family f) {
 int64_t espl_ram_blocks(const espl_machine *m, espl_family f) {
   espl_memory mem[ESPL_MEMORIES];
   int64_t n = 0;
-  for (int i = espl_machine_memories(m, mem) - 1; i >= 0; i--) n += mem[i].copies * espl_memory_blocks(&mem[i], f);
+  for (int i = espl_machine_memories(m, mem) - 1; i >= 0; i--) {
+    if (f == ESPL_ECP5 && mem[i].enables == 7) mem[i].bits = 75, mem[i].enables = 10; /* parameters: mapped there with the bits that nobody reads */
+    n += mem[i].copies * espl_memory_blocks(&mem[i], f);
+  }
   return n;
 }
 
-/* Multipliers of addresses that fill a block where the family has any to infer (products of 9 bits and more; which do was read from the
+/* Multipliers of addresses that fill a block on 7-series (products of 9 bits and more; which do was read from the
  * netlists behind configs/cost/area.csv): the row step, a tile's row (in two halves in arrays of four rows), with an index buffer an entry's
  * plane, row and column (without one none of the three takes a block), and with options the packed row, the residual run, two of a
  * pooling window, two of a depthwise pass. */
@@ -135,10 +138,17 @@ static int64_t address_products(const espl_machine *m) {
   return (m->rows >= 4 && m->rows < 8 ? 3 : 2) + 3 * (m->idx_aw > 0) + formats + m->residual + 2 * pool + 2 * (m->dw_banks > 0);
 }
 
+/* The same on ECP5, where small products take a block as well: a tile's row and column always, the choice of a group of accumulators of 24 bits, the
+ * bytes of a tile and of what is left of it where weights have formats, the residual run twice without queues, a pooling window of any size. */
+static int64_t address_products_ecp5(const espl_machine *m) {
+  const int formats = m->w_int4 || m->w_book, groups = m->cols > m->rq_lanes && m->acc_w == 24;
+  return (m->rows >= 4 && m->rows < 8 ? 3 : 2) + 2 + (m->idx_aw > 0) + groups + 3 * formats + m->residual * (m->queue_depth > 0 ? 1 : 2) + 2 * (m->maxpool || m->avgpool) + 2 * (m->dw_banks > 0);
+}
+
 int64_t espl_dsp_blocks(const espl_machine *m, espl_family f) {
   const int64_t macs = (int64_t)m->rows * m->cols;
   if (f == ESPL_ICE40HX) return 0;
   if (f == ESPL_ICE40UP) return macs / 2; /* a block is two 8x8 products */
   const int64_t lanes = m->rq_cycles == 1 ? (int64_t)m->rq_lanes * (2 + m->residual) : 0; /* 32x16 bits: two; the residual's 9x16: one */
-  return macs + lanes + address_products(m);
+  return macs + lanes + (f == ESPL_ECP5 ? address_products_ecp5(m) : address_products(m));
 }
